@@ -1,0 +1,60 @@
+/**
+ * Records of the log itself, of operations and of the iommu core (drivers/iommu/iommu.c). Facts:
+ * iommufd-semantics.md §0.4, §2.1–2.2, §2.17, §4. Past-tense facts; each says who (`actor`) and belongs to an operation (`op`).
+ *
+ * `undo` marks a step that takes back an earlier step of the same operation.
+ */
+import type { FieldTable } from "./fields.ts";
+
+export const CORE_RECORDS = {
+	/** An operation starts; `op` of this and of all its records is this record's `seq`. `task` tells who called, when known. */
+	"op.begin": { op: "text", args: "json", task: "text?" },
+	/** The operation succeeded. */
+	"op.commit": { result: "json?" },
+	/** The operation failed at `step` with `errno`; `result` is what was given back all the same (bytes done). */
+	"op.fail": { errno: "errno", step: "text", result: "json?" },
+
+	/** A device became a member of a group, at boot or by hot plug (iommu_group_alloc_device). */
+	"grp.member.added": { group: "group", dev: "device" },
+	/** A device left its group. */
+	"grp.member.removed": { group: "group", dev: "device" },
+	/** The group's default domain was chosen (iommu_setup_default_domain). */
+	"grp.default.set": { group: "group", dom: "domain" },
+	/** The group's blocking domain was made or chosen, once (__iommu_group_alloc_blocking_domain). */
+	"grp.blocking.set": { group: "group", dom: "domain" },
+	/** Ownership for user space was claimed; `ocnt` is the count after (iommu_device_claim_dma_owner). `owner` is a context. */
+	"grp.owner.claimed": { group: "group", owner: "actor", ocnt: "count" },
+	/** One claim was given back; the owner is cleared when `ocnt` comes to 0. */
+	"grp.owner.released": { group: "group", ocnt: "count" },
+	/** A kernel driver of a member started to use the DMA API (iommu_device_use_default_domain). */
+	"grp.driver.bound": { group: "group", dev: "device", ocnt: "count" },
+	/** … and stopped (iommu_device_unuse_default_domain). */
+	"grp.driver.unbound": { group: "group", dev: "device", ocnt: "count" },
+	/** The core's idea of the group's current domain changed: the end of a switch (__iommu_group_set_domain_internal). */
+	"grp.domain.set": { group: "group", dom: "domain", undo: "flag?" },
+	/** The attach handle of (group, pasid) was stored; `dev` is the device that performed the switch. pasid "none" = plain. */
+	"grp.handle.set": {
+		group: "group",
+		pasid: "text",
+		dev: "device",
+		dom: "domain",
+	},
+	/** The attach handle was erased. */
+	"grp.handle.cleared": { group: "group", pasid: "text" },
+
+	/** Hardware fact: this device now translates through this domain (one successful driver attach, __iommu_attach_device). */
+	"hw.attach": { dev: "device", dom: "domain", undo: "flag?" },
+	/** The driver refused. What the hardware uses then is the driver's: VT-d has torn the old translation down (`blocked`). */
+	"hw.attach.failed": {
+		dev: "device",
+		dom: "domain",
+		errno: "errno",
+		blocked: "flag?",
+		undo: "flag?",
+	},
+
+	/** The recorder lost `n` events (0 = unknown number): absence of events before this point proves nothing. */
+	"trace.lost": { n: "count", cpu: "int?", why: "text?" },
+	/** The importer could not explain a line; `line` counts from 1. */
+	"trace.unexplained": { line: "count", event: "text", why: "text" },
+} as const satisfies Record<string, FieldTable>;

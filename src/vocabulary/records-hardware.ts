@@ -1,0 +1,180 @@
+/**
+ * Records of page tables, of invalidations and of what hardware was seen to do. Facts: pagetable-semantics.md §2, §4, §5, §9;
+ * trace-formats.md §6. The spellings here are the ones that count (DESIGN §2): inv.*, table.*, slot.*.
+ *
+ * Order inside one strict unmap: dom.unmap (entries cleared) ≺ inv.issued ≺ inv.completed ≺ iotlb.synced ≺ pages.unpinned.
+ */
+import type { FieldTable } from "./fields.ts";
+
+export const HARDWARE_RECORDS = {
+	/** One core map call put [iova, iova+len) → pa into a domain (macro record). `prot`: 1 read, 2 write, further bits as IOMMU_*. */
+	"dom.map": {
+		dom: "domain",
+		iova: "hex",
+		pa: "hex",
+		len: "hex",
+		prot: "count?",
+	},
+	/** A core map call failed; the core has unrolled what it did. */
+	"dom.map.failed": {
+		dom: "domain",
+		iova: "hex",
+		pa: "hex",
+		len: "hex",
+		errno: "errno",
+	},
+	/** One core unmap call cleared entries; `unmapped` is what it reported. The device may still translate until the flush completes. */
+	"dom.unmap": {
+		dom: "domain",
+		iova: "hex",
+		len: "hex",
+		unmapped: "hex",
+		queued: "flag?",
+		undo: "flag?",
+	},
+	/** The core considers the range flushed: an unmap (or a map over old tables) returns to its caller here. `queued`: left to the flush queue. */
+	"iotlb.synced": { dom: "domain", iova: "hex", last: "hex", queued: "flag?" },
+
+	/** A page of the page table came to life (private), was linked, unlinked, or given back. `table` counts per domain. */
+	"table.allocated": { dom: "domain", table: "count", level: "count" },
+	"table.linked": {
+		dom: "domain",
+		table: "count",
+		parent: "count",
+		slot: "count",
+	},
+	"table.unlinked": {
+		dom: "domain",
+		table: "count",
+		iova: "hex?",
+		level: "count?",
+	},
+	"table.quarantined": { dom: "domain", table: "count" },
+	"table.freed": { dom: "domain", table: "count", level: "count?" },
+	/** Entries were written / cleared (micro records): `n` slots from `slot`, first entry word `word`. */
+	"slot.written": {
+		dom: "domain",
+		table: "count",
+		slot: "count",
+		word: "hex",
+		n: "count?",
+	},
+	"slot.cleared": { dom: "domain", table: "count", slot: "count", n: "count?" },
+	/** A superpage is about to replace linked tables over [iova, last] (intel/iommu.c:switch_to_super_page). */
+	"table.superseded": {
+		dom: "domain",
+		iova: "hex",
+		last: "hex",
+		level: "count?",
+	},
+
+	/** A domain id (VT-d DID, SMMU VMID/ASID, AMD domid) was given to a domain on an IOMMU unit / taken back. */
+	"did.assigned": { iommu: "iommu", did: "count", dom: "domain" },
+	"did.released": { iommu: "iommu", did: "count", dom: "domain" },
+	/** VT-d cache tag of (device, domain id): flushes of the domain walk these (intel/cache.c). `ref` after the change. */
+	"tag.assigned": {
+		iommu: "iommu",
+		did: "count",
+		dom: "domain",
+		dev: "device?",
+		ref: "count?",
+	},
+	"tag.unassigned": {
+		iommu: "iommu",
+		did: "count",
+		dom: "domain?",
+		dev: "device?",
+		ref: "count?",
+	},
+	/** A context entry (legacy mode) or PASID entry (scalable mode) of requester `sid` became live / is being made live / was cleared. */
+	"ctx.entry.setting": {
+		iommu: "iommu?",
+		sid: "count",
+		dom: "domain",
+		did: "count?",
+		dev: "device?",
+	},
+	"ctx.entry.set": {
+		iommu: "iommu?",
+		sid: "count",
+		dom: "domain",
+		did: "count?",
+		dev: "device?",
+	},
+	"ctx.entry.cleared": {
+		iommu: "iommu?",
+		sid: "count",
+		dom: "domain?",
+		did: "count?",
+		dev: "device?",
+	},
+
+	/**
+	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb, devtlb, iec. `gran`: global, domain, page, device.
+	 * `addr`/`mask`: naturally aligned block of 2^mask pages. `ih`: leaf entries only. `inv` counts commands per IOMMU.
+	 */
+	"inv.issued": {
+		iommu: "iommu",
+		inv: "count",
+		kind: "text",
+		gran: "text",
+		did: "count?",
+		addr: "hex?",
+		mask: "count?",
+		ih: "flag?",
+		sid: "count?",
+		pasid: "count?",
+		dev: "device?",
+	},
+	/** All commands up to and including `inv` on this IOMMU have completed. */
+	"inv.completed": { iommu: "iommu", inv: "count" },
+
+	/** A freed IOVA range may be handed out again (free_iova). Lazy mode: only after a flush that started after the unmap. */
+	"iova.freed": { dom: "domain", iova: "hex", len: "hex" },
+	/** Flush queue: a range was queued / a flush of the whole domain was started / finished. */
+	"fq.queued": { dom: "domain", iova: "hex", len: "hex" },
+	"fq.flush.started": { dom: "domain" },
+	"fq.flush.finished": { dom: "domain" },
+
+	/**
+	 * A device did DMA and told what happened. `outcome`: "done" (the access went through) or "blocked". `what` is free text of the
+	 * recorder for people (what the device saw); no verdict may use it. `pa` when the place reached is known. `from`: when the access started (ns).
+	 */
+	"dma.done": {
+		dev: "device",
+		iova: "hex",
+		len: "hex",
+		write: "flag",
+		outcome: "text",
+		pa: "hex?",
+		what: "text?",
+		from: "count?",
+	},
+	/** Independent witness (the emulator's own log): a translation was cached / a cached one was used / a walk faulted. */
+	"witness.filled": {
+		iommu: "iommu",
+		sid: "count",
+		iova: "hex",
+		pa: "hex",
+		did: "count",
+	},
+	"witness.hit": {
+		iommu: "iommu",
+		sid: "count",
+		iova: "hex",
+		pa: "hex",
+		did: "count",
+	},
+	"witness.fault": {
+		iommu: "iommu",
+		sid: "count",
+		iova: "hex",
+		write: "flag?",
+	},
+	/** The IOMMU reported a fault. */
+	"dma.fault": { iommu: "iommu", sid: "count?", iova: "hex?", why: "text?" },
+
+	/** A software reader of page tables (dirty sweep, dump) enters and leaves; a grace period elapses (seed mail 1). */
+	"reader.entered": { dom: "domain", reader: "count" },
+	"reader.exited": { dom: "domain", reader: "count" },
+} as const satisfies Record<string, FieldTable>;
