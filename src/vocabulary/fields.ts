@@ -132,8 +132,8 @@ function isJson(value: unknown, depth: number): boolean {
 const isRange = (value: unknown): boolean =>
 	Array.isArray(value) &&
 	value.length === 2 &&
-	isHex(value[0]) &&
-	isHex(value[1]);
+	isU64(value[0]) &&
+	isU64(value[1]);
 
 /** Tells whether `value` is of that kind. */
 export function isOfKind(kind: FieldKind, value: unknown): boolean {
