@@ -1,0 +1,130 @@
+/**
+ * Operations as spans: from `op.begin` to `op.commit` or `op.fail`. Columns again, since a large log holds hundreds of thousands.
+ */
+import type { LogIndex } from "./log-index.ts";
+
+/** How an operation ended. `open`: the log ends before it. */
+export const OUTCOMES = ["open", "commit", "fail"] as const;
+/** One of OUTCOMES. */
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** One operation, for people. Positions count records from 0. */
+export interface Span {
+	readonly name: string;
+	readonly op: number;
+	readonly begin: number;
+	readonly end: number;
+	readonly outcome: Outcome;
+	readonly actor: string;
+	/** Which line of the drawing: operations that overlap get different ones. */
+	readonly row: number;
+}
+
+/** Spans drawn above each other at most; what overlaps deeper shares the last row. */
+export const SPAN_ROWS_MAX = 6;
+
+/** Follows a growing index and knows its operations. */
+export class Spans {
+	/** Positions of `op.begin`, ascending. */
+	readonly begin: number[] = [];
+	/** Position of the end record, or −1 while open. */
+	readonly end: number[] = [];
+	readonly outcome: Outcome[] = [];
+	readonly name: string[] = [];
+	readonly row: number[] = [];
+	readonly #index: LogIndex;
+	readonly #byOp = new Map<number, number>();
+	readonly #rowTakenBy: number[] = [];
+	#seen = 0;
+
+	constructor(index: LogIndex) {
+		this.#index = index;
+	}
+
+	/** Reads the records that were added to the index since the last call. */
+	update(): void {
+		const { types, type, count } = this.#index;
+		const kind = (name: string): number => types.names.indexOf(name);
+		const begin = kind("op.begin");
+		const commit = kind("op.commit");
+		const fail = kind("op.fail");
+		for (let at = this.#seen; at < count; at++) {
+			const here = type[at];
+			if (here === begin) this.#open(at);
+			else if (here === commit) this.#close(at, "commit");
+			else if (here === fail) this.#close(at, "fail");
+		}
+		this.#seen = count;
+	}
+
+	/** The operation whose records include position `at` by causation, or −1. */
+	numberOfOp(op: number): number {
+		return this.#byOp.get(op) ?? -1;
+	}
+
+	/** The span with that number. */
+	span(number: number): Span {
+		const index = this.#index;
+		const begin = this.begin[number] as number;
+		const end = this.end[number] as number;
+		return {
+			name: this.name[number] as string,
+			op: index.seq[begin] as number,
+			begin,
+			end: end < 0 ? index.count - 1 : end,
+			outcome: this.outcome[number] as Outcome,
+			actor: index.actors.names[index.actor[begin] as number] as string,
+			row: this.row[number] as number,
+		};
+	}
+
+	/** The number of the first span that begins at or after position `at`. */
+	firstFrom(at: number): number {
+		let low = 0;
+		let high = this.begin.length;
+		while (low < high) {
+			const middle = (low + high) >>> 1;
+			if ((this.begin[middle] as number) < at) low = middle + 1;
+			else high = middle;
+		}
+		return low;
+	}
+
+	#open(at: number): void {
+		const number = this.begin.length;
+		this.begin.push(at);
+		this.end.push(-1);
+		this.outcome.push("open");
+		this.name.push(operationName(this.#index.textAt(at)));
+		this.row.push(this.#freeRow(number));
+		this.#byOp.set(this.#index.seq[at] as number, number);
+	}
+
+	#close(at: number, outcome: Outcome): void {
+		const number = this.#byOp.get(this.#index.op[at] as number);
+		if (number === undefined || (this.end[number] as number) >= 0) return;
+		this.end[number] = at;
+		this.outcome[number] = outcome;
+		const row = this.row[number] as number;
+		if (this.#rowTakenBy[row] === number) this.#rowTakenBy[row] = -1;
+	}
+
+	#freeRow(number: number): number {
+		for (let row = 0; row < SPAN_ROWS_MAX; row++) {
+			const taken = this.#rowTakenBy[row] ?? -1;
+			if (taken >= 0) continue;
+			this.#rowTakenBy[row] = number;
+			return row;
+		}
+		return SPAN_ROWS_MAX - 1;
+	}
+}
+
+function operationName(line: string): string {
+	try {
+		const { data } = JSON.parse(line) as { data?: { op?: unknown } };
+		return typeof data?.op === "string" ? data.op : "?";
+	} catch {
+		return "?";
+	}
+}
