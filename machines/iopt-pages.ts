@@ -375,3 +375,17 @@ export function chargePages(
 		facts: [charged],
 	};
 }
+
+/** An area that stored these pages was cut: its domain interval becomes two, nothing is pinned or unpinned (iopt_area_split). */
+export function resplitInterval(
+	mem: Mem,
+	id: PagesId,
+	whole: { readonly first: number; readonly last: number },
+	parts: readonly { readonly first: number; readonly last: number }[],
+): Mem {
+	const pages = pagesOf(mem, id);
+	let domIv = withInterval(pages.domIv, whole.first, whole.last, -1);
+	for (const part of parts)
+		domIv = withInterval(domIv, part.first, part.last, 1);
+	return putPages(mem, { ...pages, domIv });
+}
