@@ -86,6 +86,18 @@ export const HARDWARE_RECORDS = {
 		dev: "device?",
 		ref: "count?",
 	},
+	/**
+	 * A flush of a domain reached this tag (intel/cache.c: cache_tag_flush_range, cache_tag_flush_all): the driver was about to queue an
+	 * invalidation of 2^mask pages at `addr`, or of all. A claim: only inv.* drop entries; judge and reader compare the two.
+	 */
+	"tag.flushed": {
+		iommu: "iommu",
+		did: "count",
+		dom: "domain?",
+		addr: "hex?",
+		mask: "count?",
+		all: "flag?",
+	},
 	/** A context entry (legacy mode) or PASID entry (scalable mode) of requester `sid` became live / is being made live / was cleared. */
 	"ctx.entry.setting": {
 		iommu: "iommu?",
