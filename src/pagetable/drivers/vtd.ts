@@ -1,0 +1,62 @@
+/** VT-d as a driver: lookup, dirty sweep, and the operations of vtd-map.ts and vtd-unmap.ts. */
+import type { Driver, Walkable, WriteOutcome } from "../config.ts";
+import type { Edit } from "../edit.ts";
+import { SL_DIRTY, VTD_WRITE, frameIn, isPresent } from "../formats/vtd.ts";
+import type { VtdConfig } from "./vtd-config.ts";
+import { vtdMap } from "./vtd-map.ts";
+import { vtdDestroy, vtdSync, vtdUnmap } from "./vtd-unmap.ts";
+import { SPAN, firstStop, slotAt } from "./vtd-walk.ts";
+
+/** intel_iommu_iova_to_phys: 0 outside the address width (here -1: none). */
+function lookup(table: Walkable, iova: number): number {
+	const config = table.config as VtdConfig;
+	const stop = firstStop(table, config, iova);
+	if (!isPresent(stop.word)) return -1;
+	if (config.policy.iovaToPhysBlockDefect) return frameIn(stop.word);
+	return frameIn(stop.word) + (iova % (SPAN[stop.level] as number));
+}
+
+/** intel_iommu_read_and_clear_dirty: advances from the given address by leaf sizes without aligning (facts §7). */
+function sweep(
+	edit: Edit,
+	iova: number,
+	size: number,
+	keep: boolean,
+	record: (iova: number, size: number) => void,
+): number {
+	const config = edit.config as VtdConfig;
+	const last = iova + size - 1;
+	let at = iova;
+	do {
+		const stop = firstStop(edit, config, at);
+		const span = SPAN[stop.level] as number;
+		if (isPresent(stop.word) && (stop.word & SL_DIRTY) !== 0) {
+			if (!keep)
+				edit.write(stop.table, slotAt(at, stop.level), stop.word - SL_DIRTY);
+			record(at, span);
+		}
+		at += span;
+	} while (at <= last);
+	return 0;
+}
+
+function hardwareWrite(edit: Edit, iova: number): WriteOutcome {
+	const stop = firstStop(edit, edit.config as VtdConfig, iova);
+	if (!isPresent(stop.word)) return "nomap";
+	if ((stop.word & VTD_WRITE) === 0) return "ro";
+	if ((stop.word & SL_DIRTY) !== 0) return "already";
+	edit.write(stop.table, slotAt(iova, stop.level), stop.word + SL_DIRTY);
+	return "dirtied";
+}
+
+/** The VT-d driver, both stages. */
+export const VTD_DRIVER: Driver = {
+	map: vtdMap,
+	unmap: vtdUnmap,
+	lookup,
+	sync: vtdSync,
+	gluesGather: false,
+	sweep,
+	hardwareWrite,
+	destroy: vtdDestroy,
+};

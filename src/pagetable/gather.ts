@@ -1,0 +1,73 @@
+/**
+ * struct iommu_iotlb_gather (include/linux/iommu.h, facts §4.2): the range that one unmap collects for one flush, and the tables that may
+ * be freed after it.
+ */
+import type { Edit } from "./edit.ts";
+
+/** A gather. Frames; `last` inclusive; empty = start Infinity, last -1. */
+export interface Gather {
+	start: number;
+	last: number;
+	/** Granule of the first page added, 0 while unknown. */
+	granule: number;
+	/** Unlinked tables, in order. */
+	freelist: number[];
+	/** Deferred: the flush queue will flush the whole domain later. */
+	queued: boolean;
+}
+
+/** An empty gather. */
+export const newGather = (queued = false): Gather => ({
+	start: Number.POSITIVE_INFINITY,
+	last: -1,
+	granule: 0,
+	freelist: [],
+	queued,
+});
+
+/** True when nothing was added. */
+export const gatherIsEmpty = (gather: Gather): boolean => gather.last === -1;
+
+/** iommu_iotlb_sync: the driver's flush, then the gather starts anew — `queued` included. */
+export function syncGather(edit: Edit, gather: Gather): void {
+	edit.config.driver.sync(edit, gather);
+	resetGather(gather);
+}
+
+/** iommu_iotlb_gather_init: empty again, list and `queued` included. */
+export function resetGather(gather: Gather): void {
+	gather.start = Number.POSITIVE_INFINITY;
+	gather.last = -1;
+	gather.granule = 0;
+	gather.freelist = [];
+	gather.queued = false;
+}
+
+/** iommu_iotlb_gather_add_range: widens only. */
+export function addRange(gather: Gather, iova: number, size: number): void {
+	const last = iova + size - 1;
+	if (gather.start > iova) gather.start = iova;
+	if (gather.last < last) gather.last = last;
+}
+
+/** iommu_iotlb_gather_add_page: syncs first when the granule changes or the range is not adjacent. */
+export function addPage(
+	edit: Edit,
+	gather: Gather,
+	iova: number,
+	size: number,
+): void {
+	const last = iova + size - 1;
+	const granuleDiffers = gather.granule !== 0 && gather.granule !== size;
+	const apart =
+		gather.last !== -1 && (last + 1 < gather.start || iova > gather.last + 1);
+	if (granuleDiffers || apart) syncGather(edit, gather);
+	gather.granule = size;
+	if (gather.start > iova) gather.start = iova;
+	if (gather.last < last) gather.last = last;
+}
+
+/** iommu_put_pages_list (iommu-pages.h): frees a list of tables, the last one first. */
+export function putPagesList(edit: Edit, list: readonly number[]): void {
+	for (let i = list.length - 1; i >= 0; i--) edit.free(list[i] as number);
+}

@@ -1,0 +1,59 @@
+/**
+ * Where an edit found the last-level table of an I/O virtual range, so that a fold need not walk from the root each time. It
+ * never changes a result: an entry is only used while the table it names is certain to be the one a walk would reach, that is
+ * until some table is unlinked, the root changes, or the page was copied for writing.
+ */
+import type { OwnerToken, Page } from "./page.ts";
+
+const SIZE = 512;
+/** Operations before the cache is worth its arrays: a single reduce never makes them. */
+const WARM_UP = 8;
+
+/** A direct-mapped cache from range number to page. */
+export class WalkCache {
+	#keys: number[] | null = null;
+	#pages: (Page | null)[] = [];
+	#epochs: number[] = [];
+	#epoch = 0;
+	#uses = 0;
+	#dirty = false;
+
+	/** The last-level table of range `key`, when it is known. */
+	find(key: number, token: OwnerToken): Page | null {
+		const keys = this.#keys;
+		if (keys === null) return null;
+		const index = key & (SIZE - 1);
+		if (keys[index] !== key) return null;
+		const page = this.#pages[index] as Page;
+		return page.owner === token || this.#epochs[index] === this.#epoch
+			? page
+			: null;
+	}
+
+	/** Remembers that a walk for range `key` reached `page`. */
+	keep(key: number, page: Page): void {
+		if (this.#keys === null) {
+			if (++this.#uses < WARM_UP) return;
+			this.#keys = Array.from({ length: SIZE }, () => -1);
+			this.#pages = Array.from({ length: SIZE }, () => null);
+			this.#epochs = Array.from({ length: SIZE }, () => 0);
+		}
+		const index = key & (SIZE - 1);
+		this.#keys[index] = key;
+		this.#pages[index] = page;
+		this.#epochs[index] = this.#epoch;
+		this.#dirty = true;
+	}
+
+	/** Some page was copied for writing: pages that the edit does not own may be stale. */
+	copied(): void {
+		this.#epoch++;
+	}
+
+	/** A table was unlinked or the root changed. */
+	clear(): void {
+		if (!this.#dirty || this.#keys === null) return;
+		this.#keys.fill(-1);
+		this.#dirty = false;
+	}
+}
