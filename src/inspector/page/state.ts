@@ -1,0 +1,153 @@
+/** What all views share: the logs, one cursor, the selection. */
+import { batch, computed, effect, signal } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { CallName, Calls, Neighbour } from "../worker/protocol.ts";
+import { readHash, writeHash } from "./link.ts";
+import type { LogClient } from "./log-client.ts";
+import type { ViewId } from "./views.ts";
+
+/** Logs that are open: one, or two side by side. */
+export const logs = signal<readonly LogClient[]>([]);
+/** Position of the cursor in the first log; −1 before the first record. */
+export const cursor = signal(-1);
+/** The cursor follows the end of a live log. */
+export const isFollowing = signal(false);
+export const view = signal<ViewId>("topology");
+/** The actor that the statechart and the neighbour jumps are about. */
+export const selectedActor = signal<string | undefined>(undefined);
+export const isPlaying = signal(false);
+/** Text of the records' search field. */
+export const query = signal("");
+/** Answers that views still wait for; 0 = everything on screen belongs to the cursor. */
+export const pendingCalls = signal(0);
+/** A position kept for the diff. */
+export const marked = signal<number | undefined>(undefined);
+export const isHelpOpen = signal(false);
+
+/** The log that the cursor counts in. */
+export const firstLog = computed(() => logs.value[0]);
+/** Records in it. */
+export const count = computed(
+	() => firstLog.value?.progress.value.summary.count ?? 0,
+);
+
+/** Moves the cursor, kept inside the log. */
+export function moveTo(at: number): void {
+	const last = count.value - 1;
+	batch(() => {
+		cursor.value = Math.max(-1, Math.min(Math.round(at), last));
+		isFollowing.value =
+			(firstLog.value?.live ?? false) && cursor.value === last;
+	});
+}
+
+/** Moves to a neighbour: next operation, next record of the same actor, next failure. */
+export async function jump(what: Neighbour, direction: 1 | -1): Promise<void> {
+	const found = await firstLog.value?.call("neighbour", {
+		at: cursor.value,
+		direction,
+		what,
+	});
+	if (found !== undefined && found >= 0) moveTo(found);
+}
+
+const PLAY_TICK_MS = 120;
+
+/** Starts what runs beside the views: following, playing, the address. */
+export function startState(): void {
+	let wanted = readHash();
+	const applyHash = (): void => {
+		batch(() => {
+			if (wanted.view !== undefined) view.value = wanted.view;
+			if (wanted.actor !== undefined) selectedActor.value = wanted.actor;
+			if (wanted.query !== undefined) query.value = wanted.query;
+		});
+	};
+	applyHash();
+	let isPlaced = false;
+	effect(() => {
+		const progress = firstLog.value?.progress.value;
+		if (progress === undefined) return;
+		const { summary, isComplete } = progress;
+		if (isFollowing.value) cursor.value = summary.count - 1;
+		if (isPlaced || summary.count === 0) return;
+		if (!isComplete && firstLog.value?.live !== true) return;
+		isPlaced = true;
+		if (wanted.seq !== undefined) void moveToSeq(wanted.seq);
+		else moveTo(summary.count - 1);
+	});
+	window.addEventListener("hashchange", () => {
+		wanted = readHash();
+		applyHash();
+		if (wanted.seq !== undefined) void moveToSeq(wanted.seq);
+	});
+	setInterval(() => {
+		if (!isPlaying.value) return;
+		if (cursor.value >= count.value - 1) isPlaying.value = false;
+		else moveTo(cursor.value + 1);
+	}, PLAY_TICK_MS);
+}
+
+/** Moves to the record with that `seq`. */
+export async function moveToSeq(seq: number): Promise<void> {
+	const at = await firstLog.value?.call("positionOf", { seq });
+	if (at !== undefined) moveTo(at);
+}
+
+/** The address of the current position, for mails and bugs. */
+export async function linkHere(): Promise<string> {
+	const [row] =
+		(await firstLog.value?.call("rows", { positions: [cursor.value] })) ?? [];
+	return writeHash({
+		seq: row?.seq ?? 0,
+		view: view.value,
+		actor: selectedActor.value,
+		query: query.value || undefined,
+	});
+}
+
+/**
+ * Asks a log's worker and keeps the last answer until the next is there, so that nothing on screen jumps or flickers. While a
+ * question is on its way, only the newest of the following ones is sent after it.
+ */
+export function useCall<K extends CallName>(
+	log: LogClient | undefined,
+	name: K,
+	argument: Calls[K][0] | undefined,
+	version: unknown = 0,
+): Calls[K][1] | undefined {
+	const [answer, setAnswer] = useState<Calls[K][1] | undefined>(undefined);
+	const queue = useRef<{ isBusy: boolean; next?: () => Promise<void> }>({
+		isBusy: false,
+	});
+	const key = argument === undefined ? "" : JSON.stringify(argument);
+	useEffect(() => {
+		if (log === undefined || argument === undefined) return;
+		const ask = async (): Promise<void> => {
+			try {
+				setAnswer((await log.call(name, argument)) as never);
+			} catch (error) {
+				console.error(name, error);
+			}
+		};
+		const line = queue.current;
+		if (line.next === undefined) pendingCalls.value++;
+		line.next = ask;
+		if (!line.isBusy) void work(line);
+	}, [log, name, key, version]);
+	return answer;
+}
+
+async function work(line: {
+	isBusy: boolean;
+	next?: () => Promise<void>;
+}): Promise<void> {
+	line.isBusy = true;
+	while (line.next !== undefined) {
+		const now = line.next;
+		delete line.next;
+		await now();
+		pendingCalls.value--;
+	}
+	line.isBusy = false;
+}

@@ -1,0 +1,139 @@
+/** The bar at the top: where the cursor is, and everything that moves it. */
+import type { VNode } from "preact";
+import { h } from "preact";
+import { useState } from "preact/hooks";
+import { html } from "./dom.ts";
+import { grouped, nanoseconds } from "./format.ts";
+import {
+	count,
+	cursor,
+	firstLog,
+	isFollowing,
+	isHelpOpen,
+	isPlaying,
+	jump,
+	linkHere,
+	logs,
+	moveTo,
+	moveToSeq,
+	useCall,
+} from "./state.ts";
+import { setTheme, theme } from "./theme.ts";
+
+const { button, div, header, input, label, span } = html;
+
+function tool(
+	face: string,
+	name: string,
+	run: () => void,
+	more: object = {},
+): VNode {
+	return button(
+		{ class: "tool", "aria-label": name, title: name, onClick: run, ...more },
+		face,
+	);
+}
+
+function Steps(): VNode {
+	return div(
+		{ class: "steps", role: "group", "aria-label": "Move the cursor" },
+		tool("⏮", "Start of the log (Home)", () => moveTo(0)),
+		tool("◀", "Record before (←)", () => moveTo(cursor.value - 1)),
+		tool(
+			isPlaying.value ? "⏸" : "⏵",
+			isPlaying.value ? "Stop (Space)" : "Play (Space)",
+			() => {
+				isPlaying.value = !isPlaying.value;
+			},
+			{ "aria-pressed": isPlaying.value },
+		),
+		tool("▶", "Next record (→)", () => moveTo(cursor.value + 1)),
+		tool("⏭", "End of the log (End)", () => moveTo(count.value - 1)),
+	);
+}
+
+function jumpPair(
+	name: string,
+	what: "operation" | "actor" | "failure",
+	key: string,
+): VNode {
+	return div(
+		{ class: "jump", role: "group", "aria-label": name },
+		tool("‹", `${name} before (Shift ${key})`, () => void jump(what, -1)),
+		span({ class: "jump-name" }, name),
+		tool("›", `Next ${name} (${key})`, () => void jump(what, 1)),
+	);
+}
+
+function Position(): VNode {
+	const at = cursor.value;
+	const rows = useCall(
+		firstLog.value,
+		"rows",
+		at < 0 ? undefined : { positions: [at] },
+	);
+	const row = at < 0 ? undefined : rows?.[0];
+	return label(
+		{ class: "position" },
+		span(null, "seq"),
+		input({
+			"aria-label": "Position: record number (seq)",
+			inputMode: "numeric",
+			value: row?.seq ?? 0,
+			onChange: (event: Event) =>
+				void moveToSeq(Number((event.target as HTMLInputElement).value)),
+		}),
+		span({ class: "of" }, `of ${grouped(count.value)}`),
+		span({ class: "time" }, row === undefined ? "–" : nanoseconds(row.t)),
+	);
+}
+
+function LinkButton(): VNode {
+	const [said, say] = useState("");
+	const copy = async (): Promise<void> => {
+		const address = await linkHere();
+		try {
+			await navigator.clipboard.writeText(address);
+			say("✓");
+		} catch {
+			say("#");
+		}
+		setTimeout(() => say(""), 1500);
+	};
+	return tool(said || "🔗︎", "Copy a link to this position", () => void copy());
+}
+
+/** The bar. */
+export function Toolbar(): VNode {
+	const names = logs.value.map((log) => log.name).join("  ⇄  ");
+	const isLive = firstLog.value?.live ?? false;
+	return header(
+		{ class: "toolbar" },
+		div({ class: "log-name", title: names }, names),
+		h(Steps, null),
+		h(Position, null),
+		jumpPair("operation", "operation", "o"),
+		jumpPair("actor", "actor", "→"),
+		jumpPair("failure", "failure", "f"),
+		div({ class: "gap" }),
+		isLive
+			? tool(
+					"live",
+					"Follow the end of the log",
+					() => {
+						moveTo(count.value - 1);
+					},
+					{ "aria-pressed": isFollowing.value, class: "tool wide" },
+				)
+			: null,
+		h(LinkButton, null),
+		tool(
+			theme.value === "dark" ? "☀︎" : "☾",
+			theme.value === "dark" ? "Light colours" : "Dark colours",
+			() => setTheme(theme.value === "dark" ? "light" : "dark"),
+		),
+		tool("?", "Keys", () => {
+			isHelpOpen.value = !isHelpOpen.value;
+		}),
+	);
+}

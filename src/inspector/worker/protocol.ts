@@ -1,0 +1,94 @@
+/**
+ * What the page and a log's worker say to each other. Calls have one answer each; news come unasked. Everything is plain data, and
+ * large columns travel as transferable buffers.
+ */
+import type { LineProblem } from "../model/log-index.ts";
+import type { Span } from "../model/spans.ts";
+import type { TimelinePicture, TimelineWindow } from "../model/timeline.ts";
+
+/** A record as a list shows it. `at` is its position from 0. */
+export interface Row {
+	readonly at: number;
+	readonly seq: number;
+	readonly t: number;
+	readonly type: string;
+	readonly actor: string;
+	readonly op: number;
+	/** The whole line. */
+	readonly text: string;
+}
+
+/** What is known of a log so far. */
+export interface Summary {
+	readonly header: Readonly<Record<string, unknown>> | undefined;
+	readonly count: number;
+	readonly lengthBytes: number;
+	readonly seals: number;
+	readonly operations: number;
+	readonly problems: readonly LineProblem[];
+	readonly problemCount: number;
+	readonly types: readonly string[];
+	readonly actors: readonly string[];
+	readonly tFirst: number;
+	readonly tLast: number;
+}
+
+/** Which neighbour of a record is wanted. */
+export type Neighbour = "operation" | "actor" | "failure";
+
+/** The calls: name → [argument, answer]. */
+export interface Calls {
+	rows: [{ positions: readonly number[] }, readonly Row[]];
+	timeline: [TimelineWindow, TimelinePicture];
+	/** Positions that match; empty query: undefined = all. A newer filter call ends an older one (it answers undefined too). */
+	filter: [{ query: string }, Uint32Array | undefined];
+	/** Position of a neighbour of `at` in that direction, or −1. */
+	neighbour: [{ at: number; direction: 1 | -1; what: Neighbour }, number];
+	positionOf: [{ seq: number }, number];
+	positionAtTime: [{ t: number }, number];
+	/** The operation that the record at `at` belongs to. */
+	operationAt: [{ at: number }, Span | undefined];
+	/** Rows of one operation, capped. */
+	operation: [
+		{ op: number },
+		{ span: Span; rows: readonly Row[]; leftOut: number } | undefined,
+	];
+}
+/** A call's name. */
+export type CallName = keyof Calls;
+
+/** Page → worker. */
+export type ToWorker =
+	| {
+			readonly kind: "open";
+			readonly url?: string;
+			readonly bytes?: Uint8Array;
+			readonly live: boolean;
+			readonly sizeHintBytes?: number;
+	  }
+	| {
+			readonly kind: "call";
+			readonly id: number;
+			readonly name: CallName;
+			readonly argument: unknown;
+	  };
+
+/** How far the worker is. */
+export interface Progress {
+	readonly summary: Summary;
+	/** All bytes of a log that does not grow are indexed. */
+	readonly isComplete: boolean;
+	/** A live log's connection: what a person should know about it. */
+	readonly connection: "none" | "following" | "reconnecting" | "ended";
+	readonly error: string | undefined;
+}
+
+/** Worker → page. */
+export type FromWorker =
+	| {
+			readonly kind: "answer";
+			readonly id: number;
+			readonly value?: unknown;
+			readonly error?: string;
+	  }
+	| { readonly kind: "progress"; readonly progress: Progress };

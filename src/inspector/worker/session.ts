@@ -1,0 +1,158 @@
+/** A log that is open: its index and everything that is answered about it. No DOM, no messages: tests use it as it is. */
+import { LogIndex } from "../model/log-index.ts";
+import { matcherOf, parseQuery } from "../model/query.ts";
+import { type Span, Spans } from "../model/spans.ts";
+import { positionAtTime, timelinePicture } from "../model/timeline.ts";
+import type { Calls, Neighbour, Row, Summary } from "./protocol.ts";
+
+/** Rows of one operation that are given out at most; a drawing of more helps nobody. */
+export const OPERATION_ROWS_MAX = 2000;
+/** Records matched between two looks at the message queue. */
+const FILTER_SLICE = 1 << 15;
+
+/** Lets waiting messages in. */
+export type Pause = () => Promise<void>;
+
+/** An open log. */
+export class Session {
+	readonly index: LogIndex;
+	readonly spans: Spans;
+	readonly #pause: Pause;
+	#filterRun = 0;
+
+	constructor(pause: Pause, sizeHintBytes?: number) {
+		this.index = new LogIndex(sizeHintBytes);
+		this.spans = new Spans(this.index);
+		this.#pause = pause;
+	}
+
+	push(chunk: Uint8Array): void {
+		this.index.push(chunk);
+		this.spans.update();
+	}
+
+	finish(): void {
+		this.index.finish();
+		this.spans.update();
+	}
+
+	summary(): Summary {
+		const { index } = this;
+		const last = index.count - 1;
+		return {
+			header: index.header,
+			count: index.count,
+			lengthBytes: index.lengthBytes,
+			seals: index.seals,
+			operations: this.spans.begin.length,
+			problems: index.problems,
+			problemCount: index.problemCount,
+			types: index.types.names,
+			actors: index.actors.names,
+			tFirst: last < 0 ? 0 : (index.t[0] as number),
+			tLast: last < 0 ? 0 : (index.t[last] as number),
+		};
+	}
+
+	row(at: number): Row {
+		const { index } = this;
+		return {
+			at,
+			seq: index.seq[at] as number,
+			t: index.t[at] as number,
+			type: index.types.names[index.type[at] as number] as string,
+			actor: index.actors.names[index.actor[at] as number] as string,
+			op: index.op[at] as number,
+			text: index.textAt(at),
+		};
+	}
+
+	/** The calls of the protocol, by name. */
+	readonly calls: {
+		[K in keyof Calls]: (
+			argument: Calls[K][0],
+		) => Calls[K][1] | Promise<Calls[K][1]>;
+	} = {
+		rows: ({ positions }) =>
+			positions
+				.filter((at) => at >= 0 && at < this.index.count)
+				.map((at) => this.row(at)),
+		timeline: (window) => timelinePicture(this.index, this.spans, window),
+		filter: ({ query }) => this.#filter(query),
+		neighbour: ({ at, direction, what }) =>
+			this.#neighbour(at, direction, what),
+		positionOf: ({ seq }) => this.index.positionOf(seq),
+		positionAtTime: ({ t }) => positionAtTime(this.index, t),
+		operationAt: ({ at }) => this.#operationAt(at),
+		operation: ({ op }) => this.#operation(op),
+	};
+
+	async #filter(query: string): Promise<Uint32Array | undefined> {
+		const run = ++this.#filterRun;
+		const conditions = parseQuery(query);
+		if (conditions.length === 0) return undefined;
+		const matches = matcherOf(conditions, this.index, this.spans);
+		let found = new Uint32Array(1024);
+		let count = 0;
+		for (let at = 0; at < this.index.count; at++) {
+			if (at % FILTER_SLICE === FILTER_SLICE - 1) {
+				await this.#pause();
+				if (run !== this.#filterRun) return undefined;
+			}
+			if (!matches(at)) continue;
+			if (count === found.length) {
+				const wider = new Uint32Array(count * 2);
+				wider.set(found);
+				found = wider;
+			}
+			found[count++] = at;
+		}
+		return found.slice(0, count);
+	}
+
+	#neighbour(at: number, direction: 1 | -1, what: Neighbour): number {
+		const { index, spans } = this;
+		if (what === "operation") {
+			const here = spans.firstFrom(direction === 1 ? at + 1 : at);
+			return spans.begin[direction === 1 ? here : here - 1] ?? -1;
+		}
+		const actor = index.actor[at];
+		const fail = index.types.names.indexOf("op.fail");
+		for (
+			let next = at + direction;
+			next >= 0 && next < index.count;
+			next += direction
+		) {
+			const isWanted =
+				what === "actor"
+					? index.actor[next] === actor
+					: index.type[next] === fail;
+			if (isWanted) return next;
+		}
+		return -1;
+	}
+
+	#operationAt(at: number): Span | undefined {
+		const { index, spans } = this;
+		if (at < 0 || at >= index.count) return undefined;
+		const number = spans.numberOfOp(index.op[at] as number);
+		if (number >= 0) return spans.span(number);
+		const own = spans.numberOfOp(index.seq[at] as number);
+		return own < 0 ? undefined : spans.span(own);
+	}
+
+	#operation(op: number): Calls["operation"][1] {
+		const { index, spans } = this;
+		const number = spans.numberOfOp(op);
+		if (number < 0) return undefined;
+		const span = spans.span(number);
+		const rows: Row[] = [];
+		let leftOut = 0;
+		for (let at = span.begin; at <= span.end; at++) {
+			if (index.op[at] !== op && index.seq[at] !== op) continue;
+			if (rows.length < OPERATION_ROWS_MAX) rows.push(this.row(at));
+			else leftOut++;
+		}
+		return { span, rows, leftOut };
+	}
+}
