@@ -21,7 +21,7 @@ export interface Span {
 }
 
 /** Spans drawn above each other at most; what overlaps deeper shares the last row. */
-export const SPAN_ROWS_MAX = 6;
+export const SPAN_ROWS_MAX = 4;
 
 /** Follows a growing index and knows its operations. */
 export class Spans {

@@ -26,16 +26,19 @@ export function byteSize(bytes: number): string {
 	return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
-/** The data of a record line in short: `dev=0000:01:00.0 dom=domain:5`. */
+/** The data of a record line in short: `dev=device:0000:01:00.0 first`. What only repeats the actor is left out. */
 export function dataInShort(line: string): string {
 	try {
-		const { data } = JSON.parse(line) as { data: Record<string, unknown> };
+		const { data, actor } = JSON.parse(line) as {
+			data: Record<string, unknown>;
+			actor: string;
+		};
 		return Object.entries(data)
-			.map(([key, value]) =>
-				value === true
-					? key
-					: `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-			)
+			.filter(([, value]) => value !== actor)
+			.map(([key, value]) => {
+				if (value === true) return key;
+				return `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`;
+			})
 			.join(" ");
 	} catch {
 		return line;

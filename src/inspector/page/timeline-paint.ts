@@ -5,7 +5,7 @@ import type { TimelinePicture } from "../model/timeline.ts";
 import { colour } from "./theme.ts";
 
 const DENSITY_HEIGHT = 26;
-const SPAN_HEIGHT = 8;
+const SPAN_HEIGHT = 10;
 /** Height of one lane, in pixels. */
 export const LANE_HEIGHT = 13;
 /** Height of density and operations together. */
@@ -66,7 +66,7 @@ function paintSpans(
 		fail: colour("--bad"),
 		open: colour("--span-open"),
 	};
-	paper.font = "7.5px system-ui, sans-serif";
+	paper.font = "8.5px system-ui, sans-serif";
 	paper.textBaseline = "middle";
 	for (const { begin, end, row, outcome, name } of spans) {
 		const left = (begin - window.from) * scale;

@@ -1,8 +1,9 @@
 /** The bar at the top: where the cursor is, and everything that moves it. */
-import type { VNode } from "preact";
+import type { ComponentChild, VNode } from "preact";
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { html } from "./dom.ts";
+import { icon } from "./icons.ts";
 import { grouped, nanoseconds } from "./format.ts";
 import {
 	count,
@@ -23,7 +24,7 @@ import { setTheme, theme } from "./theme.ts";
 const { button, div, header, input, label, span } = html;
 
 function tool(
-	face: string,
+	face: ComponentChild,
 	name: string,
 	run: () => void,
 	more: object = {},
@@ -37,18 +38,18 @@ function tool(
 function Steps(): VNode {
 	return div(
 		{ class: "steps", role: "group", "aria-label": "Move the cursor" },
-		tool("⏮", "Start of the log (Home)", () => moveTo(0)),
-		tool("◀", "Record before (←)", () => moveTo(cursor.value - 1)),
+		tool(icon("first"), "Start of the log (Home)", () => moveTo(0)),
+		tool(icon("back"), "Record before (←)", () => moveTo(cursor.value - 1)),
 		tool(
-			isPlaying.value ? "⏸" : "⏵",
+			icon(isPlaying.value ? "pause" : "play"),
 			isPlaying.value ? "Stop (Space)" : "Play (Space)",
 			() => {
 				isPlaying.value = !isPlaying.value;
 			},
 			{ "aria-pressed": isPlaying.value },
 		),
-		tool("▶", "Next record (→)", () => moveTo(cursor.value + 1)),
-		tool("⏭", "End of the log (End)", () => moveTo(count.value - 1)),
+		tool(icon("next"), "Next record (→)", () => moveTo(cursor.value + 1)),
+		tool(icon("last"), "End of the log (End)", () => moveTo(count.value - 1)),
 	);
 }
 
@@ -100,7 +101,11 @@ function LinkButton(): VNode {
 		}
 		setTimeout(() => say(""), 1500);
 	};
-	return tool(said || "🔗︎", "Copy a link to this position", () => void copy());
+	return tool(
+		said || icon("link"),
+		"Copy a link to this position",
+		() => void copy(),
+	);
 }
 
 /** The bar. */
@@ -128,11 +133,11 @@ export function Toolbar(): VNode {
 			: null,
 		h(LinkButton, null),
 		tool(
-			theme.value === "dark" ? "☀︎" : "☾",
+			icon(theme.value === "dark" ? "sun" : "moon"),
 			theme.value === "dark" ? "Light colours" : "Dark colours",
 			() => setTheme(theme.value === "dark" ? "light" : "dark"),
 		),
-		tool("?", "Keys", () => {
+		tool(icon("help"), "Keys (?)", () => {
 			isHelpOpen.value = !isHelpOpen.value;
 		}),
 	);
