@@ -1,0 +1,11 @@
+/** Every command of the program, in the order its help lists them. */
+import type { Command } from "./command.ts";
+import { inspectCommand, reportCommand } from "./inspect.ts";
+import { vectorsCommand } from "./vectors.ts";
+
+/** The commands. */
+export const COMMANDS: readonly Command[] = [
+	vectorsCommand,
+	inspectCommand,
+	reportCommand,
+];
