@@ -25,6 +25,7 @@
  */
 import { coreMap, coreUnmap } from "./core.ts";
 import type { FormatConfig, TableRequest, Walkable } from "./config.ts";
+import { lpaeConfig } from "./drivers/lpae-config.ts";
 import { vtdConfig } from "./drivers/vtd-config.ts";
 import { Edit } from "./edit.ts";
 import type { Step } from "./events.ts";
@@ -41,6 +42,12 @@ export function settleConfig(
 	switch (request.format) {
 		case "vtd":
 			return vtdConfig(request, policy);
+		case "arm64_s1":
+		case "arm64_s2":
+		case "arm32_s1":
+		case "arm32_s2":
+		case "arm_mali":
+			return lpaeConfig(request, policy);
 		default:
 			throw new PageTableConfigError(`unknown format ${request.format}`);
 	}

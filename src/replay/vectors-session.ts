@@ -281,9 +281,11 @@ function sweep(line: VectorLine, edit: Edit): Answer {
 }
 
 function destroy(edit: Edit): Answer {
-	const live = edit.counts.livePages;
+	const freedBefore = edit.counts.freed;
 	edit.effects = [];
 	edit.config.driver.destroy(edit);
-	const leakedPages = edit.counts.livePages;
-	return { freed: live - leakedPages, leakedPages };
+	return {
+		freed: edit.counts.freed - freedBefore,
+		leakedPages: edit.counts.livePages,
+	};
 }
