@@ -1,0 +1,222 @@
+/**
+ * Turns a definition into a flat table: one row a (configuration, event), each row the ordered candidate transitions with
+ * their guard and action functions. Same functions as XState runs, same selection rules (innermost state first, exact event
+ * before `*`, first guard that holds), no actor, no allocation but the new context.
+ *
+ * Not supported, and refused when compiling: two parallel regions that answer one event, entry actions on inner states.
+ */
+import type {
+	AnyDefinition,
+	Edge,
+	Guard,
+	StateNode,
+	Update,
+} from "./define.ts";
+import { edgesOf, resolveTarget } from "./define.ts";
+
+/** One candidate transition of a row. */
+export interface Rule {
+	readonly guard: Guard<object> | undefined;
+	readonly actions: readonly Update<object>[];
+	/** Index of the configuration after it. */
+	readonly next: number;
+}
+/** A compiled machine. Row of (configuration c, event e) is `rows[c * events.length + e]`; event 0 is "any other". */
+export interface CompiledMachine {
+	readonly id: string;
+	readonly events: readonly string[];
+	readonly eventIndex: { readonly [event: string]: number };
+	/** Names of the configurations: leaf paths, joined with "|" when there are regions. */
+	readonly names: readonly string[];
+	readonly initial: number;
+	readonly rows: readonly (readonly Rule[])[];
+	readonly start: (input: unknown) => object;
+}
+
+interface Leaf {
+	readonly path: string;
+	readonly node: StateNode;
+}
+
+const join = (path: string, name: string): string =>
+	path === "" ? name : `${path}.${name}`;
+
+function leavesOf(node: StateNode, path: string): Leaf[] {
+	const names = Object.keys(node.states ?? {});
+	if (names.length === 0) return [{ path, node }];
+	return names.flatMap((name) =>
+		leavesOf(node.states![name]!, join(path, name)),
+	);
+}
+
+function nodeAt(root: StateNode, path: string): StateNode {
+	let node = root;
+	if (path !== "")
+		for (const name of path.split(".")) node = node.states![name]!;
+	return node;
+}
+
+/** Follows `initial` down to a leaf. */
+function settle(root: StateNode, path: string): string {
+	let node = nodeAt(root, path);
+	let at = path;
+	while (node.initial !== undefined) {
+		at = join(at, node.initial);
+		node = node.states![node.initial]!;
+	}
+	return at;
+}
+
+/** The edges that a leaf's region offers for an event, innermost first, each with the path of its source. */
+function candidates(
+	root: StateNode,
+	leaf: string,
+	top: string,
+	event: string,
+): { edge: Edge; source: string }[] {
+	const found: { edge: Edge; source: string }[] = [];
+	for (
+		let path = leaf;
+		;
+		path = path.slice(0, Math.max(0, path.lastIndexOf(".")))
+	) {
+		const node = nodeAt(root, path);
+		for (const key of event === "*" ? ["*"] : [event, "*"])
+			for (const edge of edgesOf(node, key)) found.push({ edge, source: path });
+		if (path === top) return found;
+	}
+}
+
+class Compiler {
+	readonly definition: AnyDefinition;
+	readonly regions: { top: string; leaves: Leaf[] }[];
+	constructor(definition: AnyDefinition) {
+		const { config } = definition;
+		this.definition = definition;
+		this.regions =
+			config.type === "parallel"
+				? Object.keys(config.states ?? {}).map((name) => ({
+						top: name,
+						leaves: leavesOf(config.states![name]!, name),
+					}))
+				: [{ top: "", leaves: leavesOf(config, "") }];
+	}
+
+	/** The configuration with `leaf` in its region and the rest as in `from`. */
+	move(from: readonly number[], leaf: string): number {
+		let index = 0;
+		for (const [r, region] of this.regions.entries()) {
+			const at = region.leaves.findIndex(({ path }) => path === leaf);
+			index = index * region.leaves.length + (at < 0 ? from[r]! : at);
+		}
+		return index;
+	}
+
+	rule(
+		from: readonly number[],
+		index: number,
+		{ edge, source }: { edge: Edge; source: string },
+	): Rule {
+		const { guards, actions, config } = this.definition;
+		const run = [...(edge.actions ?? [])];
+		let next = index;
+		if (edge.target !== undefined) {
+			const target = resolveTarget(source, edge.target);
+			const leaf = settle(config, target);
+			next = this.move(from, leaf);
+			if (target !== source || edge.reenter)
+				run.push(...(nodeAt(config, leaf).entry ?? []));
+		}
+		return {
+			guard: edge.guard === undefined ? undefined : guards[edge.guard],
+			actions: run.map((name) => actions[name]!),
+			next,
+		};
+	}
+
+	row(from: readonly number[], index: number, event: string): Rule[] {
+		const { config, id } = this.definition;
+		const offers = this.regions.map((region, r) =>
+			candidates(config, region.leaves[from[r]!]!.path, region.top, event),
+		);
+		const answering = offers.filter((list) => list.length > 0);
+		if (answering.length > 1)
+			throw new Error(
+				`${id}: two regions answer ${event}; give them events of their own`,
+			);
+		const list = answering[0] ?? [];
+		const top =
+			this.regions.length > 1 ? candidates(config, "", "", event) : [];
+		const rules = [...list, ...top].map((c) => this.rule(from, index, c));
+		const certain = rules.findIndex((rule) => rule.guard === undefined);
+		return certain < 0 ? rules : rules.slice(0, certain + 1);
+	}
+}
+
+/** Compiles a definition. Throws Error when it uses what the table cannot express. */
+export function compileMachine(definition: AnyDefinition): CompiledMachine {
+	const compiler = new Compiler(definition);
+	const { regions } = compiler;
+	const sizes = regions.map(({ leaves }) => leaves.length);
+	const total = sizes.reduce((a, b) => a * b, 1);
+	const events = ["*", ...definition.events];
+	const names: string[] = [];
+	const rows: Rule[][] = [];
+	for (let index = 0; index < total; index++) {
+		const from: number[] = [];
+		for (let r = sizes.length - 1, rest = index; r >= 0; r--) {
+			from[r] = rest % sizes[r]!;
+			rest = Math.floor(rest / sizes[r]!);
+		}
+		names.push(
+			regions.map((region, r) => region.leaves[from[r]!]!.path).join("|"),
+		);
+		for (const event of events) rows.push(compiler.row(from, index, event));
+	}
+	const first = regions.map(({ top, leaves }) => {
+		const leaf = settle(definition.config, top);
+		return leaves.findIndex(({ path }) => path === leaf);
+	});
+	return {
+		id: definition.id,
+		events,
+		eventIndex: Object.fromEntries(events.map((event, i) => [event, i])),
+		names,
+		initial: first.reduce((index, at, r) => index * sizes[r]! + at, 0),
+		rows,
+		start: definition.start as (input: unknown) => object,
+	};
+}
+
+/** What one step of a compiled machine gives: the configuration and the context after it. */
+export interface Stepped {
+	readonly at: number;
+	readonly context: object;
+}
+
+/** One step. An event that no rule takes changes nothing. */
+export function stepCompiled(
+	machine: CompiledMachine,
+	at: number,
+	context: object,
+	event: { readonly type: string },
+): Stepped {
+	const e = machine.eventIndex[event.type] ?? 0;
+	for (const rule of machine.rows[at * machine.events.length + e]!) {
+		if (rule.guard !== undefined && !rule.guard(context, event)) continue;
+		let after = context;
+		for (const action of rule.actions)
+			after = { ...after, ...action(after, event) };
+		return { at: rule.next, context: after };
+	}
+	return { at, context };
+}
+
+/** The name of a configuration as XState's `snapshot.value` spells it: the inverse of `names`. */
+export function configurationName(value: unknown): string {
+	if (typeof value === "string") return value;
+	const parts: string[] = [];
+	for (const [name, inner] of Object.entries(value as object))
+		parts.push(join(name, configurationName(inner)));
+	return parts.join("|");
+}

@@ -1,0 +1,65 @@
+/** Make an IOAS (facts §2.3: iommufd/ioas.c:iommufd_ioas_alloc_ioctl): id, object, answer copied, published. */
+import type { CtxId, IoasId } from "../src/vocabulary/ids.ts";
+import { NO_HWPT } from "./attach.ts";
+import type { Definition } from "./define.ts";
+import { ask } from "./steps.ts";
+import type { Done, TxContext } from "./transaction.ts";
+import {
+	FRESH,
+	step,
+	sure,
+	TX_EVENTS,
+	txActions,
+	txConfig,
+} from "./transaction.ts";
+
+/** What it knows. */
+export interface IoasAllocContext extends TxContext {
+	readonly ctx: CtxId;
+	readonly ioas: IoasId;
+}
+type C = IoasAllocContext;
+
+/** IOMMU_IOAS_ALLOC. */
+export const ioasAlloc: Definition<IoasAllocContext, undefined> = {
+	id: "ioas-alloc",
+	about: "IOMMU_IOAS_ALLOC (iommufd/ioas.c:iommufd_ioas_alloc_ioctl)",
+	events: TX_EVENTS,
+	start: () => ({ ...FRESH, ctx: "ctx:0", ioas: NO_HWPT.ioas }),
+	guards: {},
+	actions: {
+		...txActions,
+		begin: (_: C, e: { readonly ctx: CtxId }) => ({ ...FRESH, ctx: e.ctx }),
+		learnId: (_: C, e: Done<IoasId>) => ({ ioas: e.value }),
+		askId: (c: C) => ({
+			ask: ask("id.reserve", c.ctx, { kind: "ioas" }, "ENOMEM"),
+		}),
+		askCreate: (c: C) => ({ ask: ask("ioas.create", c.ioas, {}) }),
+		askRespond: () => ({ ask: ask("resp", "host", {}, "EFAULT") }),
+		askPublishId: (c: C) => ({
+			ask: ask("id.publish", c.ctx, { obj: c.ioas }),
+		}),
+		askVanish: (c: C) => ({ ask: ask("ioas.gone", c.ioas, { undo: true }) }),
+		askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.ioas }) }),
+		returnResult: (c: C) => ({
+			ask: ask("return", "host", { ok: true, value: c.ioas }),
+		}),
+	},
+	config: txConfig(
+		[{ target: "ReservingId", actions: ["begin"] }],
+		{
+			ReservingId: step(
+				"askId",
+				[{ target: "Creating", actions: ["learnId"] }],
+				"Failed",
+			),
+			Creating: sure("askCreate", "Responding"),
+			Responding: step("askRespond", "PublishingId", "unwinding.Vanishing"),
+			PublishingId: sure("askPublishId", "Committed"),
+		},
+		{
+			Vanishing: sure("askVanish", "FreeingId"),
+			FreeingId: sure("askFreeId", "#ioas-alloc.Failed"),
+		},
+	),
+};

@@ -1,0 +1,115 @@
+/**
+ * An open iommufd file and its id table (facts §1.1): an id is reserved with an empty slot and seen by look-ups once published;
+ * the lowest free number is handed out again at once (iommufd/main.c:_iommufd_object_alloc), so a generation tells users apart.
+ */
+import type { CtxId, ObjectId } from "../src/vocabulary/ids.ts";
+import { kernelNumber, objectId } from "../src/vocabulary/ids.ts";
+import { fact } from "../src/vocabulary/records.ts";
+import type { Definition } from "./define.ts";
+import type { Answering, Step } from "./steps.ts";
+import { no, refuseUnexpected, YES, yes } from "./steps.ts";
+
+/** What a context knows: published objects by id (null = reserved), and how often each id was used. */
+export interface CtxContext extends Answering {
+	readonly ctx: CtxId;
+	readonly ids: { readonly [id: number]: ObjectId | null };
+	readonly generations: { readonly [id: number]: number };
+}
+
+type C = CtxContext;
+
+function lowestFree(ids: CtxContext["ids"]): number {
+	let id = 1;
+	while (Object.hasOwn(ids, id)) id++;
+	return id;
+}
+
+const guards = {
+	/** Unknown, or reserved but not published (facts §1.1). */
+	notPublished: (c: C, e: Step<"id.look">) => (c.ids[e.id] ?? null) === null,
+	objectsLeft: (c: C) => Object.keys(c.ids).length > 0,
+};
+const actions = {
+	open: (c: C) =>
+		yes([fact("ctx.opened", c.ctx, { ctx: c.ctx, kind: "iommufd" })]),
+	reserve: (c: C, e: Step<"id.reserve">) => {
+		const id = lowestFree(c.ids);
+		const generation = (c.generations[id] ?? 0) + 1;
+		return {
+			ids: { ...c.ids, [id]: null },
+			generations: { ...c.generations, [id]: generation },
+			...yes([], objectId(e.kind, c.ctx, id, generation)),
+		};
+	},
+	publish: (c: C, e: Step<"id.publish">) => ({
+		ids: { ...c.ids, [kernelNumber(e.obj)]: e.obj },
+		answer: YES,
+	}),
+	free: (c: C, e: Step<"id.free">) => {
+		const { [kernelNumber(e.obj)]: _gone, ...ids } = c.ids;
+		return { ids, answer: YES };
+	},
+	tellAll: (c: C) =>
+		yes(
+			[],
+			Object.values(c.ids).filter((obj) => obj !== null),
+		),
+	tellFound: (c: C, e: Step<"id.look">) => yes([], c.ids[e.id]),
+	refuseUnknown: () => no("ENOENT"),
+	recordRefusal: (c: C, e: Step<"destroy.refused">) =>
+		yes([
+			fact("obj.destroy.refused", c.ctx, {
+				id: e.id,
+				errno: e.errno,
+				...(e.obj === undefined ? {} : { obj: e.obj }),
+			}),
+		]),
+	refuseLeftovers: () => no("EBUSY", [], "objects"),
+	close: (c: C) => yes([fact("ctx.closed", c.ctx, { ctx: c.ctx })]),
+	refuse: refuseUnexpected,
+};
+
+/** The context statechart. */
+export const iommufdCtx: Definition<CtxContext, { readonly ctx: CtxId }> = {
+	id: "iommufd-ctx",
+	about:
+		"struct iommufd_ctx: an open /dev/iommu and its id table (iommufd/main.c)",
+	events: [
+		"ctx.open",
+		"ctx.close",
+		"id.reserve",
+		"id.publish",
+		"id.free",
+		"id.look",
+		"id.list",
+		"destroy.refused",
+	],
+	start: ({ ctx }) => ({ ctx, ids: {}, generations: {}, answer: YES }),
+	guards,
+	actions,
+	config: {
+		initial: "Unopened",
+		on: { "*": { actions: ["refuse"] } },
+		states: {
+			Unopened: { on: { "ctx.open": { target: "Open", actions: ["open"] } } },
+			Open: {
+				on: {
+					"id.reserve": { actions: ["reserve"] },
+					"id.publish": { actions: ["publish"] },
+					"id.free": { actions: ["free"] },
+					"id.look": [
+						{ guard: "notPublished", actions: ["refuseUnknown"] },
+						{ actions: ["tellFound"] },
+					],
+					"id.list": { actions: ["tellAll"] },
+					"destroy.refused": { actions: ["recordRefusal"] },
+					"ctx.close": [
+						{ guard: "objectsLeft", actions: ["refuseLeftovers"] },
+						{ target: "Closed", actions: ["close"] },
+					],
+				},
+			},
+			Closed: {},
+		},
+	},
+};

@@ -1,0 +1,125 @@
+/**
+ * The two engines that run one definition: XState actors (live: inspected, subscribed to) and compiled tables (fast: redecide,
+ * sweeps). Both send an event, then show the context it left; nothing else in the orchestrator knows which one runs.
+ */
+import {
+	createActor,
+	type AnyActorRef,
+	type AnyStateMachine,
+	type InspectionEvent,
+} from "xstate";
+import {
+	type CompiledMachine,
+	compileMachine,
+	configurationName,
+	stepCompiled,
+} from "../../machines/compile.ts";
+import { type AnyDefinition, toXState } from "../../machines/define.ts";
+
+/** One running machine. */
+export interface Runner {
+	send(event: { readonly type: string }): void;
+	readonly context: object;
+	/** Active leaf states, regions joined with "|". */
+	readonly state: string;
+	stop(): void;
+}
+/** Something that runs definitions. `parent`: the actor above it in the tree. */
+export interface Engine {
+	readonly name: EngineName;
+	spawn(
+		definition: AnyDefinition,
+		input: unknown,
+		id: string,
+		parent?: Runner,
+	): Runner;
+}
+/** The engines by name. */
+export type EngineName = "xstate" | "compiled";
+
+class ActorRunner implements Runner {
+	readonly actor: AnyActorRef;
+	constructor(actor: AnyActorRef) {
+		this.actor = actor;
+	}
+	send(event: { readonly type: string }): void {
+		this.actor.send(event);
+	}
+	get context(): object {
+		return this.actor.getSnapshot().context;
+	}
+	get state(): string {
+		return configurationName(this.actor.getSnapshot().value);
+	}
+	stop(): void {
+		// An actor with a parent refuses to be stopped from outside; dropping every reference to it is what frees it.
+		if (this.actor._parent === undefined) this.actor.stop();
+	}
+}
+
+class TableRunner implements Runner {
+	readonly #machine: CompiledMachine;
+	#at: number;
+	context: object;
+	constructor(machine: CompiledMachine, input: unknown) {
+		this.#machine = machine;
+		this.#at = machine.initial;
+		this.context = machine.start(input);
+	}
+	send(event: { readonly type: string }): void {
+		const after = stepCompiled(this.#machine, this.#at, this.context, event);
+		this.#at = after.at;
+		this.context = after.context;
+	}
+	get state(): string {
+		return this.#machine.names[this.#at]!;
+	}
+	stop(): void {}
+}
+
+function memo<T>(
+	make: (definition: AnyDefinition) => T,
+): (definition: AnyDefinition) => T {
+	const made = new Map<AnyDefinition, T>();
+	return (definition) => {
+		let one = made.get(definition);
+		if (one === undefined) {
+			one = make(definition);
+			made.set(definition, one);
+		}
+		return one;
+	};
+}
+
+/** Runs definitions as XState actors. `inspect` sees every actor, event and snapshot of the system. */
+export function xstateEngine(
+	inspect?: (event: InspectionEvent) => void,
+): Engine {
+	const machineOf = memo<AnyStateMachine>(toXState);
+	return {
+		name: "xstate",
+		spawn(definition, input, id, parent) {
+			const above =
+				parent instanceof ActorRunner ? { parent: parent.actor } : {};
+			const watch =
+				inspect !== undefined && parent === undefined ? { inspect } : {};
+			const actor = createActor(machineOf(definition), {
+				input,
+				id,
+				...above,
+				...watch,
+			});
+			actor.start();
+			return new ActorRunner(actor);
+		},
+	};
+}
+
+/** Runs definitions as compiled tables. */
+export function compiledEngine(): Engine {
+	const machineOf = memo<CompiledMachine>(compileMachine);
+	return {
+		name: "compiled",
+		spawn: (definition, input) => new TableRunner(machineOf(definition), input),
+	};
+}
