@@ -14,6 +14,8 @@ export interface Gather {
 	freelist: number[];
 	/** Deferred: the flush queue will flush the whole domain later. */
 	queued: boolean;
+	/** The caller takes no ranges: add_page ends at the driver's own hook (golden vectors, direct unmap calls on Arm). */
+	readonly inert?: boolean;
 }
 
 /** An empty gather. */
@@ -57,6 +59,7 @@ export function addPage(
 	iova: number,
 	size: number,
 ): void {
+	if (gather.inert === true) return;
 	const last = iova + size - 1;
 	const granuleDiffers = gather.granule !== 0 && gather.granule !== size;
 	const apart =

@@ -26,6 +26,7 @@
 import { coreMap, coreUnmap } from "./core.ts";
 import type { FormatConfig, TableRequest, Walkable } from "./config.ts";
 import { lpaeConfig } from "./drivers/lpae-config.ts";
+import { v7sConfig } from "./drivers/v7s-config.ts";
 import { vtdConfig } from "./drivers/vtd-config.ts";
 import { Edit } from "./edit.ts";
 import type { Step } from "./events.ts";
@@ -48,6 +49,8 @@ export function settleConfig(
 		case "arm32_s2":
 		case "arm_mali":
 			return lpaeConfig(request, policy);
+		case "arm_v7s":
+			return v7sConfig(request, policy);
 		default:
 			throw new PageTableConfigError(`unknown format ${request.format}`);
 	}

@@ -203,7 +203,9 @@ function driverCall(line: VectorLine): (edit: Edit) => Answer {
 		throw new VectorLineError(`${JSON.stringify(line.op)} is no driver call`);
 	const gather = gatherOf(line);
 	return (edit) => {
-		const own = gather === null ? null : { ...gather, freelist: [] };
+		// Only the VT-d glue hands the gather of a direct call to the driver; on Arm the harness's add_page hook just records.
+		const inert = edit.config.format !== "vtd";
+		const own = gather === null ? null : { ...gather, freelist: [], inert };
 		const ret = edit.config.driver.unmap(edit, iova, size, count, own);
 		if (own !== null) settleGather(edit, own);
 		return { ret: hexOfFrame(ret) };
