@@ -1,0 +1,281 @@
+/**
+ * A page-table scenario with its names resolved to numbers and every variable given a place in the state vector (bytes).
+ *
+ * Levels as in facts pagetable-semantics.md §2: an entry of level 1 is a page; the root holds entries of level `levels`; an entry
+ * of a level above 1 may be a leaf (a block) or point to a table of the level below. Page n of the scenario is the n-th page
+ * under the root.
+ */
+import type { Personality, Scenario, Step } from "./scenario-schema.ts";
+import { ScenarioError } from "./scenario-file.ts";
+
+/** Value bytes: what a slot or a register holds. Leaves are LEAF + 2·target + dirty. */
+export const EMPTY = 0;
+export const TABLE = 1;
+export const LEAF = 32;
+export const GARBAGE = 255;
+/** Largest number of tables (the root is table 0) and of pages (bits of a mask). */
+export const MAX_TABLES = 16;
+export const MAX_PAGES = 30;
+
+/** Life of a table page (facts §4): `flushed` = unlinked, and a covering walk-cache invalidation has completed since. */
+export const STATUS = {
+	private: 0,
+	linked: 1,
+	unlinked: 2,
+	flushed: 3,
+	freed: 4,
+	recycled: 5,
+} as const;
+
+export interface Table {
+	readonly name: string;
+	/** Level of its entries. */
+	readonly level: number;
+	/** Number of entries. */
+	readonly size: number;
+	/** Where its entries stand in the state. */
+	readonly slots: number;
+	readonly status: number;
+	/** Readers that were inside when it was unlinked (mask by thread). */
+	readonly readers: number;
+	/** Initial content. */
+	readonly holds: readonly number[];
+}
+
+/** A thread's variables in the state. */
+export interface ThreadModel {
+	readonly name: string;
+	readonly steps: readonly Step[];
+	readonly pc: number;
+	readonly result: number;
+	/** Depth of reader sections. */
+	readonly reader: number;
+	/** Readers this thread's grace period still waits for. */
+	readonly grace: number;
+	/** 4 bytes each: pages of an open operation. */
+	readonly open: number;
+	readonly registers: ReadonlyMap<string, number>;
+}
+
+export interface Model {
+	readonly scenario: Scenario;
+	readonly personality: Personality;
+	readonly levels: number;
+	readonly fanout: number;
+	readonly rootSlots: number;
+	readonly pages: number;
+	readonly targets: readonly string[];
+	readonly tables: readonly Table[];
+	readonly threads: readonly ThreadModel[];
+	readonly locks: ReadonlyMap<string, number>;
+	readonly vars: ReadonlyMap<string, number>;
+	/** 0 while devices do DMA, 1 while they are stopped. */
+	readonly dma: number;
+	/** Pages written since they were last reported / collected by a sweep and not reported yet (4 bytes each). */
+	readonly wrote: number;
+	readonly collected: number;
+	/** Where the next free byte of the state is; caches and invalidations come after. */
+	readonly end: number;
+}
+
+/** Pages under entry `prefix` of level `level`, as a mask. */
+export function cover(model: Model, level: number, prefix: number): number {
+	const width = model.fanout ** (level - 1);
+	return ((1 << width) - 1) << (prefix * width);
+}
+
+/** Number of entries of a level in the whole address space. */
+export const entriesAt = (model: Model, level: number): number =>
+	model.rootSlots * model.fanout ** (model.levels - level);
+
+/** Reads a 32-bit mask at a byte offset. */
+export const mask32 = (s: Uint8Array, at: number): number =>
+	(s[at] as number) |
+	((s[at + 1] as number) << 8) |
+	((s[at + 2] as number) << 16) |
+	((s[at + 3] as number) << 24);
+
+/** Writes a 32-bit mask. */
+export function setMask32(s: Uint8Array, at: number, mask: number): void {
+	s[at] = mask & 255;
+	s[at + 1] = (mask >>> 8) & 255;
+	s[at + 2] = (mask >>> 16) & 255;
+	s[at + 3] = (mask >>> 24) & 255;
+}
+
+/** Mask of a list of pages; throws ScenarioError for a page that does not exist. */
+export function pageMask(
+	model: Pick<Model, "pages" | "scenario">,
+	pages: "all" | readonly number[],
+): number {
+	if (pages === "all") return (1 << model.pages) - 1;
+	let mask = 0;
+	for (const page of pages) {
+		if (page >= model.pages)
+			throw new ScenarioError(
+				`${model.scenario.name}: page ${page} does not exist; the geometry has pages 0 to ${model.pages - 1}`,
+			);
+		mask |= 1 << page;
+	}
+	return mask;
+}
+
+const isOn = (step: Step, switches: Readonly<Record<string, boolean>>) => {
+	if (step.when === undefined) return true;
+	const off = step.when.startsWith("!");
+	const name = off ? step.when.slice(1) : step.when;
+	if (!Object.hasOwn(switches, name))
+		throw new ScenarioError(`no switch ${name} (named by "when")`);
+	return switches[name] !== off;
+};
+
+/** Replaces `#` in every text of a step by the instance's number. */
+const instantiate = (step: Step, instance: number): Step =>
+	JSON.parse(JSON.stringify(step).replaceAll("#", String(instance))) as Step;
+
+function registersOf(steps: readonly Step[]): string[] {
+	const names = new Set<string>();
+	for (const step of steps) {
+		if (step.verb === "read") names.add(step.args.into);
+		if (step.verb === "swap") names.add(step.args.saw);
+		if (step.verb === "cas" && step.args.saw !== undefined)
+			names.add(step.args.saw);
+	}
+	return [...names];
+}
+
+/** Resolves a scenario. Throws ScenarioError when names or sizes do not fit. */
+export function buildModel(scenario: Scenario): Model {
+	const { levels, slots: rootSlots, fanout } = scenario.geometry;
+	const fail = (text: string): never => {
+		throw new ScenarioError(`${scenario.name}: ${text}`);
+	};
+	const pages = rootSlots * fanout ** (levels - 1);
+	if (pages > MAX_PAGES)
+		fail(`${pages} pages; the explorer takes at most ${MAX_PAGES}`);
+	const names = ["root", ...Object.keys(scenario.tables)];
+	if (names.length > MAX_TABLES) fail(`more than ${MAX_TABLES - 1} tables`);
+	let at = 0;
+	const take = (n: number): number => {
+		at += n;
+		return at - n;
+	};
+	const tables = names.map((name, number): Table => {
+		const spec = scenario.tables[name];
+		const level = number === 0 ? levels : (spec?.level ?? 1);
+		if (number > 0 && level >= levels)
+			fail(`table ${name}: level ${level} is not below the root's ${levels}`);
+		const size = number === 0 ? rootSlots : fanout;
+		const holds = number === 0 ? scenario.root : (spec?.holds ?? {});
+		const words = Array.from({ length: size }, () => EMPTY);
+		for (const [key, text] of Object.entries(holds)) {
+			const value = valueOf(scenario, names, text);
+			if (key === "all") words.fill(value);
+			else if (/^\d+$/.test(key) && Number(key) < size)
+				words[Number(key)] = value;
+			else
+				fail(`${name} has no slot ${key}; it has 0 to ${size - 1}, or "all"`);
+		}
+		return {
+			name,
+			level,
+			size,
+			slots: take(size),
+			status: take(1),
+			readers: take(1),
+			holds: words,
+		};
+	});
+	for (const table of tables)
+		for (const word of table.holds)
+			if (word >= TABLE && word < LEAF)
+				if (tables[word - TABLE]?.level !== table.level - 1)
+					fail(
+						`${table.name} (entries of level ${table.level}) cannot point to ${names[word - TABLE]}`,
+					);
+	const threads = threadModels(scenario, take);
+	const locks = new Map<string, number>();
+	for (const thread of threads)
+		for (const step of thread.steps)
+			if (step.verb === "lock" && !locks.has(step.args))
+				locks.set(step.args, take(1));
+	const vars = new Map(Object.keys(scenario.vars).map((v) => [v, take(1)]));
+	return {
+		scenario,
+		personality: scenario.personality,
+		levels,
+		fanout,
+		rootSlots,
+		pages,
+		targets: scenario.targets,
+		tables,
+		threads,
+		locks,
+		vars,
+		dma: take(1),
+		wrote: take(4),
+		collected: take(4),
+		end: at,
+	};
+}
+
+function threadModels(
+	scenario: Scenario,
+	take: (n: number) => number,
+): ThreadModel[] {
+	const models: ThreadModel[] = [];
+	for (const thread of scenario.threads)
+		for (let i = 1; i <= thread.instances; i++) {
+			const steps = thread.steps
+				.filter((step) => isOn(step, scenario.switches))
+				.map((step) => (thread.instances > 1 ? instantiate(step, i) : step));
+			const name = thread.instances > 1 ? `${thread.name}${i}` : thread.name;
+			if (models.some((m) => m.name === name))
+				throw new ScenarioError(`${scenario.name}: two threads named ${name}`);
+			models.push({
+				name,
+				steps,
+				pc: take(1),
+				result: take(1),
+				reader: take(1),
+				grace: take(1),
+				open: take(4),
+				registers: new Map(registersOf(steps).map((r) => [r, take(1)])),
+			});
+		}
+	if (models.length > 8)
+		throw new ScenarioError(`${scenario.name}: more than 8 threads`);
+	return models;
+}
+
+/** The value byte that a text names (no register). Throws ScenarioError for an unknown name. */
+export function valueOf(
+	scenario: Scenario,
+	tables: readonly string[],
+	text: string,
+): number {
+	const dirty = text.endsWith("+dirty");
+	const name = dirty ? text.slice(0, -"+dirty".length) : text;
+	if (name === "empty" && !dirty) return EMPTY;
+	const table = tables.indexOf(name);
+	if (table > 0 && !dirty) return TABLE + table;
+	const target = scenario.targets.indexOf(name);
+	if (target >= 0) return LEAF + 2 * target + (dirty ? 1 : 0);
+	throw new ScenarioError(
+		`${scenario.name}: ${text} is neither empty, nor a table (${tables.slice(1).join(", ") || "none"}), nor a target (${scenario.targets.join(", ")})`,
+	);
+}
+
+/** The text of a value byte. */
+export function valueText(model: Model, value: number): string {
+	if (value === EMPTY) return "empty";
+	if (value === GARBAGE) return "garbage";
+	if (value < LEAF) return model.tables[value - TABLE]?.name ?? "?";
+	const dirty = (value - LEAF) & 1 ? "+dirty" : "";
+	return `${model.targets[(value - LEAF) >> 1]}${dirty}`;
+}
+
+export const isTable = (value: number): boolean =>
+	value >= TABLE && value < LEAF;
+export const isLeaf = (value: number): boolean =>
+	value >= LEAF && value < GARBAGE;

@@ -1,0 +1,189 @@
+/**
+ * The search: breadth first over every state of a system, so that the first path to a violation is a shortest one. With
+ * `reduce`, a state is expanded by one process alone where that is sound for safety (ample sets: Clarke, Grumberg, Peled, Model
+ * Checking, ch. 10; for breadth-first search: Bošnački and Holzmann, SPIN 2005):
+ *   - the process has a move, and all it can do next is independent of all that the others may still do;
+ *   - every successor is new (no cycle is closed by a reduced expansion, so no process is ignored for ever).
+ * Violations are raised by moves from what the move itself touches, and states without moves are kept by the reduction, so the
+ * reduced search finds the same violations (test/explore/soundness.test.ts).
+ */
+import type { System } from "./system.ts";
+import { Visited } from "./visited.ts";
+
+/** Limits of a search; whichever is met first ends it with `complete: false`. */
+export interface Limits {
+	readonly maxStates: number;
+	/** Moves from the start. */
+	readonly maxDepth: number;
+	readonly maxSeconds: number;
+	/** Bytes of the visited set. */
+	readonly maxMemoryBytes: number;
+}
+
+/** What a violation looked like when it was first found. */
+export interface Found {
+	readonly id: string;
+	readonly message: string;
+	readonly witness: number;
+	/** The moves that lead to it; the last one raised it. */
+	readonly moves: readonly number[];
+}
+
+/** How a search ended. */
+export interface SearchResult {
+	readonly states: number;
+	readonly transitions: number;
+	/** Length of the longest shortest path. */
+	readonly depth: number;
+	readonly seconds: number;
+	readonly complete: boolean;
+	/** The limit that ended it. */
+	readonly stoppedBy?: keyof Limits;
+	/** First (shortest) occurrence of each invariant, in order of discovery. */
+	readonly found: readonly Found[];
+	readonly memoryBytes: number;
+}
+
+/** Options of a search. `until`: end as soon as all of these ids were found. */
+export interface SearchOptions {
+	readonly reduce: boolean;
+	readonly limits: Limits;
+	/** A monotonic clock in milliseconds. */
+	readonly now: () => number;
+	readonly until?: ReadonlySet<string>;
+}
+
+/** The clock is asked once in so many states. */
+const CLOCK_EVERY = 1024;
+/** More enabled moves of one process than this would be a defect of the system. */
+const MAX_MOVES = 4096;
+
+/** Runs the search. */
+export function search(system: System, options: SearchOptions): SearchResult {
+	return new Search(system, options).run();
+}
+
+class Search {
+	readonly #system: System;
+	readonly #options: SearchOptions;
+	readonly #visited: Visited;
+	readonly #found = new Map<string, Found>();
+	readonly #current: Uint8Array;
+	readonly #currentWords: Uint32Array;
+	readonly #next: Uint8Array;
+	readonly #nextWords: Uint32Array;
+	readonly #moves = new Int32Array(MAX_MOVES);
+	#transitions = 0;
+
+	constructor(system: System, options: SearchOptions) {
+		this.#system = system;
+		this.#options = options;
+		this.#visited = new Visited(system.bytes);
+		this.#current = new Uint8Array(system.bytes);
+		this.#currentWords = new Uint32Array(this.#current.buffer);
+		this.#next = new Uint8Array(system.bytes);
+		this.#nextWords = new Uint32Array(this.#next.buffer);
+	}
+
+	run(): SearchResult {
+		const { limits, now, until } = this.#options;
+		const start = now();
+		const visited = this.#visited;
+		this.#next.fill(0);
+		this.#system.initial(this.#next);
+		this.#arrive(-1, 0);
+		let depth = 0;
+		let levelEnd = 1;
+		let stoppedBy: keyof Limits | undefined;
+		let head = 0;
+		for (; head < visited.size; head++) {
+			if (head === levelEnd) {
+				levelEnd = visited.size;
+				depth++;
+				if (depth >= limits.maxDepth) stoppedBy = "maxDepth";
+			}
+			if (visited.size >= limits.maxStates) stoppedBy ??= "maxStates";
+			if (visited.nextMemoryBytes > limits.maxMemoryBytes)
+				stoppedBy ??= "maxMemoryBytes";
+			if (
+				head % CLOCK_EVERY === CLOCK_EVERY - 1 &&
+				now() - start > limits.maxSeconds * 1000
+			)
+				stoppedBy ??= "maxSeconds";
+			if (stoppedBy !== undefined) break;
+			if (until !== undefined && this.#hasAll(until)) break;
+			this.#expand(head);
+		}
+		return {
+			states: visited.size,
+			transitions: this.#transitions,
+			depth,
+			seconds: (now() - start) / 1000,
+			complete: stoppedBy === undefined && head === visited.size,
+			...(stoppedBy === undefined ? {} : { stoppedBy }),
+			found: [...this.#found.values()],
+			memoryBytes: visited.memoryBytes,
+		};
+	}
+
+	#hasAll(ids: ReadonlySet<string>): boolean {
+		for (const id of ids) if (!this.#found.has(id)) return false;
+		return true;
+	}
+
+	#expand(head: number): void {
+		const system = this.#system;
+		this.#visited.load(head, this.#currentWords);
+		let alone = -1;
+		if (this.#options.reduce)
+			for (let p = 0; p < system.processes; p++) {
+				if (!system.independent(this.#current, p)) continue;
+				const n = system.moves(this.#current, p, this.#moves);
+				if (n === 0) continue;
+				alone = p;
+				if (this.#take(head, n)) return;
+				break;
+			}
+		let any = alone >= 0;
+		for (let p = 0; p < system.processes; p++) {
+			if (p === alone) continue;
+			const n = system.moves(this.#current, p, this.#moves);
+			if (n > 0 && p < system.processes - system.environment) any = true;
+			this.#take(head, n);
+		}
+		if (any) return;
+		system.ended(this.#current);
+		this.#collect(head, undefined);
+	}
+
+	/** Makes the first `n` moves of the buffer; true when every successor was new. */
+	#take(head: number, n: number): boolean {
+		let allNew = true;
+		for (let i = 0; i < n; i++) {
+			const move = this.#moves[i] as number;
+			this.#nextWords.set(this.#currentWords);
+			this.#system.apply(this.#next, move);
+			this.#transitions++;
+			if (!this.#arrive(head, move)) allNew = false;
+		}
+		return allNew;
+	}
+
+	#arrive(parent: number, move: number): boolean {
+		const system = this.#system;
+		if (system.raised.length > 0) this.#collect(parent, move);
+		system.visit?.(this.#next);
+		system.canonicalize?.(this.#next);
+		return this.#visited.add(this.#nextWords, parent, move);
+	}
+
+	#collect(parent: number, move: number | undefined): void {
+		for (const raised of this.#system.raised) {
+			if (this.#found.has(raised.id)) continue;
+			const moves = parent < 0 ? [] : this.#visited.path(parent);
+			if (parent >= 0 && move !== undefined) moves.push(move);
+			this.#found.set(raised.id, { ...raised, moves });
+		}
+		this.#system.raised.length = 0;
+	}
+}

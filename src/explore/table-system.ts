@@ -1,0 +1,353 @@
+/**
+ * A page-table scenario as a system to explore. Processes: the threads, in order, then hardware. Hardware's fills and evictions are
+ * not moves but a closure after every step (caches.ts), unless `explicit` asks for each as a move of its own; dirty writes are
+ * always moves.
+ */
+import {
+	type Caches,
+	buildCaches,
+	clearBit,
+	hasBit,
+	setBit,
+} from "./caches.ts";
+import { type Checks, buildChecks } from "./checks.ts";
+import { buildDirty } from "./dirty.ts";
+import {
+	type Footprint,
+	NOTHING,
+	conflict,
+	resourcesOf,
+	union,
+	writes,
+} from "./footprint.ts";
+import { buildMemory } from "./memory.ts";
+import { type Model, STATUS, buildModel } from "./model.ts";
+import {
+	type Operation,
+	type Parts,
+	type Site,
+	compileThread,
+	perform,
+} from "./operations.ts";
+import { placementsOf } from "./placements.ts";
+import type { Scenario } from "./scenario-schema.ts";
+import type { Raised, System } from "./system.ts";
+
+/** Kinds of move; a move is process << 20 | kind << 16 | detail. */
+export const MOVE = {
+	step: 0,
+	perform: 1,
+	dirty: 2,
+	fill: 3,
+	evict: 4,
+} as const;
+export const moveOf = (process: number, kind: number, detail: number): number =>
+	(process << 20) | (kind << 16) | detail;
+export const processOf = (move: number): number => move >> 20;
+export const kindOf = (move: number): number => (move >> 16) & 15;
+export const detailOf = (move: number): number => move & 0xffff;
+
+/** Options: `explicit` makes hardware's fills and evictions moves. */
+export interface TableSystemOptions {
+	readonly explicit: boolean;
+}
+
+/** A compiled page-table scenario. */
+export interface TableSystem extends System {
+	readonly model: Model;
+	readonly caches: Caches;
+	readonly checks: Checks;
+	readonly sites: readonly Site[];
+	readonly programs: readonly (readonly Operation[])[];
+	readonly results: readonly string[];
+}
+
+/** Compiles a scenario. Throws ScenarioError. */
+export function tableSystem(
+	scenario: Scenario,
+	options: TableSystemOptions,
+): TableSystem {
+	const model = buildModel(scenario);
+	const placements = placementsOf(model);
+	const raised: Raised[] = [];
+	const raise = (id: string, message: string, witness = -1) => {
+		raised.push({ id, message, witness });
+	};
+	let end = model.end;
+	const take = (n: number) => {
+		end += n;
+		return end - n;
+	};
+	const caches = buildCaches(model, placements, end);
+	take(caches.bytes);
+	let first: Uint8Array | undefined;
+	const start = () => {
+		first ??= startState(model, caches, end, !options.explicit);
+		return first;
+	};
+	const checks = buildChecks(
+		model,
+		caches,
+		placements,
+		!options.explicit,
+		start,
+		raise,
+	);
+	const sites: Site[] = [];
+	const results = [""];
+	const parts: Parts = {
+		model,
+		caches,
+		checks,
+		sites,
+		take,
+		results,
+		raise,
+		memory: buildMemory(model, caches, raise),
+		resources: resourcesOf(model, placements),
+		dirty: buildDirty(model, caches, placements, raise),
+	};
+	const programs = model.threads.map((thread, i) =>
+		compileThread(parts, thread, i),
+	);
+	end = (end + 3) & ~3;
+	return {
+		...behaviour(parts, programs, options, raised),
+		bytes: end,
+		processes: model.threads.length + 1,
+		environment: 1,
+		raised,
+		model,
+		caches,
+		checks,
+		sites,
+		programs,
+		results,
+		initial(s) {
+			s.set(startState(model, caches, end, !options.explicit));
+			model.threads.forEach((thread, i) =>
+				settle(s, thread.pc, programs[i] ?? []),
+			);
+			checks.step(s);
+		},
+	};
+}
+
+function startState(
+	model: Model,
+	caches: Caches,
+	bytes: number,
+	saturate: boolean,
+): Uint8Array {
+	const s = new Uint8Array(bytes);
+	const link = (number: number): void => {
+		const table = model.tables[number];
+		if (table === undefined || s[table.status] === STATUS.linked) return;
+		s[table.status] = STATUS.linked;
+		for (const value of table.holds)
+			if (value > 0 && value < 32) link(value - 1);
+	};
+	for (const table of model.tables) s.set(table.holds, table.slots);
+	link(0);
+	for (const [name, at] of model.vars) s[at] = model.scenario.vars[name] ?? 0;
+	if (saturate) caches.saturate(s);
+	return s;
+}
+
+/** Runs control steps until the thread stands before a real operation or its end. */
+function settle(
+	s: Uint8Array,
+	pcAt: number,
+	program: readonly Operation[],
+): void {
+	for (let n = 0; n <= program.length; n++) {
+		const pc = s[pcAt] as number;
+		const control = program[pc]?.control;
+		if (control === undefined) return;
+		const to = control(s);
+		s[pcAt] = to < 0 ? pc + 1 : to;
+	}
+}
+
+/** For each thread and position, everything it may still touch. */
+function futuresOf(
+	programs: readonly (readonly Operation[])[],
+	sites: readonly Site[],
+): Footprint[][] {
+	return programs.map((program) => {
+		const late = program
+			.filter((o) => o.source.verb === "issue" && o.site !== undefined)
+			.map((o) => (sites[o.site as number] as Site).footprint);
+		const jumps = program.some((o, i) => mayJumpBack(o, i, program));
+		const whole = union(...program.map((o) => o.footprint), ...late);
+		const futures: Footprint[] = [];
+		for (let pc = program.length; pc >= 0; pc--) {
+			const rest = program.slice(pc).map((o) => o.footprint);
+			futures[pc] = jumps ? whole : union(...rest, ...late);
+			if (pc === program.length && late.length === 0) futures[pc] = NOTHING;
+		}
+		return futures;
+	});
+}
+
+function mayJumpBack(
+	operation: Operation,
+	at: number,
+	program: readonly Operation[],
+): boolean {
+	const { source } = operation;
+	const label =
+		source.verb === "goto"
+			? source.args
+			: source.verb === "if" || source.verb === "unless"
+				? source.args.goto
+				: source.verb === "cas"
+					? source.args.else
+					: undefined;
+	if (label === undefined || label === "end") return false;
+	const to = program.findIndex((o) => o.source.label === label);
+	return to >= 0 && to <= at;
+}
+
+type Behaviour = Pick<System, "moves" | "apply" | "independent" | "ended">;
+
+function behaviour(
+	parts: Parts,
+	programs: readonly (readonly Operation[])[],
+	options: TableSystemOptions,
+	raised: Raised[],
+): Behaviour {
+	const { model, caches, checks, dirty, sites } = parts;
+	const { threads } = model;
+	const futures = futuresOf(programs, sites);
+	const bare = programs.map((program) =>
+		program.flatMap((o) =>
+			o.source.verb === "issue" && o.site !== undefined ? [o.site] : [],
+		),
+	);
+	const busyHardware = options.explicit || dirty.enabled;
+	const device = writes(parts.resources.everything);
+	let scratch: Uint8Array | undefined;
+	const explicit = explicitMoves(model, caches);
+
+	function hardwareMoves(s: Uint8Array, out: Int32Array): number {
+		let n = 0;
+		if (dirty.enabled)
+			for (let page = 0; page < model.pages; page++) {
+				const ways = dirty.options(s, page);
+				for (let w = 0; w < ways; w++)
+					out[n++] = moveOf(threads.length, MOVE.dirty, page * 64 + w);
+			}
+		if (!options.explicit) return n;
+		scratch ??= new Uint8Array(s.length);
+		return explicit(s, scratch, out, n);
+	}
+
+	function apply(s: Uint8Array, move: number): void {
+		const process = processOf(move);
+		const detail = detailOf(move);
+		switch (kindOf(move)) {
+			case MOVE.step: {
+				const program = programs[process] ?? [];
+				const pcAt = threads[process]?.pc ?? 0;
+				const pc = s[pcAt] as number;
+				const to = program[pc]?.run?.(s, detail);
+				s[pcAt] = typeof to === "number" ? to : pc + 1;
+				settle(s, pcAt, program);
+				break;
+			}
+			case MOVE.perform:
+				perform(parts, s, sites[detail] as Site);
+				break;
+			case MOVE.dirty:
+				dirty.write(s, detail >> 6, detail & 63);
+				break;
+			case MOVE.fill:
+				setBit(s, caches.at, detail);
+				break;
+			default:
+				clearBit(s, caches.at, detail);
+		}
+		if (!options.explicit) caches.saturate(s);
+		if (kindOf(move) <= MOVE.dirty) {
+			checks.step(s);
+			dirty.lost(s, kindOf(move) === MOVE.step ? "PT-47" : "PT-45");
+		}
+	}
+
+	return {
+		apply,
+		moves(s, process, out) {
+			const thread = threads[process];
+			if (thread === undefined) return hardwareMoves(s, out);
+			let n = 0;
+			const operation = programs[process]?.[s[thread.pc] as number];
+			if (operation !== undefined && operation.enabled?.(s) !== false) {
+				const choices = operation.choices?.(s) ?? 1;
+				for (let c = 0; c < choices; c++)
+					out[n++] = moveOf(process, MOVE.step, c);
+			}
+			for (const site of bare[process] ?? [])
+				if (s[(sites[site] as Site).at] === 1)
+					out[n++] = moveOf(process, MOVE.perform, site);
+			return n;
+		},
+		independent(s, process) {
+			const thread = threads[process];
+			const operation = programs[process]?.[s[thread?.pc ?? 0] as number];
+			if (thread === undefined || operation === undefined) return false;
+			for (const site of bare[process] ?? [])
+				if (s[(sites[site] as Site).at] === 1) return false;
+			let { footprint } = operation;
+			const hidden = operation.privately;
+			if (
+				hidden !== undefined &&
+				s[model.tables[hidden.table]?.status ?? 0] === STATUS.private
+			)
+				footprint = hidden.footprint;
+			if (busyHardware && conflict(footprint, device)) return false;
+			for (let p = 0; p < threads.length; p++) {
+				if (p === process) continue;
+				const pc = s[threads[p]?.pc ?? 0] as number;
+				if (conflict(footprint, futures[p]?.[pc] ?? NOTHING)) return false;
+			}
+			return true;
+		},
+		ended(s) {
+			const stuck = threads.filter(
+				(t, i) => (s[t.pc] as number) < (programs[i]?.length ?? 0),
+			);
+			if (stuck.length > 0)
+				raised.push({
+					id: "DEADLOCK",
+					message: `${stuck.map((t) => t.name).join(" and ")} cannot go on`,
+					witness: -1,
+				});
+			checks.ended(s);
+		},
+	};
+}
+
+/** Every single fill that a walk could make now, and every eviction of what is there. */
+function explicitMoves(model: Model, caches: Caches) {
+	const evict = model.scenario.hardware.includes("evict");
+	const keepLeaf = model.scenario.hardware.includes("cacheLeaf");
+	return (
+		s: Uint8Array,
+		scratch: Uint8Array,
+		out: Int32Array,
+		from: number,
+	): number => {
+		let n = from;
+		scratch.set(s);
+		caches.saturate(scratch);
+		for (let bit = 0; bit < caches.entries.length; bit++) {
+			if (caches.entries[bit]?.kind !== "walk" && !keepLeaf) continue;
+			if (hasBit(s, caches.at, bit)) {
+				if (evict) out[n++] = moveOf(model.threads.length, MOVE.evict, bit);
+			} else if (hasBit(scratch, caches.at, bit))
+				out[n++] = moveOf(model.threads.length, MOVE.fill, bit);
+		}
+		return n;
+	};
+}
