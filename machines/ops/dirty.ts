@@ -1,0 +1,214 @@
+/**
+ * Dirty tracking (drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_set_dirty_tracking, iommufd_hwpt_get_dirty_bitmap;
+ * io_pagetable.c:iommu_read_and_clear_dirty). Facts: iommufd-semantics.md §2.10. Marks are kept a domain, in units of its smallest page.
+ */
+import type { ErrnoName } from "../../src/vocabulary/errno.ts";
+import { u64 } from "../../src/vocabulary/fields.ts";
+import { fact } from "../../src/vocabulary/records.ts";
+import { areaAt, IOVA_LAST, smallestPage } from "../iopt.ts";
+import { mapRuns } from "../iopt-areas.ts";
+import type { Exec } from "./exec.ts";
+import {
+	domainOf,
+	EOK,
+	emit,
+	lookUp,
+	objOf,
+	putDomain,
+	refused,
+} from "./exec.ts";
+import type { Answer, Domain, Hwpt, Ioas } from "./types.ts";
+
+/** A paging hwpt by id; nested ones answer ENOENT. */
+export function pagingHwpt(x: Exec, id: number): Hwpt | undefined {
+	const h = lookUp(x, id, "hwpt");
+	return h?.kind === "paging" ? h : undefined;
+}
+const ioasOf = (x: Exec, h: Hwpt): Ioas => objOf(x, h.ioas as number, "ioas");
+
+/** SET_DIRTY_TRACKING. Enabling, also a second time, drops every mark gathered so far (A3). */
+export function setDirtyTracking(
+	x: Exec,
+	args: { readonly flags: number; readonly hwptId: number },
+): Answer {
+	if ((args.flags & ~1) !== 0) return refused("EOPNOTSUPP", "flags");
+	const h = pagingHwpt(x, args.hwptId);
+	if (h === undefined) return refused("ENOENT", "hwpt");
+	const dom = domainOf(x, h.dom);
+	if (dom.dirty === undefined) return refused("EOPNOTSUPP", "dirty.ops");
+	const on = args.flags === 1;
+	if (on) emit(x, fact("dirty.cleared", h.dom, { dom: h.dom }));
+	putDomain(x, { ...dom, dirty: on, marks: on ? new Set() : dom.marks });
+	emit(x, fact("dirty.set", h.dom, { dom: h.dom, on }));
+	return EOK;
+}
+
+/** A dirty leaf, from the byte where the walk met it. */
+export interface DirtyRange {
+	readonly iova: bigint;
+	readonly length: bigint;
+}
+
+function rangeErrno(
+	iopt: Ioas["iopt"],
+	iova: bigint,
+	length: bigint,
+	pageSize: bigint,
+): ErrnoName | undefined {
+	if (length === 0n) return "EINVAL";
+	const last = iova + length - 1n;
+	if (last > IOVA_LAST) return "EOVERFLOW";
+	const end = BigInt.asUintN(64, last + 1n);
+	if (((iova | end) & (iopt.align - 1n)) !== 0n) return "EINVAL";
+	if (pageSize === 0n) return "EINVAL";
+	return ((iova | end) & (pageSize - 1n)) !== 0n ? "EINVAL" : undefined;
+}
+
+/**
+ * GET_DIRTY_BITMAP: the dirty leaves of the range, cleared unless asked not to. The walk's own errors are thrown away (A2): a hole ends
+ * it, tracking that is off finds nothing, and both answer success.
+ */
+export function getDirtyBitmap(
+	x: Exec,
+	args: {
+		readonly flags: number;
+		readonly reserved: number;
+		readonly hwptId: number;
+		readonly iova: bigint;
+		readonly length: bigint;
+		readonly pageSize: bigint;
+	},
+): Answer & { readonly dirty?: readonly DirtyRange[] } {
+	if ((args.flags & ~1) !== 0 || args.reserved !== 0)
+		return refused("EOPNOTSUPP", "flags");
+	const h = pagingHwpt(x, args.hwptId);
+	if (h === undefined) return refused("ENOENT", "hwpt");
+	const ioas = ioasOf(x, h);
+	const bad = rangeErrno(ioas.iopt, args.iova, args.length, args.pageSize);
+	if (bad !== undefined) return refused(bad, "range");
+	const dom = domainOf(x, h.dom);
+	if (dom.dirty === undefined) return refused("EOPNOTSUPP", "dirty.ops");
+	const injected = x.env.fail?.("bitmap.alloc");
+	if (injected !== undefined) return refused("ENOMEM", "bitmap.alloc");
+	const clear = (args.flags & 1) === 0;
+	const { dirty, walkErr } = walkDirty(x, ioas, dom, args, clear);
+	const record = {
+		dom: h.dom,
+		iova: u64(args.iova),
+		len: u64(args.length),
+		cleared: clear,
+		bits: dirty.length,
+		...(walkErr === undefined ? {} : { walkErr }),
+	};
+	emit(x, fact("dirty.read", h.dom, record));
+	if (clear)
+		emit(
+			x,
+			fact("iotlb.synced", h.dom, {
+				dom: h.dom,
+				iova: u64(args.iova),
+				last: u64(args.iova + args.length - 1n),
+			}),
+		);
+	return { dirty };
+}
+
+function walkDirty(
+	x: Exec,
+	ioas: Ioas,
+	dom: Domain,
+	range: { readonly iova: bigint; readonly length: bigint },
+	clear: boolean,
+): { dirty: DirtyRange[]; walkErr?: ErrnoName } {
+	if (dom.dirty !== true) return { dirty: [], walkErr: "EINVAL" };
+	const unit = Number(smallestPage(dom.pgsizes));
+	const last = range.iova + range.length - 1n;
+	const marks = new Set(dom.marks);
+	const dirty: DirtyRange[] = [];
+	let at = range.iova;
+	let hole = false;
+	while (at <= last) {
+		const area = areaAt(ioas.iopt, at);
+		if (area?.pages === undefined) {
+			hole = true;
+			break;
+		}
+		const end = area.last < last ? area.last : last;
+		for (const leaf of leavesOf(x, ioas, dom, area)) {
+			const leafEnd = leaf.iova + leaf.length;
+			if (leafEnd <= at || leaf.iova > end) continue;
+			const from = leaf.iova < at ? at : leaf.iova;
+			let found = false;
+			const first = Number(leaf.iova) / unit;
+			for (let m = first; m < Number(leafEnd) / unit; m++) {
+				if (!marks.has(m)) continue;
+				found = true;
+				if (clear) marks.delete(m);
+			}
+			if (found) dirty.push({ iova: from, length: leaf.length });
+		}
+		at = end + 1n;
+	}
+	if (clear) putDomain(x, { ...dom, marks });
+	return hole ? { dirty, walkErr: "EINVAL" } : { dirty };
+}
+
+/** The leaf entries of a domain over one area: at each step the biggest page that size and alignment of both addresses allow. */
+function leavesOf(
+	x: Exec,
+	ioas: Ioas,
+	dom: Domain,
+	area: NonNullable<ReturnType<typeof areaAt>>,
+): DirtyRange[] {
+	const sizes: bigint[] = [];
+	for (let s = dom.pgsizes; s !== 0n; s &= s - 1n) sizes.unshift(s & -s);
+	const out: DirtyRange[] = [];
+	for (const run of mapRuns(x.host.mem, area, ioas.iopt.noLarge)) {
+		let { iova, pa, len } = run;
+		while (len > 0n) {
+			const size = sizes.find(
+				(s) => s <= len && ((iova | pa) & (s - 1n)) === 0n,
+			);
+			if (size === undefined) throw new Error("a run below the smallest page");
+			out.push({ iova, length: size });
+			iova += size;
+			pa += size;
+			len -= size;
+		}
+	}
+	return out;
+}
+
+/**
+ * Marks pages as the hardware would: for each page of `pages` that is mapped. Returns how many marks were set, or the errno
+ * (selftest.c:iommufd_test_dirty: EINVAL while tracking is off).
+ */
+export function markDirty(
+	x: Exec,
+	h: Hwpt,
+	iova: bigint,
+	pageSize: bigint,
+	pages: Iterable<number>,
+): number | ErrnoName {
+	const dom = domainOf(x, h.dom);
+	if (dom.dirty !== true) return "EINVAL";
+	const { iopt } = ioasOf(x, h);
+	const marks = new Set(dom.marks);
+	let count = 0;
+	for (const page of pages) {
+		const at = iova + BigInt(page) * pageSize;
+		if (areaAt(iopt, at)?.sdom === undefined) continue;
+		marks.add(Number(at / pageSize));
+		count++;
+		emit(
+			x,
+			fact("dirty.marked", h.dom, {
+				dom: h.dom,
+				iova: u64(at),
+				len: u64(pageSize),
+			}),
+		);
+	}
+	putDomain(x, { ...dom, marks });
+	return count;
+}
