@@ -79,7 +79,7 @@ const actions = {
 		ask: ask("obj.get", c.ioas, { n: 1, why: "hwpt" }),
 	}),
 	askCreateDomain: (c: C) => ({
-		ask: ask("dom.create", c.dom, { kind: "unmanaged" }, "ENOMEM"),
+		ask: ask("dom.create", c.dom, { kind: "unmanaged", dev: c.dev }, "ENOMEM"),
 	}),
 	askCc: (c: C) => ({ ask: ask("dom.cc", c.dom, {}, "EINVAL") }),
 	askBuild: (c: C) => ({

@@ -101,13 +101,20 @@ const actions = {
 		e: Step<"resv.add"> & {
 			readonly regions: readonly Range[];
 			readonly swMsi?: bigint;
+			readonly conflict: boolean;
 			readonly env: IoptEnv;
 		},
 	) => {
 		const done = reserveRegions(c.iopt, c.ioas, e.dev, e.regions, e.env);
 		if (!done.ok)
 			return { iopt: done.iopt, ...no(done.errno, done.facts, done.step) };
-		return { iopt: done.iopt, ...yes(done.facts, { swMsi: e.swMsi }) };
+		return {
+			iopt: done.iopt,
+			...yes(done.facts, {
+				swMsi: e.swMsi,
+				conflict: e.attaching && e.conflict,
+			}),
+		};
 	},
 	unreserve: (c: C, e: Step<"resv.drop">) => {
 		const done = dropReservations(c.iopt, c.ioas, e.owner, { undo: e.undo });

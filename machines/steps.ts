@@ -104,7 +104,7 @@ export interface StepArgs {
 		readonly undo?: boolean;
 	};
 	// domain
-	"dom.create": { readonly kind: string };
+	"dom.create": { readonly kind: string; readonly dev?: DeviceId };
 	"dom.cc": object;
 	"dom.msi.cookie": object;
 	"dom.free": { readonly undo: boolean };

@@ -1,0 +1,250 @@
+/**
+ * The commands of a system, as data: what stands in `op.begin` is all there is to a command, so a log can be decided again. Numbers are
+ * kernel object ids; 64-bit values are hex text.
+ */
+import { createPages } from "../../machines/iopt-pages.ts";
+import type { ErrnoName } from "../vocabulary/errno.ts";
+import type { Json } from "../vocabulary/fields.ts";
+import { hexOf, u64, u64FromHex } from "../vocabulary/fields.ts";
+import type { CtxId, DeviceId, IoasId, ObjectId } from "../vocabulary/ids.ts";
+import { ctxId, kernelNumber } from "../vocabulary/ids.ts";
+import { ask } from "../../machines/steps.ts";
+import type { CtxContext } from "../../machines/iommufd-ctx.ts";
+import { attachedTo } from "./begin.ts";
+import type { Executor, Outcome } from "./executor.ts";
+import type { Role } from "./flows.ts";
+
+/** Arguments by operation. */
+export interface CommandArgs {
+	readonly open: object;
+	readonly close: { readonly ctx: CtxId };
+	readonly bind: { readonly ctx: CtxId; readonly dev: DeviceId };
+	readonly unbind: { readonly ctx: CtxId; readonly dev: DeviceId };
+	readonly ioasAlloc: { readonly ctx: CtxId };
+	readonly hwptAlloc: {
+		readonly ctx: CtxId;
+		readonly dev: DeviceId;
+		readonly pt: number;
+	};
+	/** `va` is user memory of process `mm` (1 unless said); without `iova` the IOAS chooses. `prot`: 1 read, 2 write. */
+	readonly map: {
+		readonly ctx: CtxId;
+		readonly ioas: number;
+		readonly iova?: string;
+		readonly length: string;
+		readonly va: string;
+		readonly prot: number;
+		readonly mm?: number;
+	};
+	readonly unmap: {
+		readonly ctx: CtxId;
+		readonly ioas: number;
+		readonly iova: string;
+		readonly length: string;
+	};
+	/** `pt` is the id of a hwpt, or of an IOAS. A device that is attached already is replaced, as VFIO does it. */
+	readonly attach: {
+		readonly ctx: CtxId;
+		readonly dev: DeviceId;
+		readonly pt: number;
+	};
+	readonly replace: {
+		readonly ctx: CtxId;
+		readonly dev: DeviceId;
+		readonly pt: number;
+	};
+	readonly detach: { readonly ctx: CtxId; readonly dev: DeviceId };
+	readonly destroy: { readonly ctx: CtxId; readonly id: number };
+}
+/** The name of an operation. */
+export type OpName = keyof CommandArgs;
+/** A command. */
+export type Command<O extends OpName = OpName> = O extends OpName
+	? { readonly op: O; readonly args: CommandArgs[O] }
+	: never;
+
+const ok = (value?: Json): Outcome => ({ ok: true, value }) as Outcome;
+const failed = (errno: ErrnoName, step: string): Outcome =>
+	({ ok: false, errno, step }) as Outcome;
+const idResult = (outcome: Outcome, name: string): Outcome =>
+	outcome.ok
+		? ok({ [name]: kernelNumber(outcome.value as ObjectId) })
+		: outcome;
+const run = (
+	x: Executor,
+	role: Role,
+	owner: CtxId | DeviceId,
+	fields: object,
+): Outcome => x.run(role, owner, { type: "BEGIN", ...fields });
+
+/** The value of hex text. Throws RangeError: a command with other text is a caller's mistake, not an errno. */
+function fromHex(text: string): bigint {
+	const value = u64FromHex(text);
+	if (value === undefined)
+		throw new RangeError(`not a 64-bit hex value: ${JSON.stringify(text)}`);
+	return BigInt(value);
+}
+
+function ioasOf(x: Executor, ctx: CtxId, id: number): IoasId | undefined {
+	const obj = x.context<CtxContext>(ctx).ids[id];
+	return obj?.includes("/ioas:") ? (obj as IoasId) : undefined;
+}
+
+function attachOrReplace(
+	x: Executor,
+	args: CommandArgs["attach"],
+	how: "attach" | "replace",
+): Outcome {
+	const state = x.actors.get(args.dev)!;
+	const attached = state.state === "Attached";
+	const bound =
+		state.state !== "Unbound" && x.device(args.dev).ctx === args.ctx;
+	const outcome = run(x, "attachPt", args.ctx, {
+		...args,
+		how: attached ? "replace" : how,
+		bound,
+		from: attached ? attachedTo(x, args.dev) : null,
+		respFailureDetaches: x.parts.outside.switches.respFailureDetaches,
+	});
+	return idResult(outcome, "hwpt");
+}
+
+function map(x: Executor, args: CommandArgs["map"]): Outcome {
+	const target = ioasOf(x, args.ctx, args.ioas);
+	if (target === undefined) return failed("ENOENT", "ioas.look");
+	const { outside } = x.parts;
+	const length = fromHex(args.length);
+	if (length === 0n) return failed("EINVAL", "pages.length");
+	const uva = fromHex(args.va);
+	const made = createPages(outside.mem(args.ctx), args.ctx, {
+		mm: args.mm ?? 1,
+		writable: (args.prot & 2) !== 0,
+		acct: "NONE",
+		account: "",
+		uva,
+		length,
+	});
+	const slices = [{ pages: made.pages.id, off: uva - made.pages.uva, length }];
+	const event = {
+		type: "area.map",
+		slices,
+		prot: args.prot,
+		mem: made.mem,
+		env: outside.env,
+		...(args.iova === undefined ? {} : { iova: fromHex(args.iova) }),
+	};
+	const said = x.ask(target, event);
+	if (!said.ok) return said as Outcome;
+	return ok({ iova: hexOf(u64((said.value as { iova: bigint }).iova)) });
+}
+
+function unmap(x: Executor, args: CommandArgs["unmap"]): Outcome {
+	const target = ioasOf(x, args.ctx, args.ioas);
+	if (target === undefined) return failed("ENOENT", "ioas.look");
+	const start = fromHex(args.iova);
+	const length = fromHex(args.length);
+	if (length === 0n) return failed("EINVAL", "area.range");
+	if (start + length > 1n << 64n) return failed("EOVERFLOW", "area.range");
+	const { outside } = x.parts;
+	const event = {
+		type: "area.unmap",
+		start,
+		last: start + length - 1n,
+		mem: outside.mem(args.ctx),
+		env: outside.env,
+	};
+	const said = x.ask(target, event);
+	if (!said.ok) return said as Outcome;
+	const { bytes } = said.value as { bytes: bigint };
+	return bytes === 0n
+		? failed("ENOENT", "area.none")
+		: ok({ bytes: hexOf(u64(bytes)) });
+}
+
+type Handlers = {
+	readonly [O in OpName]: (x: Executor, args: CommandArgs[O]) => Outcome;
+};
+const HANDLERS: Handlers = {
+	open: (x) => {
+		const ctx = ctxId(
+			1 + [...x.actors.keys()].filter((id) => /^ctx:\d+$/.test(id)).length,
+		);
+		x.spawnCtx(ctx);
+		x.tell(ask("ctx.open", ctx, {}));
+		x.actors.get("host")!.send({ type: "host.ctx.opened" });
+		return ok({ ctx });
+	},
+	close: (x, args) => {
+		const outcome = run(x, "close", args.ctx, args);
+		if (outcome.ok) x.actors.get("host")!.send({ type: "host.ctx.closed" });
+		return outcome;
+	},
+	bind: (x, args) => {
+		const { outside } = x.parts;
+		const group = outside.groupOf(args.dev);
+		return idResult(
+			x.run("bind", group, {
+				type: "BEGIN",
+				...args,
+				group,
+				dom: outside.nextDomain,
+			} as { type: "BEGIN" }),
+			"idev",
+		);
+	},
+	unbind: (x, args) => {
+		const group = x.parts.outside.groupOf(args.dev);
+		const { ctx, idev } = x.device(args.dev);
+		return x.run("unbind", group, {
+			type: "BEGIN",
+			...args,
+			group,
+			idev: ctx === args.ctx ? idev : null,
+		} as { type: "BEGIN" });
+	},
+	ioasAlloc: (x, args) => idResult(run(x, "ioasAlloc", args.ctx, args), "ioas"),
+	hwptAlloc: (x, args) => {
+		const { ctx, idev } = x.device(args.dev);
+		const number = ctx === args.ctx && idev !== null ? kernelNumber(idev) : 0;
+		return idResult(
+			run(x, "allocIoctl", args.ctx, { ...args, idev: number }),
+			"hwpt",
+		);
+	},
+	map,
+	unmap,
+	attach: (x, args) => attachOrReplace(x, args, "attach"),
+	replace: (x, args) => attachOrReplace(x, args, "replace"),
+	detach: (x, args) => {
+		// VFIO's DETACH_PT says 0 also when nothing is attached (facts §2.16).
+		if (
+			x.actors.get(args.dev)!.state !== "Attached" ||
+			x.device(args.dev).ctx !== args.ctx
+		)
+			return ok();
+		return x.perform(ask("call.detach", args.dev, { dev: args.dev }));
+	},
+	destroy: (x, args) => run(x, "destroy", args.ctx, args),
+};
+
+/** Tells whether `name` is an operation. */
+export const isOpName = (name: string): name is OpName =>
+	Object.hasOwn(HANDLERS, name);
+
+/** Carries a command out. Unknown contexts are EBADF, unknown devices ENODEV: the file or device does not exist. */
+export function carryOut(x: Executor, command: Command): Outcome {
+	const { ctx, dev } = command.args as {
+		readonly ctx?: CtxId;
+		readonly dev?: DeviceId;
+	};
+	if (ctx !== undefined && x.actors.get(ctx)?.state !== "Open")
+		return failed("EBADF", "ctx.look");
+	if (dev !== undefined && !x.parts.outside.devices.has(dev))
+		return failed("ENODEV", "dev.look");
+	// The table pairs each operation with its own arguments; TypeScript cannot follow the pair through the lookup.
+	const handler = HANDLERS[command.op] as (
+		x: Executor,
+		args: object,
+	) => Outcome;
+	return handler(x, command.args);
+}

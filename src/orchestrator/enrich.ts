@@ -1,0 +1,62 @@
+/** What the outside adds to a step before the entity decides: the driver's verdict, a device's regions, a domain's shape, user memory. */
+import type { Step } from "../../machines/steps.ts";
+import type { CtxId, DeviceId, DomainId, HwptId } from "../vocabulary/ids.ts";
+import { contextOf } from "../vocabulary/ids.ts";
+import type { Executor } from "./executor.ts";
+
+/** The ways a refuse rule can name a domain: itself, its hwpt, or its role in the group. */
+function namesOf(x: Executor, dev: DeviceId, dom: DomainId): string[] {
+	const group = x.group(x.parts.outside.groupOf(dev));
+	const names: string[] = [dom];
+	if (dom === group.blk) names.push("blocking");
+	if (dom === group.def) names.push("default");
+	const owner = x.hwptByDomain(dom);
+	if (owner !== undefined) names.push(owner);
+	return names;
+}
+
+const memory = (x: Executor, ctx: CtxId) => ({
+	mem: x.parts.outside.mem(ctx),
+	env: x.parts.outside.env,
+});
+
+/** The event to send for a step. */
+export function enrich(x: Executor, step: Step): { readonly type: string } {
+	const { outside } = x.parts;
+	switch (step.type) {
+		case "hw.attach": {
+			const dev = step.to as DeviceId;
+			const names =
+				outside.switches.refuse.length > 0 ? namesOf(x, dev, step.dom) : [];
+			return {
+				...step,
+				verdict: outside.verdict(dev, names, step.undo),
+			} as Step;
+		}
+		case "dom.create":
+			return {
+				...step,
+				shape:
+					step.dev === undefined
+						? null
+						: outside.device(step.dev).personality.shape,
+			} as Step;
+		case "resv.add":
+			return {
+				...step,
+				...outside.device(step.dev).regions,
+				env: outside.env,
+			} as Step;
+		case "iopt.add":
+			return {
+				...step,
+				...memory(x, contextOf(step.to as HwptId)),
+				shape: x.domainOf(step.dom).shape,
+			} as Step;
+		case "iopt.remove":
+		case "ioas.destroy":
+			return { ...step, ...memory(x, contextOf(step.to as HwptId)) } as Step;
+		default:
+			return step;
+	}
+}

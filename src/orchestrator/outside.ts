@@ -1,0 +1,144 @@
+/**
+ * The world outside the machines: drivers that may refuse, memory that may be short, user pages. Everything that a machine cannot
+ * decide by itself is answered here, deterministically, from the topology, the switches and a counter of failable steps.
+ */
+import type { Verdict } from "../../machines/device.ts";
+import type { IoptEnv, Mem } from "../../machines/iopt-pages.ts";
+import { emptyMem } from "../../machines/iopt-pages.ts";
+import type { Range } from "../../machines/iopt.ts";
+import type { ErrnoName } from "../vocabulary/errno.ts";
+import type {
+	ReservedRegion,
+	Topology,
+	TopologyDevice,
+	TopologyGroup,
+} from "../vocabulary/header.ts";
+import type { CtxId, DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
+import { domainId } from "../vocabulary/ids.ts";
+import type { Personality } from "./personality.ts";
+import { personalityOf } from "./personality.ts";
+import type { Switches } from "./switches.ts";
+
+/** Reserved ranges of a device as attach sees them (facts §3.3). */
+export interface DeviceRegions {
+	readonly regions: readonly Range[];
+	/** Start of its software MSI window. */
+	readonly swMsi: bigint | undefined;
+	/** Hardware and software MSI, or two software windows: attach says EINVAL. */
+	readonly conflict: boolean;
+}
+
+function regionsOf(resv: readonly ReservedRegion[]): DeviceRegions {
+	const regions = resv
+		.filter(({ kind }) => kind !== "direct-relaxable")
+		.map(({ start, last }) => ({ start: BigInt(start), last: BigInt(last) }));
+	const software = resv.filter(({ kind }) => kind === "sw-msi");
+	const hardware = resv.some(({ kind }) => kind === "msi");
+	return {
+		regions,
+		swMsi: software[0] === undefined ? undefined : BigInt(software[0].start),
+		conflict: software.length > 1 || (software.length > 0 && hardware),
+	};
+}
+
+interface DeviceFacts {
+	readonly topology: TopologyDevice;
+	readonly group: TopologyGroup;
+	readonly personality: Personality;
+	readonly regions: DeviceRegions;
+}
+
+/** Frames of a process: consecutive within its 4 GiB, unlike those of any other process. */
+const FRAMES_PER_MM = 0x10_0000;
+
+/** The outside of one system. */
+export class Outside {
+	readonly switches: Switches;
+	readonly devices = new Map<DeviceId, DeviceFacts>();
+	readonly #mem = new Map<CtxId, Mem>();
+	#domains = 0;
+	#failable = 0;
+
+	constructor(topology: Topology, switches: Switches) {
+		this.switches = switches;
+		for (const group of topology.groups) {
+			const personality = personalityOf(group.driver);
+			for (const member of group.members)
+				this.devices.set(member.dev, {
+					topology: member,
+					group,
+					personality,
+					regions: regionsOf(member.resv),
+				});
+		}
+	}
+
+	/** How many failable steps there have been: the upper bound of a fail-nth sweep. */
+	get failableSteps(): number {
+		return this.#failable;
+	}
+
+	/** Counts a failable step; true when it is the one that must fail. */
+	failsNow(): boolean {
+		this.#failable += 1;
+		return this.#failable === this.switches.failNth;
+	}
+
+	/** The name the next domain will have. */
+	get nextDomain(): DomainId {
+		return domainId(this.#domains + 1);
+	}
+	/** A domain was made under that name. */
+	countDomain(): void {
+		this.#domains += 1;
+	}
+
+	device(dev: DeviceId): DeviceFacts {
+		const found = this.devices.get(dev);
+		if (found === undefined) throw new Error(`${dev} is not in the topology`);
+		return found;
+	}
+	groupOf(dev: DeviceId): GroupId {
+		return this.device(dev).group.group;
+	}
+
+	mem(ctx: CtxId): Mem {
+		return this.#mem.get(ctx) ?? emptyMem();
+	}
+	setMem(ctx: CtxId, mem: Mem): void {
+		this.#mem.set(ctx, mem);
+	}
+
+	/** What pins, limits and fails for the IOAS contents. */
+	readonly env: IoptEnv = {
+		pin: (mm, va, n) => ({
+			pfn: mm * FRAMES_PER_MM + (Number(va >> 12n) % FRAMES_PER_MM),
+			n,
+		}),
+		limit: () => undefined,
+		fail: (step) => {
+			if (!this.failsNow()) return undefined;
+			return step.includes("pin") ? "EFAULT" : "ENOMEM";
+		},
+	};
+
+	/** The driver's word on attaching `dev`; `names` are the ways a rule can name that domain. */
+	verdict(dev: DeviceId, names: readonly string[], undo: boolean): Verdict {
+		const { refuse, refusalTearsDown } = this.switches;
+		const rule = refuse.find(
+			(r) =>
+				r.dev === dev &&
+				(r.when === "any" || (r.when === "undo") === undo) &&
+				(r.to === "any" || names.includes(r.to)),
+		);
+		const errno: ErrnoName | undefined = this.failsNow()
+			? "EINVAL"
+			: rule?.errno;
+		if (errno === undefined) return null;
+		return {
+			errno,
+			blocked:
+				refusalTearsDown && this.device(dev).personality.refusalTearsDown,
+		};
+	}
+}
