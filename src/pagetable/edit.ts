@@ -6,6 +6,7 @@
  */
 import type { FormatConfig } from "./config.ts";
 import type { Effect, Step } from "./events.ts";
+import { Graveyard } from "./graveyard.ts";
 import {
 	LINKED,
 	PRIVATE,
@@ -66,9 +67,8 @@ export class Edit {
 	readonly walkCache = new WalkCache();
 	#casCount = 0;
 	#readCount = 0;
-	/** Tables freed while a race was armed, with what is left in them. */
-	#graveyard: Map<number, Page> | null = null;
-	#graveWrites: Set<number> | null = null;
+	/** Kept while a race is armed. */
+	#graveyard: Graveyard | null = null;
 	#scratch: Page | null = null;
 
 	constructor(
@@ -98,7 +98,9 @@ export class Edit {
 			this.#scratch ??= zeroPage(id, 0, 9, 0, this.token);
 			return this.#scratch;
 		}
-		const grave = this.#graveyard?.get(id);
+		const heir = this.#graveyard?.heirOf(id);
+		if (heir !== undefined) return this.own(heir);
+		const grave = this.#graveyard?.find(id);
 		if (grave !== undefined) return grave;
 		throw new Error(
 			`table ${id} is not in memory: it was freed or never allocated, and no race is armed that could still hold it`,
@@ -108,10 +110,7 @@ export class Edit {
 	/** The table with this number, for writing. */
 	own(id: number): Page {
 		const page = findPage(this.store, id);
-		if (page === undefined) {
-			if (id !== SCRATCH_TABLE) this.#graveWrites?.add(id);
-			return this.#lostPage(id);
-		}
+		if (page === undefined) return this.#lostPage(id);
 		if (page.owner === this.token) return page;
 		this.walkCache.copied();
 		return ownPage(this.store, this.token, page);
@@ -205,6 +204,7 @@ export class Edit {
 		if (this.allocationsLeft <= 0) return NO_TABLE;
 		this.allocationsLeft--;
 		const id = this.nextTable++;
+		if (this.#graveyard !== null) this.#graveyard.reuse(id, sizePages);
 		putPage(
 			this.store,
 			this.token,
@@ -305,7 +305,7 @@ export class Edit {
 		this.#leave(findPage(this.store, table) as Page);
 		this.counts.freed++;
 		this.counts.livePages -= page.sizePages;
-		this.#graveyard?.set(table, this.own(table));
+		this.#graveyard?.bury(this.own(table), this.token);
 		dropPage(this.store, this.token, table);
 		if (this.effects !== null)
 			this.effects.push(["F", page.sizePages * 4096, table]);
@@ -319,7 +319,7 @@ export class Edit {
 
 	/** The walk follows a pointer to a table: tells when that table is freed (facts §4, use after free). */
 	follow(table: number): number {
-		if (this.#graveyard !== null && !this.isLive(table))
+		if (this.#graveyard?.find(table) !== undefined)
 			this.hazardous(["UAF", table]);
 		return table;
 	}
@@ -351,16 +351,15 @@ export class Edit {
 		this.raceFired = false;
 		this.#casCount = 0;
 		this.#readCount = 0;
-		this.#graveyard = new Map();
-		this.#graveWrites = new Set();
+		this.#graveyard = new Graveyard();
 	}
 
 	/** Ends the armed race: reports tables that were changed after they had been freed. */
 	disarmRace(): void {
 		this.race = null;
-		for (const table of this.#graveWrites ?? []) this.hazardous(["UW", table]);
+		for (const table of this.#graveyard?.changed() ?? [])
+			this.hazardous(["UW", table]);
 		this.#graveyard = null;
-		this.#graveWrites = null;
 	}
 
 	#runRace(): void {

@@ -148,3 +148,11 @@ export function pageIsEmpty(page: Page): boolean {
 	}
 	return true;
 }
+
+/** Do two tables hold the same words? */
+export function samePage(a: Page, b: Page): boolean {
+	return a.lines.every((line, i) => {
+		const other = b.lines[i] as readonly number[];
+		return line === other || line.every((word, j) => word === other[j]);
+	});
+}

@@ -25,6 +25,7 @@
  */
 import { coreMap, coreUnmap } from "./core.ts";
 import type { FormatConfig, TableRequest, Walkable } from "./config.ts";
+import { amdV1Config, amdV2Config } from "./drivers/amd-config.ts";
 import { lpaeConfig } from "./drivers/lpae-config.ts";
 import { v7sConfig } from "./drivers/v7s-config.ts";
 import { vtdConfig } from "./drivers/vtd-config.ts";
@@ -51,6 +52,10 @@ export function settleConfig(
 			return lpaeConfig(request, policy);
 		case "arm_v7s":
 			return v7sConfig(request, policy);
+		case "amd_v1":
+			return amdV1Config(request, policy);
+		case "amd_v2":
+			return amdV2Config(request, policy);
 		default:
 			throw new PageTableConfigError(`unknown format ${request.format}`);
 	}
