@@ -29,6 +29,13 @@ export interface Checks {
 	/** The value a walk of memory alone finds for a page: value byte, or EMPTY. */
 	walk(s: Uint8Array, page: number): number;
 	plainStore(s: Uint8Array, table: number, index: number, value: number): void;
+	/** A block takes the place of a table assumed empty (PT-29); a block-size unmap clears a table assumed full (PT-17). */
+	assumed(
+		s: Uint8Array,
+		table: number,
+		index: number,
+		what: "full" | "empty",
+	): void;
 	mapped(s: Uint8Array, pages: number, to: number, thread: number): void;
 	unmapped(s: Uint8Array, pages: number, thread: number): void;
 	issued(s: Uint8Array, invalidation: Invalidation): void;
@@ -162,6 +169,29 @@ export function buildChecks(
 					`${t.name}[${index}] is not empty and a table is linked there by a plain store`,
 				);
 		},
+		assumed(s, table, index, what) {
+			const level = (tables[table]?.level ?? 1) - 1;
+			const base = table === 0 ? 0 : (placements[table]?.[0] ?? 0);
+			const place = base * model.fanout + index;
+			tables.forEach((t, number) => {
+				const status = s[t.status] as number;
+				if (t.level !== level || !placements[number]?.includes(place)) return;
+				if (status === STATUS.private || status >= STATUS.freed) return;
+				let leavesThere = 0;
+				for (let i = 0; i < t.size; i++)
+					if (isLeaf(s[t.slots + i] as number)) leavesThere++;
+				if (what === "empty" && leavesThere > 0)
+					raise(
+						"PT-29",
+						`a block replaces ${t.name}, assumed empty, but ${leavesThere} pages are mapped there`,
+					);
+				if (what === "full" && leavesThere < t.size)
+					raise(
+						"PT-17",
+						`a block-size unmap takes ${t.name}, assumed full, but only ${leavesThere} of ${t.size} pages are mapped: more bytes reported than unmapped`,
+					);
+			});
+		},
 		mapped(s, pages, to, thread) {
 			const sight = look(s);
 			each(pages, (page) => {
@@ -214,7 +244,12 @@ export function buildChecks(
 		issued(s, invalidation) {
 			if (invalidation.scope !== "leaf") return;
 			tables.forEach((table, number) => {
-				if (s[table.status] !== STATUS.unlinked) return;
+				const status = s[table.status] as number;
+				const open =
+					status === STATUS.unlinked ||
+					status === STATUS.missed ||
+					(status >= STATUS.freed && caches.holder(s, number) >= 0);
+				if (!open) return;
 				for (const prefix of placements[number] ?? [])
 					if (cover(model, table.level + 1, prefix) & invalidation.pages)
 						raise(

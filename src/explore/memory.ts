@@ -110,7 +110,7 @@ export function buildMemory(
 			);
 			return;
 		}
-		if (status === STATUS.unlinked || status === STATUS.flushed)
+		if (status >= STATUS.unlinked)
 			raise(
 				"PT-28",
 				`${valueText(model, value)} was written to ${t.name}[${index}], but ${t.name} is unlinked: the write is lost`,
@@ -143,6 +143,11 @@ export function buildMemory(
 			raise(
 				"PT-27",
 				`${t.name} is freed while ${readerNames(s[t.readers] as number)}, inside since before the unlink, may still read it`,
+			);
+		if (status === STATUS.missed)
+			raise(
+				"PT-30",
+				`${t.name} leaves the freelist in a sync whose flushed range does not cover it`,
 			);
 		s[t.status] = STATUS.freed;
 		const bit = caches.holder(s, table);

@@ -17,14 +17,18 @@ export const GARBAGE = 255;
 export const MAX_TABLES = 16;
 export const MAX_PAGES = 30;
 
-/** Life of a table page (facts §4): `flushed` = unlinked, and a covering walk-cache invalidation has completed since. */
+/**
+ * Life of a table page (facts §4). `flushed`: unlinked, and a walk-cache invalidation that covers it has completed since;
+ * `missed`: one has completed since that does not cover it.
+ */
 export const STATUS = {
 	private: 0,
 	linked: 1,
 	unlinked: 2,
-	flushed: 3,
-	freed: 4,
-	recycled: 5,
+	missed: 3,
+	flushed: 4,
+	freed: 5,
+	recycled: 6,
 } as const;
 
 export interface Table {
@@ -106,12 +110,13 @@ export function setMask32(s: Uint8Array, at: number, mask: number): void {
 /** Mask of a list of pages; throws ScenarioError for a page that does not exist. */
 export function pageMask(
 	model: Pick<Model, "pages" | "scenario">,
-	pages: "all" | readonly number[],
+	pages: "all" | readonly (number | string)[],
 ): number {
 	if (pages === "all") return (1 << model.pages) - 1;
 	let mask = 0;
-	for (const page of pages) {
-		if (page >= model.pages)
+	for (const text of pages) {
+		const page = Number(text);
+		if (!(page < model.pages))
 			throw new ScenarioError(
 				`${model.scenario.name}: page ${page} does not exist; the geometry has pages 0 to ${model.pages - 1}`,
 			);
@@ -137,6 +142,7 @@ function registersOf(steps: readonly Step[]): string[] {
 	const names = new Set<string>();
 	for (const step of steps) {
 		if (step.verb === "read") names.add(step.args.into);
+		if (step.verb === "let") names.add(step.args.register);
 		if (step.verb === "swap") names.add(step.args.saw);
 		if (step.verb === "cas" && step.args.saw !== undefined)
 			names.add(step.args.saw);
@@ -227,7 +233,13 @@ function threadModels(
 	for (const thread of scenario.threads)
 		for (let i = 1; i <= thread.instances; i++) {
 			const steps = thread.steps
-				.filter((step) => isOn(step, scenario.switches))
+				.flatMap((step): Step[] => {
+					if (isOn(step, scenario.switches)) return [step];
+					// What is switched off keeps its label, so that jumps to it go to what follows.
+					return step.label === undefined
+						? []
+						: [{ verb: "nothing", args: true, label: step.label }];
+				})
 				.map((step) => (thread.instances > 1 ? instantiate(step, i) : step));
 			const name = thread.instances > 1 ? `${thread.name}${i}` : thread.name;
 			if (models.some((m) => m.name === name))

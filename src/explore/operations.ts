@@ -155,6 +155,13 @@ export function stepText(step: Step): string {
 	return `${step.verb} ${args}`.trim();
 }
 
+const pagesOfProgress = (
+	args: Extract<Step, { verb: "done" }>["args"],
+): readonly (number | string)[] => {
+	if ("map" in args) return args.map;
+	return "unmap" in args ? args.unmap : args.fail;
+};
+
 class ThreadScope {
 	readonly #parts: Parts;
 	readonly #thread: ThreadModel;
@@ -189,11 +196,17 @@ class ThreadScope {
 	#memoryStep(step: Step): Draft[] | undefined {
 		const { memory, model } = this.#parts;
 		switch (step.verb) {
-			case "clear":
-				return [this.#store(this.#place(step.args), () => EMPTY)];
+			case "clear": {
+				const { slot, assume } =
+					typeof step.args === "string"
+						? { slot: step.args, assume: undefined }
+						: step.args;
+				return [this.#store(this.#place(slot), () => EMPTY, false, assume)];
+			}
 			case "write": {
+				const { slot, assume } = step.args;
 				const value = this.#operand(step.args.value);
-				return [this.#store(this.#place(step.args.slot), value, true)];
+				return [this.#store(this.#place(slot), value, true, assume)];
 			}
 			case "unlink": {
 				const table = this.#table(step.args);
@@ -373,10 +386,7 @@ class ThreadScope {
 			}
 			case "done": {
 				const isMap = "map" in step.args;
-				const pages = pageMask(
-					model,
-					"map" in step.args ? step.args.map : step.args.unmap,
-				);
+				const pages = pageMask(model, pagesOfProgress(step.args));
 				const to =
 					"map" in step.args && step.args.to !== undefined
 						? this.#target(step.args.to)
@@ -385,7 +395,8 @@ class ThreadScope {
 				const run = (s: Uint8Array) => {
 					setMask32(s, thread.open, mask32(s, thread.open) & ~pages);
 					if (isMap) checks.mapped(s, pages, to, this.#number);
-					else checks.unmapped(s, pages, this.#number);
+					else if ("unmap" in step.args)
+						checks.unmapped(s, pages, this.#number);
 				};
 				return [{ footprint: union(reads(low), writes(0, OPEN)), run }];
 			}
@@ -398,7 +409,16 @@ class ThreadScope {
 		const { results } = this.#parts;
 		switch (step.verb) {
 			case "nothing":
-				return [{ footprint: NOTHING, run: () => {} }];
+				return [{ footprint: NOTHING, control: () => -1 }];
+			case "let": {
+				const value = this.#operand(step.args.value);
+				const at = this.#register(step.args.register);
+				const control = (s: Uint8Array) => {
+					s[at] = value(s);
+					return -1;
+				};
+				return [{ footprint: NOTHING, control }];
+			}
 			case "goto": {
 				this.targets.push(step.args);
 				return [{ footprint: NOTHING, control: () => this.#jump(step.args) }];
@@ -458,13 +478,19 @@ class ThreadScope {
 		for (const t of model.threads) s[t.grace] = (s[t.grace] as number) & ~bit;
 	}
 
-	#store(place: Place, value: Operand, plain = false): Draft {
+	#store(
+		place: Place,
+		value: Operand,
+		plain = false,
+		assume?: "full" | "empty",
+	): Draft {
 		const { memory, checks } = this.#parts;
 		const run = (s: Uint8Array) => {
 			const table = place.resolve(s);
 			if (table < 0) return this.#throughNothing(table, place);
 			const v = value(s);
 			if (plain) checks.plainStore(s, table, place.index, v);
+			if (assume !== undefined) checks.assumed(s, table, place.index, assume);
 			memory.store(s, table, place.index, v);
 		};
 		return { footprint: this.#writePrint(place), ...this.#private(place), run };
@@ -550,7 +576,7 @@ class ThreadScope {
 
 	#site(
 		args: {
-			pages: "all" | readonly number[];
+			pages: "all" | readonly (number | string)[];
 			scope: Invalidation["scope"];
 			level?: number | undefined;
 		},
@@ -579,7 +605,7 @@ class ThreadScope {
 		const run = (s: Uint8Array) => {
 			let unlinked = 0;
 			for (let t = 0; t < MAX_TABLES && t < model.tables.length; t++)
-				if (s[model.tables[t]?.status ?? 0] === STATUS.unlinked)
+				if (isUnflushed(s[model.tables[t]?.status ?? 0] as number))
 					unlinked |= 1 << t;
 			s[site.at] = 1;
 			s[site.at + 1] = unlinked & 255;
@@ -699,6 +725,9 @@ class ThreadScope {
 	}
 }
 
+const isUnflushed = (status: number): boolean =>
+	status === STATUS.unlinked || status === STATUS.missed;
+
 /** Hardware carries the invalidation out: what it covers is gone, and tables unlinked before the issue count as flushed. */
 export function perform(parts: Parts, s: Uint8Array, site: Site): void {
 	const { caches, model } = parts;
@@ -711,8 +740,8 @@ export function perform(parts: Parts, s: Uint8Array, site: Site): void {
 		(s[site.at + 1] as number) | ((s[site.at + 2] as number) << 8);
 	for (let t = 0; t < model.tables.length; t++) {
 		const table = model.tables[t];
-		if (table === undefined || (unlinked & site.tables & (1 << t)) === 0)
-			continue;
-		if (s[table.status] === STATUS.unlinked) s[table.status] = STATUS.flushed;
+		if (table === undefined || (unlinked & (1 << t)) === 0) continue;
+		if (!isUnflushed(s[table.status] as number)) continue;
+		s[table.status] = site.tables & (1 << t) ? STATUS.flushed : STATUS.missed;
 	}
 }

@@ -12,7 +12,7 @@ const index = z.int().min(0).max(63);
 const slot = z
 	.string()
 	.regex(
-		/^\$?[A-Za-z_][A-Za-z0-9_#-]*(?:\[\d+\]|\.\d+)$/,
+		/^\$?[A-Za-z_][A-Za-z0-9_#-]*(?:\[[\d#]+\]|\.[\d#]+)$/,
 		'a slot: "TABLE[INDEX]" or TABLE.INDEX, "$REGISTER[INDEX]" or $REGISTER.INDEX',
 	);
 /** `empty`, a table, a target, each target with `+dirty` at will, or `$register`. */
@@ -22,7 +22,9 @@ const value = z
 		/^\$?[A-Za-z_][A-Za-z0-9_#-]*(\+dirty)?$/,
 		"a value: empty, TABLE, TARGET, TARGET+dirty or $REGISTER",
 	);
-const pages = z.union([z.literal("all"), z.array(index).min(1)]);
+/** A page of a step; with `instances`, a text such as "#" becomes a number. */
+const page = z.union([index, z.string().regex(/^[\d#]+$/)]);
+const pages = z.union([z.literal("all"), z.array(page).min(1)]);
 const tableList = z.union([value, z.array(value).min(1)]);
 const scope = z.enum(["leaf", "walk", "all", "device"]);
 const invalidation = z.strictObject({
@@ -31,14 +33,21 @@ const invalidation = z.strictObject({
 	level: z.int().min(1).max(4).optional(),
 });
 const progress = z.union([
-	z.strictObject({ map: z.array(index).min(1), to: name.optional() }),
-	z.strictObject({ unmap: z.array(index).min(1) }),
+	z.strictObject({ map: z.array(page).min(1), to: name.optional() }),
+	z.strictObject({ unmap: z.array(page).min(1) }),
+]);
+const finish = z.union([
+	...progress.options,
+	z.strictObject({ fail: z.array(page).min(1) }),
 ]);
 
 /** One schema per verb; a step holds exactly one verb, and any of the common words. */
 export const VERBS = {
-	clear: slot,
-	write: z.strictObject({ slot, value }),
+	clear: z.union([
+		slot,
+		z.strictObject({ slot, assume: z.literal("full").optional() }),
+	]),
+	write: z.strictObject({ slot, value, assume: z.literal("empty").optional() }),
 	cas: z.strictObject({
 		slot,
 		expect: value,
@@ -71,7 +80,7 @@ export const VERBS = {
 		z.strictObject({ page: index, write: z.boolean().default(false) }),
 	]),
 	begin: progress,
-	done: progress,
+	done: finish,
 	return: z.union([z.string(), z.int()]),
 	lock: name,
 	unlock: name,
@@ -90,6 +99,7 @@ export const VERBS = {
 		goto: name,
 	}),
 	goto: name,
+	let: z.strictObject({ register: name, value }),
 	nothing: z.literal(true),
 } as const;
 
