@@ -1,0 +1,130 @@
+/**
+ * Byte-level helpers of the fast path: literals compared four bytes at a time, and a bounded cache that turns the bytes of a name
+ * seen before into the string made for it, without allocating.
+ */
+import { type FieldKind, isOfKind } from "../vocabulary/fields.ts";
+
+/** Bytes to read from. `view` and `bytes` show the same memory; `end` is where the valid bytes stop. */
+export interface Window {
+	bytes: Buffer;
+	view: DataView;
+	end: number;
+}
+
+/** ASCII text of at least 4 bytes, prepared for comparing: words at 0, 4, 8 …, and one more that ends at the last byte. */
+export interface Literal {
+	readonly length: number;
+	readonly words: Int32Array;
+	readonly last: number;
+}
+
+const LITTLE = true;
+
+/** Prepares ASCII text of at least 4 characters. */
+export function literal(text: string): Literal {
+	return literalAt(Buffer.from(text, "latin1"), 0, text.length);
+}
+
+function literalAt(bytes: Uint8Array, at: number, length: number): Literal {
+	const view = new DataView(bytes.buffer, bytes.byteOffset + at, length);
+	const words = new Int32Array(length >> 2);
+	for (let i = 0; i < words.length; i++)
+		words[i] = view.getInt32(i * 4, LITTLE);
+	return { length, words, last: view.getInt32(length - 4, LITTLE) };
+}
+
+/** Tells whether the bytes at `at` are those of the literal. */
+export function matches(window: Window, at: number, what: Literal): boolean {
+	const { words, length } = what;
+	if (at + length > window.end) return false;
+	const { view } = window;
+	for (let i = 0, p = at; i < words.length; i++, p += 4)
+		if (view.getInt32(p, LITTLE) !== words[i]) return false;
+	return view.getInt32(at + length - 4, LITTLE) === what.last;
+}
+
+/** A string and the literal of its JSON text, quotes included. */
+export interface Name extends Literal {
+	readonly text: string;
+	/** Bits of the kinds it was found to be. */
+	kinds: number;
+}
+
+const KIND_BITS: { readonly [K in FieldKind]?: number } = {
+	text: 1,
+	actor: 2,
+	group: 4,
+	device: 8,
+	domain: 16,
+	ctx: 32,
+	hwpt: 64,
+	ioas: 128,
+	idev: 256,
+	access: 512,
+	faultQueue: 1024,
+	pages: 2048,
+	object: 4096,
+	iommu: 8192,
+	errno: 16384,
+	actors: 2,
+};
+
+/** The bit of a kind whose values are strings; 0 for other kinds. */
+export const kindBit = (kind: FieldKind): number => KIND_BITS[kind] ?? 0;
+
+/** Tells whether a name is of a kind; each (name, kind) is decided once. */
+export function nameIs(name: Name, kind: FieldKind, bit: number): boolean {
+	if ((name.kinds & bit) !== 0) return true;
+	if (!isOfKind(kind, name.text)) return false;
+	name.kinds |= bit;
+	return true;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** 1 where a byte may stand in a plain string: printable ASCII but quote and backslash. */
+const PLAIN = new Uint8Array(256).map((_, byte) =>
+	byte >= 0x20 && byte < 0x7f && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0,
+);
+/** A power of two; 32 Ki names cover tens of thousands of devices and domains in some megabytes. */
+const SLOTS = 1 << 15;
+
+/**
+ * Names by their bytes. Direct-mapped: a name that falls on another's slot replaces it, so memory is bounded whatever the log
+ * holds. Only plain printable ASCII of 2 or more characters is cached; the caller reads other strings the slow way.
+ */
+export class NameCache {
+	readonly #slots: (Name | undefined)[] = Array.from<Name | undefined>({
+		length: SLOTS,
+	});
+
+	/** The name whose JSON text (with quotes) starts at `at`, or undefined when it is not a plain one. */
+	at(window: Window, at: number): Name | undefined {
+		const { bytes, end } = window;
+		if (bytes[at] !== QUOTE) return undefined;
+		let sum = 0;
+		let p = at + 1;
+		while (p < end && PLAIN[bytes[p] as number] === 1) {
+			sum = (Math.imul(sum, 31) + (bytes[p] as number)) | 0;
+			p++;
+		}
+		if (p >= end || bytes[p] !== QUOTE || p - at < 3) return undefined;
+		const slot = (sum ^ (sum >>> 15)) & (SLOTS - 1);
+		const known = this.#slots[slot];
+		if (
+			known !== undefined &&
+			known.length === p + 1 - at &&
+			matches(window, at, known)
+		)
+			return known;
+		return this.#make(bytes, at, p + 1 - at, slot);
+	}
+
+	#make(bytes: Buffer, at: number, length: number, slot: number): Name {
+		const { words, last } = literalAt(bytes, at, length);
+		const text = bytes.toString("latin1", at + 1, at + length - 1);
+		const name: Name = { length, words, last, text, kinds: 0 };
+		this.#slots[slot] = name;
+		return name;
+	}
+}

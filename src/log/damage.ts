@@ -1,0 +1,372 @@
+/**
+ * Finds out what happened to a log at the place where it stops being whole. Each explanation that can be is proven: the change is
+ * undone in memory and the seal's hash must come out right. In the order tried: torn tail, doubled line, swapped lines, flipped
+ * byte, missing lines (which no hash can prove: seq and seal tell), and last `damaged`: none of these.
+ *
+ * Not found: several changes in one batch, beyond "damaged".
+ */
+import { type Damage, LogError, type LogErrorCode } from "./error.ts";
+import { findFlippedByte } from "./flipped-byte.ts";
+import { looseLines, type LooseLine } from "./loose-lines.ts";
+import { digest, type Head, SEAL_TAIL_LENGTH, type Seal } from "./seal.ts";
+
+/** The place where a log stops being whole. */
+export interface DamagedPlace {
+	/** The last good seal line with its newline; empty at the start of the log. */
+	readonly previous: Buffer;
+	/** Everything behind it, as far as kept. */
+	readonly rest: Buffer;
+	/** Offset of `rest` in the log. */
+	readonly offset: number;
+	readonly head: Head;
+	/** Number of the first line of `rest`. */
+	readonly line: number;
+	/** What the reader stumbled over. */
+	readonly first: LogError | undefined;
+}
+
+/** What happened. */
+export interface Explanation {
+	readonly code: LogErrorCode;
+	readonly error: LogError;
+	/** Whole records behind the last good seal, in order. */
+	readonly records: number;
+}
+
+const LINES_MAX = 50_000;
+
+/** Where the lines first deviate from what must stand there, and which record that is. */
+interface Deviation {
+	readonly index: number;
+	readonly seq: number;
+}
+
+interface Case extends DamagedPlace {
+	readonly lines: readonly LooseLine[];
+	readonly deviation: Deviation | undefined;
+	readonly damage: Damage;
+}
+
+/** Explains the damage. Pure. */
+export function explainDamage(place: DamagedPlace): Explanation {
+	const lines = looseLines(place.rest, LINES_MAX);
+	const seals = lines.filter((line) => line.kind === "seal");
+	const lastBatch =
+		seals.length === 0 || (seals.length === 1 && seals[0] === lines.at(-1));
+	const damage = { goodBytes: place.offset, lastBatch };
+	const found: Case = {
+		...place,
+		lines,
+		deviation: firstDeviation(lines, place.head.seq),
+		damage,
+	};
+	const error =
+		torn(found) ??
+		doubled(found) ??
+		swapped(found) ??
+		flipped(found) ??
+		missing(found) ??
+		unexplained(found);
+	return {
+		code: error.code,
+		error,
+		records: wholeRecords(lines, place.head.seq),
+	};
+}
+
+/** Walks the first batch: header first, then dense records, then a seal that fits. Undefined when nothing deviates. */
+function firstDeviation(
+	lines: readonly LooseLine[],
+	headSeq: number,
+): Deviation | undefined {
+	let seq = headSeq + 1;
+	for (const [index, line] of lines.entries()) {
+		if (line.kind === "seal" && line.seal !== undefined)
+			return sealDeviation(lines, index, line.seal, seq, headSeq);
+		const wanted = seq === 0 ? "header" : "record";
+		// Behind the header stands its own seal, not a record.
+		const sealDue = headSeq < 0 && seq === 1;
+		if (line.kind !== wanted || line.seq !== seq || sealDue)
+			return { index, seq };
+		seq++;
+	}
+	return undefined;
+}
+
+/** The first batch's seal stands at `index`, where record `seq` is the next. Does it fit? */
+function sealDeviation(
+	lines: readonly LooseLine[],
+	index: number,
+	seal: Seal,
+	seq: number,
+	headSeq: number,
+): Deviation | undefined {
+	const count = seq - 1 - Math.max(headSeq, 0);
+	if (index > 0 && seal.seq === seq - 1 && seal.count === count)
+		return undefined;
+	if (seal.seq >= seq - 1) return { index, seq };
+	const early = lines.findIndex((line) => line.seq === seal.seq + 1);
+	return early >= 0 && early < index
+		? { index: early, seq: seal.seq + 1 }
+		: { index, seq };
+}
+
+function wholeRecords(lines: readonly LooseLine[], headSeq: number): number {
+	let records = 0;
+	for (const line of lines) {
+		if (
+			!line.whole ||
+			line.kind !== "record" ||
+			line.seq !== Math.max(headSeq, 0) + records + 1
+		)
+			break;
+		records++;
+	}
+	return records;
+}
+
+const errorAt = (
+	found: Case,
+	code: LogErrorCode,
+	message: string,
+	index: number,
+	seq: number,
+	hint: string,
+): LogError =>
+	new LogError(code, message, {
+		line: found.line + index,
+		seq,
+		hint,
+		damage: found.damage,
+		cause: found.first,
+	});
+
+/** Only whole lines in order, then at most a fragment, and no seal: an append that was cut short. */
+function torn(found: Case): LogError | undefined {
+	const { lines, deviation, head, rest } = found;
+	const last = lines.at(-1);
+	if (
+		last === undefined ||
+		lines.some((line) => line.kind === "seal" && line.whole)
+	)
+		return undefined;
+	const fragment = last.whole ? lines.length : lines.length - 1;
+	if (deviation !== undefined && deviation.index < fragment) return undefined;
+	// A fragment longer than a whole seal line is one whose newline changed, not one that was cut.
+	if (
+		fragment < lines.length &&
+		endsInSeal(rest.toString("latin1", last.start, last.end))
+	)
+		return undefined;
+	const seq = Math.max(head.seq, 0) + 1;
+	return errorAt(
+		found,
+		"torn-tail",
+		`the last append was cut short: ${rest.length} bytes behind the last seal (seq ${head.seq})`,
+		fragment,
+		seq,
+		"Nothing that was acknowledged is concerned. `iommu-ledger log repair` drops the fragment.",
+	);
+}
+
+const endsInSeal = (fragment: string): boolean =>
+	/,"hash":"[0-9a-f]{64}"\}./.test(fragment);
+
+/** Tells whether these lines, up to their first seal, are a batch whose hash is right. */
+function verifies(found: Case, lines: readonly LooseLine[]): boolean {
+	const index = lines.findIndex((line) => line.kind === "seal");
+	const seal = lines[index];
+	if (seal?.seal === undefined) return false;
+	const parts = lines
+		.slice(0, index)
+		.map((line) =>
+			Buffer.concat([found.rest.subarray(line.start, line.end), NEWLINE]),
+		);
+	const prefix = found.rest.subarray(seal.start, seal.end - SEAL_TAIL_LENGTH);
+	return (
+		digest(Buffer.concat([found.previous, ...parts, prefix])) === seal.seal.hash
+	);
+}
+
+const NEWLINE = Buffer.from("\n");
+
+/** Two lines stand in each other's place. */
+function swapped(found: Case): LogError | undefined {
+	const { lines, deviation } = found;
+	if (deviation === undefined) return undefined;
+	const { index: at, seq } = deviation;
+	for (const [other, line] of lines.entries()) {
+		const belongs =
+			line.kind === "seal" ? line.seal?.seq === seq - 1 : line.seq === seq;
+		if (other === at || !belongs) continue;
+		const order = [...lines];
+		order[at] = line;
+		order[other] = lines[at] as LooseLine;
+		if (!verifies(found, order)) continue;
+		const [a, b] = [
+			found.line + Math.min(at, other),
+			found.line + Math.max(at, other),
+		];
+		return errorAt(
+			found,
+			"swapped-lines",
+			`lines ${a} and ${b} are swapped`,
+			Math.min(at, other),
+			seq,
+			"Exchanged, they fit the seal: nothing else changed. An editor or a sort did this.",
+		);
+	}
+	return undefined;
+}
+
+/** A line stands there twice. */
+function doubled(found: Case): LogError | undefined {
+	const { lines, deviation, rest, previous } = found;
+	const line = lines[deviation?.index ?? lines.length];
+	if (deviation === undefined || line === undefined) return undefined;
+	const own = rest.subarray(line.start, line.end);
+	const before = lines[deviation.index - 1];
+	const same =
+		before === undefined
+			? previous.subarray(0, -1)
+			: rest.subarray(before.start, before.end);
+	if (!own.equals(same)) return undefined;
+	const order = lines.filter((other) => other !== line);
+	// A seal that repeats the last good one needs no proof.
+	if (deviation.index > 0 && !verifies(found, order)) return undefined;
+	const message = `line ${found.line + deviation.index} repeats the line before it`;
+	return errorAt(
+		found,
+		"duplicate-line",
+		message,
+		deviation.index,
+		deviation.seq,
+		"Without it, the seal fits.",
+	);
+}
+
+/** One byte changed. */
+function flipped(found: Case): LogError | undefined {
+	const { lines, deviation, previous, rest } = found;
+	const bytes = Buffer.concat([previous, rest]);
+	const base = previous.length;
+	const line = lines[deviation?.index ?? -1];
+	const next = lines[(deviation?.index ?? -1) + 1];
+	const seal = lines.find((other) => other.kind === "seal");
+	const from = base + (line?.start ?? 0);
+	const to =
+		base +
+		((line === undefined ? seal : (next ?? line))?.end ?? rest.length - 1) +
+		1;
+	const sealFrom =
+		base + (line === undefined ? (seal?.start ?? 0) : line.start);
+	const byte = findFlippedByte(bytes, from, to, sealFrom);
+	if (byte === undefined) return undefined;
+	return flippedError(found, byte.at - base, byte.byte);
+}
+
+function flippedError(found: Case, at: number, byte: number): LogError {
+	const index = found.lines.findIndex(
+		(line) => at >= line.start && at <= line.end,
+	);
+	const line = found.lines[index];
+	const column = at - (line?.start ?? 0) + 1;
+	const was = found.rest[at] ?? 0;
+	return new LogError(
+		"flipped-byte",
+		`one byte was changed: it is ${show(was)} and was ${show(byte)}`,
+		{
+			line: found.line + index,
+			column,
+			seq: seqOf(found, index),
+			hint: "Put back, it fits the seal: nothing else changed. `iommu-ledger log repair` does that.",
+			damage: { ...found.damage, fix: { offset: found.offset + at, byte } },
+			cause: found.first,
+		},
+	);
+}
+
+/** Which record a line must hold by its place. */
+function seqOf(found: Case, index: number): number {
+	const before = found.lines
+		.slice(0, index)
+		.filter((line) => line.kind !== "seal").length;
+	return (
+		found.head.seq + 1 + before - (found.lines[index]?.kind === "seal" ? 1 : 0)
+	);
+}
+
+const show = (byte: number): string =>
+	byte > 0x20 && byte < 0x7f
+		? `"${String.fromCharCode(byte)}"`
+		: `0x${byte.toString(16).padStart(2, "0")}`;
+
+/** Lines are gone: records, or a seal. */
+function missing(found: Case): LogError | undefined {
+	const { lines, deviation, head } = found;
+	if (deviation === undefined) return undefined;
+	const { index, seq } = deviation;
+	const line = lines[index];
+	if (line === undefined || line.kind === "broken") return undefined;
+	const hint =
+		"Lines were deleted. Compare with a copy; nothing behind this place can be trusted to be complete.";
+	if (seq === 0)
+		return errorAt(
+			found,
+			"missing-lines",
+			"the header line is missing",
+			index,
+			0,
+			hint,
+		);
+	if (head.seq < 0 && line.kind === "record")
+		return errorAt(
+			found,
+			"missing-lines",
+			"the seal line behind the header is missing",
+			index,
+			0,
+			hint,
+		);
+	if (
+		line.kind === "seal" &&
+		line.seal !== undefined &&
+		line.seal.seq === seq - 1 &&
+		line.seal.count < seq - 1 - head.seq
+	) {
+		const after = line.seal.seq - line.seal.count;
+		const where = index - line.seal.count;
+		return errorAt(
+			found,
+			"missing-lines",
+			`the seal line behind record ${after} is missing`,
+			where,
+			after,
+			hint,
+		);
+	}
+	const last = line.kind === "seal" ? (line.seal?.seq ?? seq) : line.seq - 1;
+	if (last < seq) return undefined;
+	const what =
+		last === seq ? `record ${seq} is` : `records ${seq} to ${last} are`;
+	return errorAt(found, "missing-lines", `${what} missing`, index, seq, hint);
+}
+
+function unexplained(found: Case): LogError {
+	const { lines, deviation, first } = found;
+	const end = lines.findIndex((line) => line.kind === "seal");
+	const last = found.line + (end < 0 ? lines.length - 1 : end);
+	const index = deviation?.index ?? 0;
+	const message =
+		deviation === undefined
+			? `lines ${found.line} to ${last} were changed: their hash is not the one in the seal`
+			: (first?.message ?? "the line is neither record nor seal");
+	return errorAt(
+		found,
+		"damaged",
+		message,
+		index,
+		deviation?.seq ?? found.head.seq + 1,
+		"More than one byte changed. What lies before is whole; `iommu-ledger log repair` keeps that.",
+	);
+}

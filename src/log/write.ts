@@ -1,0 +1,74 @@
+/** Writing a log as text: header and batches in, NDJSON with seals out. Pure; stores and exporters put the text somewhere. */
+import type { LogHeader } from "../vocabulary/header.ts";
+import {
+	type Fact,
+	type LogRecord,
+	recordProblem,
+} from "../vocabulary/records.ts";
+import { LogError } from "./error.ts";
+import { encodeHeader } from "./header-line.ts";
+import { encodeRecord } from "./record-line.ts";
+import { CHAIN_START, type Chain, sealBatch } from "./seal.ts";
+
+/** A fact with its time: what a caller appends. `op` absent = 0. */
+export type TimedFact = Fact & { readonly t: number };
+
+/** Text ready to be written, and the chain after it. */
+export interface Sealed {
+	/** Whole lines, the last of them the seal, each with its newline. */
+	readonly text: string;
+	readonly chain: Chain;
+}
+
+/** The header line and its seal. */
+export function sealHeader(header: LogHeader): Sealed {
+	const line = `${encodeHeader(header)}\n`;
+	const chain = sealBatch(CHAIN_START, line, 0, 0);
+	return { text: `${line}${chain.line}\n`, chain };
+}
+
+/**
+ * Gives the facts their `seq` (dense, after the chain's head), checks them and seals them as one batch. Throws LogError
+ * `bad-record` when one does not fit the schema; nothing is written then.
+ */
+export function sealFacts(
+	chain: Chain,
+	facts: readonly TimedFact[],
+	key?: string,
+): Sealed {
+	let seq = chain.head.seq;
+	let lines = "";
+	for (const fact of facts) {
+		seq++;
+		const { t, type, actor, op = 0, data } = fact;
+		// A fact of some type and a record of that type correspond; TypeScript cannot follow that through the destructuring.
+		lines += `${checkedLine({ seq, t, type, actor, op, data } as LogRecord)}\n`;
+	}
+	const next = sealBatch(chain, lines, seq, facts.length, key);
+	return { text: `${lines}${next.line}\n`, chain: next };
+}
+
+function checkedLine(record: LogRecord): string {
+	const problem = recordProblem(record);
+	if (problem !== undefined)
+		throw new LogError("bad-record", `${record.type}: ${problem}`, {
+			seq: record.seq,
+			hint: "Nothing was written. The fields of every record type are in src/vocabulary.",
+		});
+	return encodeRecord(record);
+}
+
+/** A whole log as text: for tests, exports and small logs. Each inner array becomes one sealed batch. */
+export function logText(
+	header: LogHeader,
+	batches: Iterable<readonly TimedFact[]>,
+): string {
+	let { text, chain } = sealHeader(header);
+	for (const facts of batches) {
+		if (facts.length === 0) continue;
+		const sealed = sealFacts(chain, facts);
+		text += sealed.text;
+		chain = sealed.chain;
+	}
+	return text;
+}
