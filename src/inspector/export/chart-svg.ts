@@ -1,21 +1,7 @@
 /** A statechart as an SVG file: readable in any viewer, no scripts, no fonts from elsewhere. */
 import type { Box, ChartLayout } from "../model/chart-layout.ts";
+import { xmlText } from "./xml.ts";
 import { LINE_HEIGHT, TITLE_HEIGHT } from "../model/chart-text.ts";
-
-const ENTITIES: Readonly<Record<string, string>> = {
-	"&": "&amp;",
-	"<": "&lt;",
-	">": "&gt;",
-	'"': "&quot;",
-	"'": "&apos;",
-};
-
-/** Text for XML. Characters that XML forbids become U+FFFD. */
-export const xmlText = (text: string): string =>
-	text
-		// oxlint-disable-next-line no-control-regex
-		.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd")
-		.replace(/[&<>"']/g, (sign) => ENTITIES[sign] as string);
 
 const STYLE = `text{font:10.5px system-ui,"DejaVu Sans",sans-serif;fill:#3c4654}
 .name{font-weight:600;font-size:12px;fill:#1b2027}.note{fill:#5b6573}

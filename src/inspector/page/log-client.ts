@@ -29,6 +29,7 @@ const NOTHING_YET: Progress = {
 		problemCount: 0,
 		types: [],
 		actors: [],
+		folded: 0,
 		tFirst: 0,
 		tLast: 0,
 	},

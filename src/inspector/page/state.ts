@@ -31,6 +31,37 @@ export const count = computed(
 	() => firstLog.value?.progress.value.summary.count ?? 0,
 );
 
+/** The position in every log: the cursor, and in a second log the same place in the same operation. */
+export const positions = signal<readonly number[]>([]);
+
+function followPairs(): void {
+	effect(() => {
+		const [first, ...others] = logs.value;
+		const at = cursor.value;
+		const counts = others.map((log) => log.progress.value.summary.count);
+		if (first === undefined || others.length === 0) {
+			positions.value = [at];
+			return;
+		}
+		void counts;
+		void alignOthers(first, others, at);
+	});
+}
+
+async function alignOthers(
+	first: LogClient,
+	others: readonly LogClient[],
+	at: number,
+): Promise<void> {
+	pendingCalls.value++;
+	const place = await first.call("placeOf", { at });
+	const found = await Promise.all(
+		others.map((log) => log.call("positionOfPlace", place)),
+	);
+	if (cursor.peek() === at) positions.value = [at, ...found];
+	pendingCalls.value--;
+}
+
 /** Moves the cursor, kept inside the log. */
 export function moveTo(at: number): void {
 	const last = count.value - 1;
@@ -55,6 +86,7 @@ const PLAY_TICK_MS = 120;
 
 /** Starts what runs beside the views: following, playing, the address. */
 export function startState(): void {
+	followPairs();
 	let wanted = readHash();
 	const applyHash = (): void => {
 		batch(() => {

@@ -1,12 +1,37 @@
 /** The main pane: the chosen view, once per log. */
-import type { VNode } from "preact";
+import type { FunctionComponent, VNode } from "preact";
+import { h } from "preact";
 import { html } from "./dom.ts";
-import { view } from "./state.ts";
+import type { LogClient } from "./log-client.ts";
+import { logs, positions, view } from "./state.ts";
+import { StatechartView } from "./statechart-view.ts";
+import { TopologyView } from "./topology-view.ts";
+import type { ViewId } from "./views.ts";
 
-const { div, p } = html;
+const { div, p, section } = html;
+
+/** What every view gets: a log and a position in it. */
+export interface ViewProps {
+	readonly log: LogClient;
+	readonly at: number;
+}
+
+const Nothing: FunctionComponent<ViewProps> = () =>
+	p({ class: "nothing" }, "Nothing to show.");
+
+const COMPONENTS: Readonly<Record<ViewId, FunctionComponent<ViewProps>>> = {
+	topology: TopologyView,
+	statechart: StatechartView,
+	pages: Nothing,
+	iotlb: Nothing,
+	sequence: Nothing,
+	violations: Nothing,
+	diff: Nothing,
+};
 
 /** The pane. */
 export function ViewPane(): VNode {
+	const Component = COMPONENTS[view.value];
 	return div(
 		{
 			id: "view",
@@ -14,6 +39,12 @@ export function ViewPane(): VNode {
 			role: "tabpanel",
 			"aria-labelledby": `tab-${view.value}`,
 		},
-		p({ class: "nothing" }, "Nothing to show."),
+		...logs.value.map((log, i) =>
+			section(
+				{ class: "log-view", key: log.name, "aria-label": log.name },
+				logs.value.length > 1 ? div({ class: "log-title" }, log.name) : null,
+				h(Component, { log, at: positions.value[i] ?? -1, key: view.value }),
+			),
+		),
 	);
 }

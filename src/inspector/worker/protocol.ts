@@ -2,6 +2,7 @@
  * What the page and a log's worker say to each other. Calls have one answer each; news come unasked. Everything is plain data, and
  * large columns travel as transferable buffers.
  */
+import type { Topology } from "../model/topology.ts";
 import type { LineProblem } from "../model/log-index.ts";
 import type { Span } from "../model/spans.ts";
 import type { TimelinePicture, TimelineWindow } from "../model/timeline.ts";
@@ -29,8 +30,35 @@ export interface Summary {
 	readonly problemCount: number;
 	readonly types: readonly string[];
 	readonly actors: readonly string[];
+	/** Records that the world's fold has seen. */
+	readonly folded: number;
 	readonly tFirst: number;
 	readonly tLast: number;
+}
+
+/** Where an actor, or the operation at the cursor, stands in its statechart. */
+export interface ChartPlace {
+	/** Id of the machine; `flow` picks among machines of one id. */
+	readonly machine: string;
+	readonly flow: string;
+	readonly subject: string;
+	readonly states: readonly string[];
+	/** The transition that led here, when it is known. */
+	readonly last: { readonly from: string; readonly to: string } | undefined;
+	/** Position of the record that led here. */
+	readonly since: number;
+	/** States passed by an operation so far. */
+	readonly passed: readonly string[];
+	readonly note: string;
+}
+
+/** Where a position lies among the operations, for two logs side by side. */
+export interface Place {
+	/** Operations begun up to here. */
+	readonly operations: number;
+	/** Records since the last one began, and how many it has. */
+	readonly offset: number;
+	readonly length: number;
 }
 
 /** Which neighbour of a record is wanted. */
@@ -48,6 +76,12 @@ export interface Calls {
 	positionAtTime: [{ t: number }, number];
 	/** The operation that the record at `at` belongs to. */
 	operationAt: [{ at: number }, Span | undefined];
+	/** Who translates whom; undefined when the log is not one of ours. */
+	topology: [{ at: number }, Topology | undefined];
+	/** The statechart's place of an actor; without one, of the operation at the cursor. */
+	chart: [{ at: number; actor?: string }, ChartPlace | undefined];
+	placeOf: [{ at: number }, Place];
+	positionOfPlace: [Place, number];
 	/** Rows of one operation, capped. */
 	operation: [
 		{ op: number },

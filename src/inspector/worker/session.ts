@@ -3,7 +3,11 @@ import { LogIndex } from "../model/log-index.ts";
 import { matcherOf, parseQuery } from "../model/query.ts";
 import { type Span, Spans } from "../model/spans.ts";
 import { positionAtTime, timelinePicture } from "../model/timeline.ts";
-import type { Calls, Neighbour, Row, Summary } from "./protocol.ts";
+import { topologyOf } from "../model/topology.ts";
+import { ChartPlaces } from "./chart-places.ts";
+import type { Calls, Neighbour, Place, Row, Summary } from "./protocol.ts";
+import { StateHistory } from "./state-history.ts";
+import { WorldTrack } from "./world-track.ts";
 
 /** Rows of one operation that are given out at most; a drawing of more helps nobody. */
 export const OPERATION_ROWS_MAX = 2000;
@@ -17,12 +21,17 @@ export type Pause = () => Promise<void>;
 export class Session {
 	readonly index: LogIndex;
 	readonly spans: Spans;
+	readonly track: WorldTrack;
 	readonly #pause: Pause;
+	readonly #charts: ChartPlaces;
 	#filterRun = 0;
 
 	constructor(pause: Pause, sizeHintBytes?: number) {
 		this.index = new LogIndex(sizeHintBytes);
 		this.spans = new Spans(this.index);
+		const history = new StateHistory();
+		this.track = new WorldTrack(this.index, history);
+		this.#charts = new ChartPlaces(this.index, this.spans, history);
 		this.#pause = pause;
 	}
 
@@ -49,6 +58,7 @@ export class Session {
 			problemCount: index.problemCount,
 			types: index.types.names,
 			actors: index.actors.names,
+			folded: this.track.folded,
 			tFirst: last < 0 ? 0 : (index.t[0] as number),
 			tLast: last < 0 ? 0 : (index.t[last] as number),
 		};
@@ -85,7 +95,41 @@ export class Session {
 		positionAtTime: ({ t }) => positionAtTime(this.index, t),
 		operationAt: ({ at }) => this.#operationAt(at),
 		operation: ({ op }) => this.#operation(op),
+		topology: async ({ at }) => {
+			const world = await this.track.worldAt(at, this.#pause);
+			return world === undefined ? undefined : topologyOf(world);
+		},
+		chart: ({ at, actor }) => this.#charts.at(at, actor),
+		placeOf: ({ at }) => this.#placeOf(at),
+		positionOfPlace: (place) => this.#positionOfPlace(place),
 	};
+
+	/** Folds some more of the log into the world; true when there is more to do. */
+	work(): boolean {
+		return this.track.foldSlice();
+	}
+
+	#placeOf(at: number): Place {
+		const { spans } = this;
+		const operations = spans.firstFrom(at + 1);
+		const begin = spans.begin[operations - 1] ?? 0;
+		const next = spans.begin[operations] ?? this.index.count;
+		return { operations, offset: at - begin, length: next - begin };
+	}
+
+	/** The same operation by count, and the same share of it: flows of one scenario differ in the number of records. */
+	#positionOfPlace(place: Place): number {
+		const { spans, index } = this;
+		const begin =
+			place.operations === 0 ? 0 : spans.begin[place.operations - 1];
+		if (begin === undefined) return index.count - 1;
+		const next = spans.begin[place.operations] ?? index.count;
+		const length = next - begin;
+		const isLast = place.offset >= place.length - 1;
+		const share = place.offset / Math.max(1, place.length - 1);
+		const offset = isLast ? length - 1 : Math.round(share * (length - 1));
+		return Math.min(index.count - 1, begin + offset);
+	}
 
 	async #filter(query: string): Promise<Uint32Array | undefined> {
 		const run = ++this.#filterRun;

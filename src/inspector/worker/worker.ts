@@ -22,6 +22,7 @@ let session = new Session(pause);
 let connection: Progress["connection"] = "none";
 let error: string | undefined;
 let isComplete = false;
+let isLive = false;
 let toldAt = 0;
 
 function tell(now = performance.now()): void {
@@ -35,6 +36,7 @@ function tell(now = performance.now()): void {
 
 function push(chunk: Uint8Array): void {
 	session.push(chunk);
+	if (isLive) void workOn();
 	const now = performance.now();
 	if (now - toldAt > PROGRESS_EVERY_MS) tell(now);
 	else scheduleTell();
@@ -51,10 +53,24 @@ function scheduleTell(): void {
 	}, PROGRESS_EVERY_MS);
 }
 
+let isWorking = false;
+/** Folds the log in slices, so that questions are answered in between. */
+async function workOn(): Promise<void> {
+	if (isWorking) return;
+	isWorking = true;
+	while (session.work()) {
+		scheduleTell();
+		await pause();
+	}
+	isWorking = false;
+	scheduleTell();
+}
+
 async function openLog(
 	message: Extract<ToWorker, { kind: "open" }>,
 ): Promise<void> {
 	session = new Session(pause, message.sizeHintBytes);
+	isLive = message.live;
 	try {
 		if (message.bytes !== undefined) await feedBytes(message.bytes, push);
 		else if (message.live)
@@ -72,6 +88,7 @@ async function openLog(
 	session.finish();
 	isComplete = true;
 	tell();
+	void workOn();
 }
 
 async function call(

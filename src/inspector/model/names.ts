@@ -1,0 +1,14 @@
+/** Names of actors in short, for pictures. The full name is always in the title. */
+
+/** `device:0000:01:00.0` → `0000:01:00.0`; `ctx:1/hwpt:3@1` → `hwpt 3`; a second generation keeps its mark: `hwpt 3@2`. */
+export function shortName(actor: string, manyContexts = false): string {
+	if (actor.startsWith("device:")) return actor.slice("device:".length);
+	const inContext = /^ctx:(\d+)\/([a-z-]+):(\d+)(?:@(\d+))?$/.exec(actor);
+	if (inContext !== null) {
+		const [, ctx, kind, id, generation] = inContext;
+		const suffix =
+			generation === undefined || generation === "1" ? "" : `@${generation}`;
+		return `${manyContexts ? `ctx ${ctx} ` : ""}${kind} ${id}${suffix}`;
+	}
+	return actor.replace(/^(group|domain|ctx|iommu|task):/, "$1 ");
+}

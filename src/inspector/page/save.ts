@@ -1,0 +1,11 @@
+/** Saving text as a file, without a server. */
+
+/** Offers a text as a download. */
+export function saveText(name: string, type: string, content: string): void {
+	const url = URL.createObjectURL(new Blob([content], { type }));
+	const link = document.createElement("a");
+	link.href = url;
+	link.download = name;
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(url), 1000);
+}

@@ -1,0 +1,257 @@
+/** The topology at the cursor: books on the left, hardware on the right, marks where they differ. */
+import type { ComponentChild, VNode } from "preact";
+import { shortName } from "../model/names.ts";
+import type {
+	TopologyDevice,
+	TopologyDomain,
+	TopologyGroup,
+} from "../model/topology.ts";
+import {
+	DEVICE_HEIGHT,
+	HAZARD_HEIGHT,
+	layoutTopology,
+	type Placed,
+	TOPOLOGY_WIDTH,
+} from "../model/topology-layout.ts";
+import { html, svg } from "./dom.ts";
+import { byteSize } from "./format.ts";
+import { selectedActor } from "./state.ts";
+import type { ViewProps } from "./view-pane.ts";
+import { useCall } from "./state.ts";
+
+const { div, p } = html;
+const { g, path, rect, root, text, title, tspan } = svg;
+
+/** A part that selects its actor when it is clicked. */
+function part(
+	id: string,
+	className: string,
+	...content: ComponentChild[]
+): VNode {
+	return g(
+		{
+			key: id,
+			class: `part ${className}${selectedActor.value === id ? " is-selected" : ""}`,
+			"data-actor": id,
+			onClick: (event: Event) => {
+				event.stopPropagation();
+				selectedActor.value = id;
+			},
+		},
+		title(null, id),
+		...content,
+	);
+}
+
+const frame = (placed: Placed<unknown>, props: object = {}): VNode =>
+	rect({
+		x: placed.x,
+		y: placed.y,
+		width: placed.width,
+		height: placed.height,
+		rx: 6,
+		...props,
+	});
+
+const twoLines = (
+	placed: Placed<unknown>,
+	first: string,
+	second: string,
+): VNode[] => [
+	text({ class: "name", x: placed.x + 10, y: placed.y + 18 }, first),
+	text({ class: "small", x: placed.x + 10, y: placed.y + 35 }, second),
+];
+
+function groupPart(placed: Placed<TopologyGroup>): VNode {
+	const { item } = placed;
+	const owner =
+		item.owner === undefined
+			? "no owner"
+			: `owner ${shortName(item.owner)} ×${item.claims ?? "?"}`;
+	const dom = item.dom === undefined ? "domain ?" : shortName(item.dom);
+	return part(
+		item.id,
+		"group",
+		frame(placed),
+		text(
+			{ class: "name", x: placed.x + 10, y: placed.y + 16 },
+			shortName(item.id),
+			tspan({ class: "small", dx: 8 }, item.driver),
+		),
+		text(
+			{ class: "small", x: placed.x + 10, y: placed.y + 30 },
+			`books: ${dom} · ${owner}`,
+		),
+	);
+}
+
+function devicePart(placed: Placed<TopologyDevice>): VNode {
+	const { x, y, item } = placed;
+	const worst = item.hazards.some((h) => h.severity === "error")
+		? "error"
+		: item.hazards.length > 0
+			? "warning"
+			: "";
+	const state = item.isAttached
+		? "attached"
+		: item.ctx === undefined
+			? ""
+			: "bound";
+	return part(
+		item.id,
+		`device ${worst}`,
+		frame({ ...placed, y: y + 1, height: placed.height - 2 }, { rx: 4 }),
+		worst === ""
+			? null
+			: path({
+					class: "hazard-mark",
+					d: `M${x + 7} ${y + 6}l6 11h-12z`,
+				}),
+		text(
+			{ class: "device-name", x: x + (worst === "" ? 8 : 20), y: y + 16 },
+			shortName(item.id),
+		),
+		text(
+			{
+				class: "small",
+				x: x + placed.width - 8,
+				y: y + 16,
+				"text-anchor": "end",
+			},
+			state,
+		),
+		...item.hazards.map((hazard, i) =>
+			text(
+				{
+					class: `hazard ${hazard.severity}`,
+					x: x + 8,
+					y: y + DEVICE_HEIGHT + 8 + i * HAZARD_HEIGHT,
+				},
+				hazard.text.replace(/domain:/g, "domain "),
+			),
+		),
+	);
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+	blocked: "blocked ⊘",
+	identity: "identity 1:1",
+	dma: "default DMA",
+	"dma-fq": "default DMA, lazy",
+	unknown: "known by use only",
+};
+
+function domainPart(placed: Placed<TopologyDomain>): VNode {
+	const { item } = placed;
+	const content =
+		item.kind === "blocked" || item.kind === "identity"
+			? ""
+			: item.mappedBytes === undefined
+				? " · size not known"
+				: ` · ${byteSize(item.mappedBytes)}`;
+	const classes = [
+		"domain",
+		item.kind,
+		item.isFreed ? "is-freed" : "",
+		item.devices > 0 ? "is-used" : "",
+	];
+	const kind = item.isFreed ? "FREED" : (KINDS[item.kind] ?? item.kind);
+	return part(
+		item.id,
+		classes.join(" "),
+		frame(placed),
+		...twoLines(
+			placed,
+			`${shortName(item.id)}${item.hwpt === undefined ? "" : ` = ${shortName(item.hwpt)}`}`,
+			`${kind}${content}`,
+		),
+		text(
+			{
+				class: "small",
+				x: placed.x + placed.width - 8,
+				y: placed.y + 18,
+				"text-anchor": "end",
+			},
+			item.staleRanges > 0 ? `${item.staleRanges} stale` : `${item.devices} hw`,
+		),
+	);
+}
+
+const heading = (x: number, words: string): VNode =>
+	text({ class: "heading", x, y: 16 }, words);
+
+/** The view. */
+export function TopologyView({ log, at }: ViewProps): VNode {
+	const answer = useCall(
+		log,
+		"topology",
+		{ at },
+		log.progress.value.summary.count > 0,
+	);
+	if (answer === undefined) return p({ class: "nothing" }, "Reading…");
+	if (answer.groups.length === 0 && answer.domains.length === 0)
+		return p(
+			{ class: "nothing" },
+			"No group, device or domain is known at this record.",
+		);
+	const layout = layoutTopology(answer);
+	const wrong = layout.devices.filter((d) =>
+		d.item.hazards.some((h) => h.severity === "error"),
+	);
+	return div(
+		{ class: "topology" },
+		p(
+			{ class: `verdict ${wrong.length > 0 ? "error" : ""}`, role: "status" },
+			wrong.length === 0
+				? "Books and hardware agree."
+				: `▲ ${wrong.length} ${wrong.length === 1 ? "device translates" : "devices translate"} through another domain than the books say.`,
+		),
+		root(
+			{
+				viewBox: `0 0 ${layout.width} ${layout.height}`,
+				style: { maxWidth: `${TOPOLOGY_WIDTH * 1.25}px` },
+				role: "img",
+				"aria-label": `Topology: ${wrong.length} devices differ between books and hardware`,
+			},
+			heading(10, "IOAS"),
+			heading(172, "hwpt (books)"),
+			heading(356, "group and devices"),
+			heading(632, "domain (hardware)"),
+			...layout.links.map(({ kind, from, to, path: d, isWrong }) =>
+				path({
+					key: `${kind} ${from}`,
+					class: `link-line ${kind}${isWrong ? " is-wrong" : ""}`,
+					d,
+					"data-link": `${kind} ${from} ${to}`,
+				}),
+			),
+			...layout.ioases.map((placed) =>
+				part(
+					placed.item.id,
+					"ioas",
+					frame(placed),
+					...twoLines(
+						placed,
+						shortName(placed.item.id),
+						`${placed.item.areas} areas · ${placed.item.domains.length} dom`,
+					),
+				),
+			),
+			...layout.hwpts.map((placed) =>
+				part(
+					placed.item.id,
+					`hwpt${placed.item.isLinked ? "" : " is-unlinked"}`,
+					frame(placed),
+					...twoLines(
+						placed,
+						`${shortName(placed.item.id)}${placed.item.isAuto ? " auto" : ""}`,
+						`${placed.item.dom === undefined ? "" : shortName(placed.item.dom)}${placed.item.users === undefined ? "" : ` · u=${placed.item.users}`} · ${placed.item.devices} dev`,
+					),
+				),
+			),
+			...layout.groups.map(groupPart),
+			...layout.devices.map(devicePart),
+			...layout.domains.map(domainPart),
+		),
+	);
+}
