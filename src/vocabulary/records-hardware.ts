@@ -123,7 +123,7 @@ export const HARDWARE_RECORDS = {
 
 	/**
 	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb, devtlb, iec. `gran`: global, domain, page, device.
-	 * `addr`/`mask`: naturally aligned block of 2^mask pages. `ih`: leaf entries only. `inv` counts commands per IOMMU.
+	 * `addr`/`mask`: naturally aligned block of 2^mask pages. `ih`: leaf entries only. `ttl`: SMMU range commands, the one level whose leaf entries are sure to go (3 = page). `inv` counts commands per IOMMU.
 	 */
 	"inv.issued": {
 		iommu: "iommu",
@@ -137,6 +137,7 @@ export const HARDWARE_RECORDS = {
 		sid: "count?",
 		pasid: "count?",
 		dev: "device?",
+		ttl: "count?",
 	},
 	/** All commands up to and including `inv` on this IOMMU have completed. */
 	"inv.completed": { iommu: "iommu", inv: "count" },
@@ -185,6 +186,31 @@ export const HARDWARE_RECORDS = {
 	},
 	/** The IOMMU reported a fault. */
 	"dma.fault": { iommu: "iommu", sid: "count?", iova: "hex?", why: "text?" },
+
+	/**
+	 * Model only: hardware put an entry into a cache after a walk. `kind`: leaf, directory (`table` is the table it points to), device.
+	 * `level`: of the entry it read. `pa` absent for a directory entry and for what a freed page said.
+	 */
+	"hw.filled": {
+		iommu: "iommu",
+		did: "count",
+		kind: "text",
+		iova: "hex",
+		level: "count",
+		table: "count?",
+		pa: "hex?",
+	},
+	/** Software read an entry of a table page. `reader` when it did so inside a reader section. */
+	"table.read": {
+		dom: "domain",
+		table: "count",
+		slot: "count",
+		reader: "count?",
+	},
+	/** The dirty bitmap gathered so far was reported; its pages are copied now (pagetable-semantics.md §7). */
+	"dirty.reported": { dom: "domain" },
+	/** A grace period elapsed: every reader section open when it began has been left (seed mail 1). */
+	"reader.grace": { dom: "domain" },
 
 	/** A software reader of page tables (dirty sweep, dump) enters and leaves; a grace period elapses (seed mail 1). */
 	"reader.entered": { dom: "domain", reader: "count" },
