@@ -15,6 +15,7 @@ import type {
 } from "./iopt.ts";
 import { areaAt, recalcAlignment } from "./iopt.ts";
 import { livePages, pageSpan } from "./iopt-areas.ts";
+import { PROT_READ, PROT_WRITE } from "./iopt-map.ts";
 import type { IoptEnv, Mem, Pages } from "./iopt-pages.ts";
 import {
 	chargePages,
@@ -89,6 +90,10 @@ function pinAligned(p: Piece): boolean {
 	return p.ends || lastByte % PAGE_SIZE === PAGE_SIZE - 1n;
 }
 
+/** The area's own protection counts, for reads too (device.c:check_area_prot). */
+const mayAccess = (area: Area, write: boolean): boolean =>
+	(area.prot & (write ? PROT_WRITE : PROT_READ)) !== 0;
+
 const withNacc = (iopt: Iopt, start: bigint, delta: number): Iopt => {
 	const area = areaAt(iopt, start) as Area;
 	const nacc = area.nacc + delta;
@@ -103,12 +108,11 @@ function pinPiece(
 	env: IoptEnv,
 ): ReturnType<typeof holdPages> {
 	const id = livePages(p.area);
-	const pages = pagesOf(mem, id);
 	const refuse = (errno: ErrnoName, step: string) =>
 		({ ok: false, errno, step, mem, facts: [] as Fact[] }) as const;
 	if (p.area.prevent) return refuse("EINVAL", "area.prevented");
 	if (!pinAligned(p)) return refuse("EINVAL", "area.align");
-	if (write && !pages.writable) return refuse("EPERM", "pages.permission");
+	if (!mayAccess(p.area, write)) return refuse("EPERM", "area.permission");
 	const { first, last } = pieceSpan(p);
 	const before = pinnedOf(mem, id);
 	const errno = env.fail?.("access.alloc");
@@ -233,8 +237,8 @@ export function rwRange(
 		if (area.prevent)
 			return { ok: false, errno: "EINVAL", step: "area.prevented", copied };
 		const pages = pagesOf(mem, livePages(area));
-		if (write && !pages.writable)
-			return { ok: false, errno: "EPERM", step: "pages.permission", copied };
+		if (!mayAccess(area, write))
+			return { ok: false, errno: "EPERM", step: "area.permission", copied };
 		const length = end - at + 1n;
 		const errno = copy(pages, area.off + (at - area.start), length);
 		if (errno !== undefined)

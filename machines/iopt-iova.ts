@@ -106,6 +106,18 @@ function firstFree(
 	return undefined;
 }
 
+/** Ascending ranges with adjoining ones joined: the kernel's span iterator sees one stretch (interval_tree_span_iter). */
+function merged(ranges: readonly Range[]): Range[] {
+	const out: Range[] = [];
+	for (const r of ranges) {
+		const prev = out.at(-1);
+		if (prev !== undefined && prev.last + 1n === r.start)
+			out[out.length - 1] = { start: prev.start, last: r.last };
+		else out.push(r);
+	}
+	return out;
+}
+
 /** An IOVA, or why there is none. */
 export type IovaChoice =
 	| { readonly iova: bigint }
@@ -135,7 +147,7 @@ export function chooseIova(
 	const spans =
 		iopt.allowed.length === 0
 			? [{ start: lowest, last: highest }]
-			: iopt.allowed;
+			: merged(iopt.allowed);
 	for (const span of spans) {
 		const from = span.start < lowest ? lowest : span.start;
 		const last = span.last > highest ? highest : span.last;

@@ -37,7 +37,7 @@ import {
 } from "./exec.ts";
 import { answerFaults } from "./fault-answer.ts";
 import { unmapIoas } from "./map.ts";
-import type { Hwpt, Idev, Ioas, Obj } from "./types.ts";
+import type { FaultGroup, Hwpt, Idev, Ioas, Obj } from "./types.ts";
 
 const errno = (...args: Parameters<typeof no>): Answer => no(...args).answer;
 const done = (...facts: Parameters<typeof yes>[0]): Answer => yes(facts).answer;
@@ -180,12 +180,14 @@ export const hwptAnswers: Answers = {
 		const data = { hwpt: s.hwpt, ...undoFlag(s.undo) };
 		return done(fact("hwpt.unlinked", s.hwpt, data));
 	},
+	/** Faults whose handle is not installed any more are answered; other groups on the same hwpt keep theirs (FLT-4). */
 	"fault.answer": (x, s) => {
 		const h = hwptNamed(x, s.to);
 		return collecting(x, () => {
 			const { fault } = h;
-			if (fault !== undefined)
-				answerFaults(x, fault, (g) => g.hwpt === h.id, "detach");
+			const stale = (g: FaultGroup): boolean =>
+				g.hwpt === h.id && handleDomain(x, g.dev) !== h.dom;
+			if (fault !== undefined) answerFaults(x, fault, stale, "detach");
 			return YES;
 		});
 	},
@@ -208,6 +210,10 @@ export const hwptAnswers: Answers = {
 			return YES;
 		}),
 };
+function handleDomain(x: Exec, dev: DeviceId): DomainId | undefined {
+	const { group } = driverOf(x, dev).dev;
+	return x.host.groups.get(group)?.handles["none"]?.dom;
+}
 const PLAIN = {
 	dev: undefined,
 	flags: 0,

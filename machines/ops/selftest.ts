@@ -142,11 +142,11 @@ export function addReserved(
 	start: bigint,
 	length: bigint,
 ): Answer {
-	const ioas = lookUp(x, ioasId, "ioas");
-	if (ioas === undefined) return refused("ENOENT", "ioas");
 	if (length === 0n) return refused("EINVAL", "length");
 	const last = start + length - 1n;
 	if (last > IOVA_LAST) return refused("EOVERFLOW", "wrap");
+	const ioas = lookUp(x, ioasId, "ioas");
+	if (ioas === undefined) return refused("ENOENT", "ioas");
 	const range = { start, last };
 	const kept = ioas.iopt.resv;
 	const probe = { ...ioas.iopt, resv: [] };

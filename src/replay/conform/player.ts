@@ -1,0 +1,258 @@
+/**
+ * Plays the recording of one test program (corpus page §3) against the model: every record in order, every answer compared in
+ * full. A call that cannot be understood is a mismatch.
+ */
+import { readFaults, writeResponses } from "../../../machines/ops/fault.ts";
+import { respondAlways } from "../../../machines/ops/ioas.ts";
+import {
+	covers,
+	envelopeErrno,
+	isIommufdCommand,
+	unknownErrno,
+} from "./abi.ts";
+import type { JsonObject, Reply } from "./call.ts";
+import { Fields, hex, refusal } from "./call.ts";
+import { differences } from "./compare.ts";
+import { iommufdCall } from "./iommufd-calls.ts";
+import type { FactSink } from "./session.ts";
+import { emptyHost, Session } from "./session.ts";
+import { testCall } from "./test-calls.ts";
+import { vfioCall } from "./vfio-calls.ts";
+
+/** Outcome of one record: not a call, equal, or how it differs. */
+export type Played =
+	| { readonly kind: "none" }
+	| { readonly kind: "matched" }
+	| {
+			readonly kind: "mismatched";
+			readonly call: string;
+			readonly expected: string;
+			readonly actual: string;
+	  };
+
+const text = (record: JsonObject, name: string): string => {
+	const value = record[name];
+	if (typeof value !== "string") throw new Error(`${name} is not a string`);
+	return value;
+};
+const count = (record: JsonObject, name: string): number => {
+	const value = record[name];
+	if (typeof value !== "number") throw new Error(`${name} is not a number`);
+	return value;
+};
+const procOf = (record: JsonObject): number =>
+	typeof record["proc"] === "number" ? record["proc"] : 0;
+const NOTHING: Played = { kind: "none" };
+
+/** The player of one sequence. */
+export class Player {
+	readonly session: Session;
+
+	constructor(sink?: FactSink) {
+		this.session = new Session(emptyHost(), sink);
+	}
+
+	/** Plays one record. Never throws: what cannot be understood is a mismatch. */
+	play(record: JsonObject): Played {
+		try {
+			const reply = this.#reply(record);
+			if (reply === undefined) return NOTHING;
+			const diff = differences(record, reply);
+			return diff === undefined
+				? { kind: "matched" }
+				: { kind: "mismatched", call: nameOf(record), ...diff };
+		} catch (error) {
+			const actual = `model failed: ${error instanceof Error ? error.message : error}`;
+			const expected = `${record["ret"]} ${record["errno"] ?? ""}`;
+			return { kind: "mismatched", call: nameOf(record), expected, actual };
+		}
+	}
+
+	#reply(record: JsonObject): Reply | undefined {
+		switch (record["ev"]) {
+			case "ioctl":
+				return this.#ioctl(record);
+			case "open":
+				return { ret: this.session.openIommufd(), errno: null };
+			case "close":
+				return this.session.close(count(record, "fd"), procOf(record))
+					? { ret: 0, errno: null }
+					: refusal("EBADF");
+			case "read":
+			case "write":
+				return this.#faultFile(record);
+			default:
+				this.#event(record);
+				return undefined;
+		}
+	}
+
+	#event(record: JsonObject): void {
+		const { memory } = this.session;
+		const proc = procOf(record);
+		switch (record["ev"]) {
+			case "begin":
+				if (typeof record["m0_addr"] === "string")
+					memory.map(0, {
+						addr: BigInt(record["m0_addr"]),
+						length: BigInt(text(record, "m0_length")),
+						prot: 3,
+						hugetlb: false,
+					});
+				return;
+			case "mmap":
+				if (record["ret"] !== 0) return;
+				memory.map(proc, {
+					addr: BigInt(text(record, "addr")),
+					length: BigInt(text(record, "length")),
+					prot: count(record, "prot"),
+					hugetlb: record["hugetlb"] === true,
+				});
+				return;
+			case "munmap":
+				if (record["ret"] === 0)
+					memory.unmap(
+						proc,
+						BigInt(text(record, "addr")),
+						BigInt(text(record, "length")),
+					);
+				return;
+			case "fork":
+				memory.fork(proc, proc + 1);
+				return;
+			case "child_exited":
+				memory.exit(proc + 1);
+				return;
+			case "note":
+				this.#note(record);
+				return;
+			case "end":
+				for (const fd of [...this.session.files.keys()])
+					this.session.close(fd, 0);
+				return;
+			case "result":
+			case "truncated":
+				return;
+			default:
+				throw new Error(`unknown record "${String(record["ev"])}"`);
+		}
+	}
+
+	#note(record: JsonObject): void {
+		const bytes = record["rlimit_memlock_bytes"];
+		if (typeof bytes === "number")
+			this.session.memlockPages = Math.floor(bytes / 4096);
+		if (typeof record["uid"] !== "number") return;
+		const root = record["uid"] === 0;
+		this.session.caller = {
+			...this.session.caller,
+			uid: record["uid"],
+			ipcLock: root,
+			sysResource: root,
+			rawIo: root,
+		};
+	}
+
+	#ioctl(record: JsonObject): Reply {
+		const cmd = text(record, "cmd");
+		const file = this.session.files.get(count(record, "fd"));
+		if (file?.kind !== "iommufd") return refusal("EBADF");
+		if (cmd === "unknown")
+			return refusal(
+				unknownErrno(Number(text(record, "req")), readable(record)),
+			);
+		const base = {
+			session: this.session,
+			ctx: file.ctx,
+			proc: procOf(record),
+			record,
+		};
+		const fields = record["in"] as JsonObject | undefined;
+		if (!isIommufdCommand(cmd)) {
+			if (fields === undefined && record["arg"] === undefined)
+				return refusal("EFAULT");
+			if (fields === undefined && cmd.startsWith("VFIO_IOMMU_"))
+				return refusal("EFAULT");
+			const reply = vfioCall(cmd, {
+				...base,
+				in: new Fields(fields ?? {}, () => true),
+			});
+			return reply ?? refusal("ENOTTY");
+		}
+		if (fields === undefined) return refusal("EFAULT");
+		const size = Number(fields["size"]);
+		const refused = envelopeErrno(cmd, size, tailOf(record));
+		if (refused !== undefined) return refusal(refused);
+		const covered = (field: string): boolean => covers(cmd, size, field);
+		const incoming = { ...base, in: new Fields(fields, covered) };
+		const reply =
+			cmd === "IOMMU_TEST_CMD"
+				? testCall((record["op"] ?? null) as string | null, incoming)
+				: iommufdCall(cmd, incoming);
+		if (reply === undefined) return refusal("ENOTTY");
+		const out = Object.entries(reply.out ?? {}).filter(([name]) =>
+			covered(name),
+		);
+		return { ...reply, out: Object.fromEntries(out) };
+	}
+
+	#faultFile(record: JsonObject): Reply {
+		const file = this.session.files.get(count(record, "fd"));
+		if (file?.kind !== "fault") return refusal("EBADF");
+		const length = count(record, "length");
+		let reply: Reply = refusal("EBADF");
+		this.session.run(file.ctx, procOf(record), (x) => {
+			if (record["ev"] === "read") {
+				const got = readFaults(x, file.obj, length, respondAlways);
+				reply =
+					"errno" in got
+						? refusal(got.errno)
+						: {
+								ret: got.bytes,
+								errno: null,
+								faults: got.faults.map(faultRecord),
+							};
+			} else {
+				const responses = record["responses"] as
+					| { cookie: number; code: number }[]
+					| undefined;
+				const done = writeResponses(x, file.obj, length, responses);
+				reply =
+					"errno" in done
+						? refusal(done.errno)
+						: { ret: done.bytes, errno: null };
+			}
+			return {};
+		});
+		return reply;
+	}
+}
+
+const faultRecord = (f: { readonly addr: bigint }): JsonObject => ({
+	...f,
+	__reserved: 0,
+	addr: hex(f.addr),
+});
+
+function tailOf(record: JsonObject): {
+	firstNonzero: number | null;
+	unreadableAt: number | null;
+} {
+	const number = (name: string): number | null =>
+		typeof record[name] === "number" ? (record[name] as number) : null;
+	return {
+		firstNonzero: number("in_extra_first_nonzero"),
+		unreadableAt: number("in_extra_unreadable_at"),
+	};
+}
+
+/** What the pointer of an unknown request points at: "other" and "stack" are the program's memory, absent is none. */
+const readable = (record: JsonObject): boolean =>
+	record["arg_sym"] !== null && record["arg_sym"] !== undefined;
+
+function nameOf(record: JsonObject): string {
+	const cmd = record["cmd"] ?? record["ev"];
+	return typeof record["op"] === "string"
+		? `${cmd}:${record["op"]}`
+		: String(cmd);
+}

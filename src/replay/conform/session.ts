@@ -1,0 +1,175 @@
+/**
+ * One recorded program against the model: the host, its memory, its open files. Files are numbered as the kernel does, lowest free
+ * first; a context lives while its file is open or an access, a bound device or a fault file holds it (facts §1.1).
+ */
+import type { CtxId } from "../../vocabulary/ids.ts";
+import type { ErrnoName } from "../../vocabulary/errno.ts";
+import type { Fact } from "../../vocabulary/records.ts";
+import { fact } from "../../vocabulary/records.ts";
+import { emptyMem } from "../../../machines/iopt-pages.ts";
+import type { Exec } from "../../../machines/ops/exec.ts";
+import { perform } from "../../../machines/ops/exec.ts";
+import { destroyAccess } from "../../../machines/ops/access.ts";
+import { closeContext } from "../../../machines/ops/destroy.ts";
+import { closeFaultFile } from "../../../machines/ops/fault.ts";
+import type {
+	Answer,
+	Caller,
+	Domain,
+	Host,
+	OpEnv,
+} from "../../../machines/ops/types.ts";
+import { PERSONALITIES } from "../../drivers/personalities.ts";
+import { UserMemory } from "./memory.ts";
+
+/** What an open file is. */
+export type OpenFile =
+	| { readonly kind: "iommufd"; readonly ctx: CtxId }
+	| {
+			readonly kind: "access" | "fault";
+			readonly ctx: CtxId;
+			readonly obj: number;
+	  };
+
+/** Who listens to the facts of a session: log, judge. */
+export type FactSink = (facts: readonly Fact[]) => void;
+
+/** A host with nothing but the drivers' static domains. */
+export function emptyHost(): Host {
+	const blocked: Domain = {
+		dom: "domain:1",
+		kind: "blocked",
+		driver: "mock",
+		pgsizes: 0n,
+		apertureStart: 0n,
+		apertureLast: 0n,
+		nest: false,
+		marks: new Set(),
+		cc: false,
+		priv: {},
+		iotlb: [],
+	};
+	return {
+		ctxs: new Map(),
+		groups: new Map(),
+		devs: new Map(),
+		domains: new Map([[blocked.dom, blocked]]),
+		mem: emptyMem(),
+		nextDomain: 2,
+		nextGroup: 0,
+	};
+}
+
+/** Everything a player keeps. */
+export class Session {
+	host: Host;
+	readonly memory = new UserMemory();
+	readonly files = new Map<number, OpenFile>();
+	caller: Caller = {
+		proc: 0,
+		uid: 0,
+		ipcLock: true,
+		sysResource: true,
+		rawIo: true,
+	};
+	/** RLIMIT_MEMLOCK in pages; undefined = unlimited. */
+	memlockPages: number | undefined;
+	/** Fault injection for sweeps. */
+	fail: ((step: string) => ErrnoName | undefined) | undefined;
+	/** Contexts whose file is closed but held by others. */
+	readonly #closing = new Set<CtxId>();
+	readonly #sink: FactSink;
+	#opened = 0;
+
+	constructor(host: Host, sink: FactSink = () => undefined) {
+		this.host = host;
+		this.#sink = sink;
+	}
+
+	/** What operations ask of the outside, for calls of process `proc`. */
+	env(proc: number): OpEnv {
+		return {
+			caller: { ...this.caller, proc },
+			drivers: PERSONALITIES,
+			noIommu: true,
+			pin: (mm, va, n, write) => this.memory.pin(mm, va, n, write),
+			limit: () => this.memlockPages,
+			touch: (p, va, length, write) => this.memory.touch(p, va, length, write),
+			...(this.fail === undefined ? {} : { fail: this.fail }),
+		};
+	}
+
+	/** Runs one operation. */
+	run<A extends Answer>(ctx: CtxId, proc: number, body: (x: Exec) => A): A {
+		let answer: A | undefined;
+		const outcome = perform(this.host, ctx, this.env(proc), (x) => {
+			answer = body(x);
+			return answer;
+		});
+		this.host = outcome.host;
+		this.#sink(outcome.facts);
+		return answer as A;
+	}
+
+	/** The lowest free file number. */
+	#lowestFd(): number {
+		let fd = 3;
+		while (this.files.has(fd)) fd++;
+		return fd;
+	}
+	/** Opens a file; its number. */
+	openFile(file: OpenFile): number {
+		const fd = this.#lowestFd();
+		this.files.set(fd, file);
+		return fd;
+	}
+	/** Opens /dev/iommu; the number of the file. */
+	openIommufd(): number {
+		const ctx: CtxId = `ctx:${++this.#opened}`;
+		const fresh = {
+			name: ctx,
+			objs: new Map(),
+			gens: new Map(),
+			groups: new Map(),
+			noIommu: false,
+			acct: "USER" as const,
+		};
+		this.host = { ...this.host, ctxs: new Map(this.host.ctxs).set(ctx, fresh) };
+		this.#sink([fact("ctx.opened", ctx, { ctx, kind: "iommufd" })]);
+		return this.openFile({ kind: "iommufd", ctx });
+	}
+
+	/** Closes a file; false when it is not open. */
+	close(fd: number, proc: number): boolean {
+		const file = this.files.get(fd);
+		if (file === undefined) return false;
+		this.files.delete(fd);
+		if (file.kind === "iommufd") this.#closing.add(file.ctx);
+		else
+			this.run(file.ctx, proc, (x): Answer => {
+				if (file.kind === "access") destroyAccess(x, file.obj);
+				else closeFaultFile(x, file.obj);
+				return {};
+			});
+		this.release(file.ctx, proc);
+		return true;
+	}
+
+	/** Ends a context whose file is closed once nothing holds it any more. */
+	release(ctx: CtxId, proc: number): void {
+		if (!this.#closing.has(ctx)) return;
+		for (const file of this.files.values()) if (file.ctx === ctx) return;
+		const held = [...(this.host.ctxs.get(ctx)?.objs.values() ?? [])];
+		if (held.some((o) => o.type === "idev" && !isMock(this.host, o.dev)))
+			return;
+		this.#closing.delete(ctx);
+		this.run(ctx, proc, (x): Answer => {
+			const leaked = closeContext(x);
+			return leaked.length === 0 ? {} : { out: { leaked } };
+		});
+	}
+}
+
+/** Mock devices do not hold the context's file (facts §1.6). */
+const isMock = (host: Host, dev: Parameters<Host["devs"]["get"]>[0]): boolean =>
+	host.devs.get(dev)?.driver === "mock";

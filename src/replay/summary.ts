@@ -1,0 +1,112 @@
+/** What happened, for people: per call who was attached or moved, which groups were switched, which calls changed nothing. */
+import type { ErrnoName } from "../vocabulary/errno.ts";
+import type { DeviceId, DomainId, GroupId, HwptId } from "../vocabulary/ids.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import type { World } from "../world/types.ts";
+
+/** One switch of a group's domain. */
+export interface Switch {
+	readonly group: GroupId;
+	readonly from: DomainId | null;
+	readonly to: DomainId;
+	/** Members whose hardware was moved, in order. */
+	readonly members: readonly DeviceId[];
+}
+/** One call that concerned attachments. */
+export interface Call {
+	/** seq of its op.begin. */
+	readonly seq: number;
+	readonly op: string;
+	dev: DeviceId | undefined;
+	did: "attached" | "replaced" | "detached" | "unchanged" | undefined;
+	hwpt: HwptId | undefined;
+	readonly switches: Switch[];
+	outcome: "ok" | ErrnoName;
+}
+/** The summary of a log. Bounded: at most CALLS_MAX calls are kept, all are counted. */
+export interface Summary {
+	readonly calls: Call[];
+	callsTotal: number;
+	operations: number;
+	failed: number;
+	maps: number;
+	unmaps: number;
+	invalidations: number;
+	dmas: number;
+	/** Calls in progress: op → what is known. */
+	readonly open: Map<number, Call & { moved: DeviceId[] }>;
+}
+export const CALLS_MAX = 500;
+
+/** Nothing has happened. */
+export const newSummary = (): Summary => ({
+	calls: [], callsTotal: 0, operations: 0, failed: 0, maps: 0, unmaps: 0, invalidations: 0, dmas: 0, open: new Map(),
+});
+
+type Noter = (summary: Summary, world: World, record: LogRecord) => void;
+
+function callOf(summary: Summary, world: World, op: number): (Call & { moved: DeviceId[] }) | undefined {
+	if (op === 0) return undefined;
+	let call = summary.open.get(op);
+	if (call === undefined) {
+		const open = world.ops.get(op);
+		if (open === undefined) return undefined;
+		call = { seq: op, op: open.name, dev: undefined, did: undefined, hwpt: undefined, switches: [], outcome: "ok", moved: [] };
+		summary.open.set(op, call);
+	}
+	return call;
+}
+
+function outcome(did: Call["did"]): Noter {
+	return (summary, world, record) => {
+		const call = callOf(summary, world, record.op);
+		if (call === undefined) return;
+		const data = record.data as { readonly dev: DeviceId; readonly hwpt?: HwptId };
+		call.dev = data.dev;
+		call.did = did;
+		call.hwpt = data.hwpt;
+	};
+}
+
+function close(summary: Summary, record: LogRecord, errno: ErrnoName | undefined): void {
+	summary.operations++;
+	if (errno !== undefined) summary.failed++;
+	const call = summary.open.get(record.op);
+	if (call === undefined) return;
+	summary.open.delete(record.op);
+	call.outcome = errno ?? "ok";
+	summary.callsTotal++;
+	if (summary.calls.length < CALLS_MAX) {
+		const { moved: _, ...kept } = call;
+		summary.calls.push(kept);
+	}
+}
+
+const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
+	["dev.attached", outcome("attached")],
+	["dev.replaced", outcome("replaced")],
+	["dev.replace.noop", outcome("unchanged")],
+	["dev.detached", outcome("detached")],
+	["hw.attach", (summary, world, record) => {
+		const { dev } = record.data as { readonly dev: DeviceId };
+		callOf(summary, world, record.op)?.moved.push(dev);
+	}],
+	["grp.domain.set", (summary, world, record) => {
+		const { group, dom } = record.data as { readonly group: GroupId; readonly dom: DomainId };
+		const call = callOf(summary, world, record.op);
+		if (call === undefined) return;
+		call.switches.push({ group, from: world.groups.map.get(group)?.dom ?? null, to: dom, members: call.moved });
+		call.moved = [];
+	}],
+	["op.commit", (summary, _, record) => close(summary, record, undefined)],
+	["op.fail", (summary, _, record) => close(summary, record, (record.data as { readonly errno: ErrnoName }).errno)],
+	["dom.map", (summary) => void summary.maps++],
+	["dom.unmap", (summary) => void summary.unmaps++],
+	["inv.issued", (summary) => void summary.invalidations++],
+	["dma.done", (summary) => void summary.dmas++],
+]);
+
+/** Notes one record, before it is folded into `world`. */
+export function summarise(summary: Summary, world: World, record: LogRecord): void {
+	NOTERS.get(record.type)?.(summary, world, record);
+}
