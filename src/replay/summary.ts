@@ -40,18 +40,39 @@ export const CALLS_MAX = 500;
 
 /** Nothing has happened. */
 export const newSummary = (): Summary => ({
-	calls: [], callsTotal: 0, operations: 0, failed: 0, maps: 0, unmaps: 0, invalidations: 0, dmas: 0, open: new Map(),
+	calls: [],
+	callsTotal: 0,
+	operations: 0,
+	failed: 0,
+	maps: 0,
+	unmaps: 0,
+	invalidations: 0,
+	dmas: 0,
+	open: new Map(),
 });
 
 type Noter = (summary: Summary, world: World, record: LogRecord) => void;
 
-function callOf(summary: Summary, world: World, op: number): (Call & { moved: DeviceId[] }) | undefined {
+function callOf(
+	summary: Summary,
+	world: World,
+	op: number,
+): (Call & { moved: DeviceId[] }) | undefined {
 	if (op === 0) return undefined;
 	let call = summary.open.get(op);
 	if (call === undefined) {
 		const open = world.ops.get(op);
 		if (open === undefined) return undefined;
-		call = { seq: op, op: open.name, dev: undefined, did: undefined, hwpt: undefined, switches: [], outcome: "ok", moved: [] };
+		call = {
+			seq: op,
+			op: open.name,
+			dev: undefined,
+			did: undefined,
+			hwpt: undefined,
+			switches: [],
+			outcome: "ok",
+			moved: [],
+		};
 		summary.open.set(op, call);
 	}
 	return call;
@@ -61,14 +82,21 @@ function outcome(did: Call["did"]): Noter {
 	return (summary, world, record) => {
 		const call = callOf(summary, world, record.op);
 		if (call === undefined) return;
-		const data = record.data as { readonly dev: DeviceId; readonly hwpt?: HwptId };
+		const data = record.data as {
+			readonly dev: DeviceId;
+			readonly hwpt?: HwptId;
+		};
 		call.dev = data.dev;
 		call.did = did;
 		call.hwpt = data.hwpt;
 	};
 }
 
-function close(summary: Summary, record: LogRecord, errno: ErrnoName | undefined): void {
+function close(
+	summary: Summary,
+	record: LogRecord,
+	errno: ErrnoName | undefined,
+): void {
 	summary.operations++;
 	if (errno !== undefined) summary.failed++;
 	const call = summary.open.get(record.op);
@@ -87,19 +115,41 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 	["dev.replaced", outcome("replaced")],
 	["dev.replace.noop", outcome("unchanged")],
 	["dev.detached", outcome("detached")],
-	["hw.attach", (summary, world, record) => {
-		const { dev } = record.data as { readonly dev: DeviceId };
-		callOf(summary, world, record.op)?.moved.push(dev);
-	}],
-	["grp.domain.set", (summary, world, record) => {
-		const { group, dom } = record.data as { readonly group: GroupId; readonly dom: DomainId };
-		const call = callOf(summary, world, record.op);
-		if (call === undefined) return;
-		call.switches.push({ group, from: world.groups.map.get(group)?.dom ?? null, to: dom, members: call.moved });
-		call.moved = [];
-	}],
+	[
+		"hw.attach",
+		(summary, world, record) => {
+			const { dev } = record.data as { readonly dev: DeviceId };
+			callOf(summary, world, record.op)?.moved.push(dev);
+		},
+	],
+	[
+		"grp.domain.set",
+		(summary, world, record) => {
+			const { group, dom } = record.data as {
+				readonly group: GroupId;
+				readonly dom: DomainId;
+			};
+			const call = callOf(summary, world, record.op);
+			if (call === undefined) return;
+			call.switches.push({
+				group,
+				from: world.groups.map.get(group)?.dom ?? null,
+				to: dom,
+				members: call.moved,
+			});
+			call.moved = [];
+		},
+	],
 	["op.commit", (summary, _, record) => close(summary, record, undefined)],
-	["op.fail", (summary, _, record) => close(summary, record, (record.data as { readonly errno: ErrnoName }).errno)],
+	[
+		"op.fail",
+		(summary, _, record) =>
+			close(
+				summary,
+				record,
+				(record.data as { readonly errno: ErrnoName }).errno,
+			),
+	],
 	["dom.map", (summary) => void summary.maps++],
 	["dom.unmap", (summary) => void summary.unmaps++],
 	["inv.issued", (summary) => void summary.invalidations++],
@@ -107,6 +157,10 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 ]);
 
 /** Notes one record, before it is folded into `world`. */
-export function summarise(summary: Summary, world: World, record: LogRecord): void {
+export function summarise(
+	summary: Summary,
+	world: World,
+	record: LogRecord,
+): void {
 	NOTERS.get(record.type)?.(summary, world, record);
 }

@@ -24,7 +24,13 @@ export interface StaleWindows {
 	readonly count: number;
 	readonly longestNs: number;
 	/** Where the longest was: domain, bytes, and the records that began and ended it. */
-	readonly longest: { readonly dom: DomainId; readonly iova: number; readonly bytes: number; readonly fromSeq: number; readonly toSeq: number } | null;
+	readonly longest: {
+		readonly dom: DomainId;
+		readonly iova: number;
+		readonly bytes: number;
+		readonly fromSeq: number;
+		readonly toSeq: number;
+	} | null;
 	/** Most bytes stale at one time, and bytes still stale when the log ended. */
 	readonly bytesMax: number;
 	readonly bytesLeft: number;
@@ -57,11 +63,16 @@ export interface Verifier {
 	/** Ends the log and reports. */
 	finish(): Report;
 	/** Called when a violation appears, and again when it becomes proven. */
-	onViolation(listener: (violation: Violation, what: "found" | "proven") => void): void;
+	onViolation(
+		listener: (violation: Violation, what: "found" | "proven") => void,
+	): void;
 }
 
 /** Starts verifying. `catalogue` narrows what is judged. */
-export function createVerifier(header: LogHeader, catalogue: readonly Invariant[] = CATALOGUE): Verifier {
+export function createVerifier(
+	header: LogHeader,
+	catalogue: readonly Invariant[] = CATALOGUE,
+): Verifier {
 	const judge = createJudge(header, catalogue);
 	const summary = newSummary();
 	let records = 0;
@@ -83,41 +94,74 @@ export function createVerifier(header: LogHeader, catalogue: readonly Invariant[
 }
 
 /** Verifies a whole log. */
-export function verifyRecords(header: LogHeader, records: Iterable<LogRecord>, catalogue: readonly Invariant[] = CATALOGUE): Report {
+export function verifyRecords(
+	header: LogHeader,
+	records: Iterable<LogRecord>,
+	catalogue: readonly Invariant[] = CATALOGUE,
+): Report {
 	const verifier = createVerifier(header, catalogue);
 	for (const record of records) verifier.next(record);
 	return verifier.finish();
 }
 
 /** The verdict that a set of findings makes. Checks that a fidelity cannot carry are listed but do not change it. */
-const verdictOf = (violations: number, unexplained: readonly Unexplained[]): Verdict =>
-	violations > 0 ? "violated" : unexplained.some((entry) => !entry.lost) ? "unexplained" : "holds";
+const verdictOf = (
+	violations: number,
+	unexplained: readonly Unexplained[],
+): Verdict =>
+	violations > 0
+		? "violated"
+		: unexplained.some((entry) => !entry.lost)
+			? "unexplained"
+			: "holds";
 
-const bySeq = (order: ReadonlyMap<string, number>) => (a: Violation, b: Violation): number =>
-	a.seq - b.seq || (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0);
+const bySeq =
+	(order: ReadonlyMap<string, number>) =>
+	(a: Violation, b: Violation): number =>
+		a.seq - b.seq || (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0);
 
-function reportOf(header: LogHeader, judge: Judge, summary: Summary, records: number): Report {
+function reportOf(
+	header: LogHeader,
+	judge: Judge,
+	summary: Summary,
+	records: number,
+): Report {
 	const { verdicts, world } = judge;
-	const order = new Map(verdicts.catalogue.map((invariant, index) => [invariant.id, index]));
+	const order = new Map(
+		verdicts.catalogue.map((invariant, index) => [invariant.id, index]),
+	);
 	const unexplained = [...verdicts.unexplained.values()];
 	const { windows } = world.iotlb;
 	return {
 		verdict: verdictOf(verdicts.violations.length, unexplained),
-		fidelity: header.fidelity, origin: header.origin, kernel: header.kernel, records,
+		fidelity: header.fidelity,
+		origin: header.origin,
+		kernel: header.kernel,
+		records,
 		violations: verdicts.violations.toSorted(bySeq(order)),
 		warnings: verdicts.warnings.toSorted(bySeq(order)),
 		more: verdicts.dropped,
 		unexplained,
 		invariants: verdicts.catalogue.map((invariant, index) => ({
-			id: invariant.id, checked: verdicts.checked[index] ?? 0, violated: verdicts.violated[index] ?? 0,
+			id: invariant.id,
+			checked: verdicts.checked[index] ?? 0,
+			violated: verdicts.violated[index] ?? 0,
 		})),
 		staleWindows: {
-			count: windows.count, longestNs: windows.longestNs,
-			longest: windows.longest === null ? null : {
-				dom: windows.longest.dom, iova: windows.longest.start * 4096, bytes: windows.longest.n * 4096,
-				fromSeq: windows.longest.fromSeq, toSeq: windows.longest.toSeq,
-			},
-			bytesMax: windows.framesMax * 4096, bytesLeft: windows.frames * 4096,
+			count: windows.count,
+			longestNs: windows.longestNs,
+			longest:
+				windows.longest === null
+					? null
+					: {
+							dom: windows.longest.dom,
+							iova: windows.longest.start * 4096,
+							bytes: windows.longest.n * 4096,
+							fromSeq: windows.longest.fromSeq,
+							toSeq: windows.longest.toSeq,
+						},
+			bytesMax: windows.framesMax * 4096,
+			bytesLeft: windows.frames * 4096,
 		},
 		summary,
 	};

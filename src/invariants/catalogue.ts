@@ -1,0 +1,33 @@
+/** The catalogue: every invariant, in the order in which they are checked and listed (DESIGN §5). */
+import { DEVICES_AND_USERS } from "./devices-and-users.ts";
+import { GROUP_MOVES } from "./group-moves.ts";
+import { GROUP_STATE } from "./group-state.ts";
+import { HWPTS } from "./hwpts.ts";
+import type { Invariant } from "./invariant.ts";
+import { IOVA } from "./iova.ts";
+import { LOG_SHAPE } from "./log-shape.ts";
+import { OWNERSHIP } from "./ownership.ts";
+import { PAGE_TABLES } from "./page-tables.ts";
+import { REFERENCES } from "./references.ts";
+import { RESERVATIONS } from "./reservations.ts";
+
+/**
+ * All invariants. Where one cause breaks several at the same record, the one that names the cause stands first: moves before states,
+ * hardware before bookkeeping.
+ */
+export const CATALOGUE: readonly Invariant[] = [
+	...GROUP_MOVES,
+	...GROUP_STATE,
+	...OWNERSHIP,
+	...LOG_SHAPE,
+	...RESERVATIONS,
+	...HWPTS,
+	...REFERENCES,
+	...IOVA,
+	...DEVICES_AND_USERS,
+	...PAGE_TABLES,
+];
+
+/** The invariant with this id, or undefined. */
+export const invariantById = (id: string): Invariant | undefined =>
+	CATALOGUE.find((invariant) => invariant.id === id);

@@ -1,0 +1,232 @@
+/** GRP-2, 6, 7, 8: what an attach, a replace and a detach may do to the hardware of a group (facts iommufd §3.1, §6.1; seed mail 3). */
+import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
+import type { Group, World } from "../world/types.ts";
+import type { Attach, Bracket } from "./bracket.ts";
+import {
+	broken,
+	SKIP,
+	type Context,
+	type Invariant,
+	type Outcome,
+} from "./invariant.ts";
+
+function groupOf(world: World, dev: DeviceId): Group | undefined {
+	const id = world.devices.map.get(dev)?.group;
+	return id === undefined ? undefined : world.groups.map.get(id);
+}
+const movesOf = (bracket: Bracket, group: Group): Attach[] =>
+	bracket.attaches.filter(
+		(attach) => !attach.undo && group.members.includes(attach.dev),
+	);
+const seqs = (moves: readonly Attach[]): number[] =>
+	moves.slice(0, 3).map((move) => move.seq);
+const beginOf = (bracket: Bracket): number => bracket.seq;
+
+/** Other devices of the group that are attached. */
+function siblingsAttached(
+	world: World,
+	group: Group,
+	dev: DeviceId,
+): DeviceId[] {
+	return group.members.filter(
+		(member) =>
+			member !== dev && world.devices.map.get(member)?.hwpt !== undefined,
+	);
+}
+
+function attachMoves(
+	{ world, bracket }: Context,
+	dev: DeviceId,
+	seq: number,
+): Outcome {
+	const group = groupOf(world, dev);
+	if (group === undefined || bracket.seq === 0) return SKIP;
+	const siblings = siblingsAttached(world, group, dev);
+	if (siblings.length === 0) return SKIP;
+	const moves = movesOf(bracket, group);
+	if (moves.length === 0) return undefined;
+	return broken(
+		`${group.id} ${seq}`,
+		`attaching ${dev} moved ${moves.length} device(s) of ${group.id} although ${siblings.join(", ")} was attached already`,
+		[group.id, dev],
+		[beginOf(bracket), ...seqs(moves)],
+		{ since: bracket.seq },
+	);
+}
+
+/** Expected attach events of a successful replace: one per member when the group's domain changed, none when it was there already. */
+function replaceMoves(
+	{ world, bracket }: Context,
+	dev: DeviceId,
+	to: DomainId | undefined,
+	seq: number,
+): Outcome {
+	const group = groupOf(world, dev);
+	if (group === undefined || to === undefined || bracket.seq === 0) return SKIP;
+	const moves = movesOf(bracket, group).filter((move) => move.dom === to);
+	const switched = bracket.switched.has(group.id);
+	const actors = [group.id, dev, to];
+	if (!switched) {
+		if (group.dom === undefined) return SKIP;
+		if (group.dom === to && moves.length === 0) return undefined;
+		const what =
+			group.dom === to
+				? `${moves.length} attach event(s) although ${group.id} used ${to} already`
+				: `no switch of ${group.id}, which still uses ${group.dom ?? "no domain"}`;
+		return broken(
+			`${group.id} ${seq}`,
+			`the replace of ${dev} to ${to} shows ${what}`,
+			actors,
+			[beginOf(bracket), group.domSeq],
+			{ since: bracket.seq },
+		);
+	}
+	for (const member of group.members) {
+		const count = moves.filter((move) => move.dev === member).length;
+		if (count === 1) continue;
+		return broken(
+			`${group.id} ${member} ${seq}`,
+			`the replace of ${dev} moved ${group.id} to ${to} with ${count === 0 ? "no" : count} attach event(s) for its member ${member}; every member must show exactly one`,
+			[...actors, member],
+			[beginOf(bracket), ...seqs(moves)],
+			{ since: bracket.seq },
+		);
+	}
+	return undefined;
+}
+
+function detachMoves(
+	{ world, bracket }: Context,
+	dev: DeviceId,
+	seq: number,
+): Outcome {
+	const group = groupOf(world, dev);
+	if (group === undefined || bracket.seq === 0) return SKIP;
+	const siblings = siblingsAttached(world, group, dev);
+	const moves = movesOf(bracket, group);
+	const trail = [beginOf(bracket), ...seqs(moves)];
+	if (siblings.length > 0) {
+		if (moves.length === 0) return undefined;
+		return broken(
+			`${group.id} ${seq}`,
+			`detaching ${dev} moved ${group.id} to ${moves[0]?.dom} although ${siblings.join(", ")} is still attached`,
+			[group.id, dev, ...siblings],
+			trail,
+			{ since: bracket.seq },
+		);
+	}
+	// A driver may use one static object for both (facts §4.1): then nothing needs to move.
+	if (group.blk === undefined || moves.length > 0)
+		return group.blk === undefined ? SKIP : undefined;
+	const before = bracket.switched.get(group.id);
+	if (
+		group.dom === group.blk &&
+		before === undefined &&
+		!bracket.switched.has(group.id)
+	)
+		return undefined;
+	return broken(
+		`${group.id} ${seq}`,
+		`detaching ${dev}, the last attached device of ${group.id}, moved nothing: the group still uses ${group.dom ?? "no domain"}`,
+		[group.id, dev],
+		trail,
+		{ since: bracket.seq },
+	);
+}
+
+export const GROUP_MOVES: readonly Invariant[] = [
+	{
+		id: "GRP-2",
+		when: "S",
+		severity: "error",
+		sentence:
+			"During a switch every member is on the old domain, the new one, or, after a failure, the blocking one.",
+		harm: "DMA reaches a third domain",
+		source: ["drivers/iommu/iommu.c:__iommu_group_set_domain_internal"],
+		brokenBy: "fault switch switch.strayDomain",
+		on: {
+			"hw.attach": ({ world, bracket }, { data, seq }) => {
+				const group = groupOf(world, data.dev);
+				if (group === undefined || group.dom === undefined || bracket.seq === 0)
+					return SKIP;
+				const target = switchTarget(bracket, group);
+				if (
+					data.dom === target ||
+					data.dom === group.dom ||
+					data.dom === group.blk
+				)
+					return undefined;
+				return broken(
+					`${group.id} ${seq}`,
+					`${data.dev} was moved to ${data.dom} while ${group.id} is being switched from ${group.dom ?? "no domain"} to ${target}`,
+					[group.id, data.dev, data.dom],
+					[group.domSeq, bracket.attaches[0]?.seq ?? 0],
+					{ since: bracket.seq },
+				);
+			},
+		},
+	},
+	{
+		id: "GRP-6",
+		when: "O",
+		severity: "error",
+		kernels: "6.6+",
+		sentence:
+			"An attach while other devices of the group are attached moves no hardware.",
+		harm: "siblings' DMA is disturbed by an attach that concerns only bookkeeping",
+		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach"],
+		brokenBy: "fault switch attach.alwaysSwitch",
+		on: {
+			"dev.attached": (context, { data, seq }) =>
+				attachMoves(context, data.dev, seq),
+		},
+	},
+	{
+		id: "GRP-7",
+		when: "O",
+		severity: "error",
+		sentence:
+			"A successful replace to another domain shows exactly one attach event to it for every member of the group.",
+		harm: "part of the group stays behind",
+		source: [
+			"seed mail 3, scenario 1.d",
+			"drivers/iommu/iommu.c:iommu_replace_group_handle",
+		],
+		brokenBy:
+			"fault switch switch.skipMember; a trace with one member's attach removed",
+		on: {
+			"dev.replaced": (context, { data, seq }) =>
+				replaceMoves(
+					context,
+					data.dev,
+					context.world.hwpts.map.get(data.hwpt)?.dom,
+					seq,
+				),
+		},
+	},
+	{
+		id: "GRP-8",
+		when: "O",
+		severity: "error",
+		sentence:
+			"A detach blocks the group exactly when it leaves no device of it attached.",
+		harm: "a laggard's detach cuts off its siblings (W2, W3), or the last one leaves the group translating",
+		source: [
+			"seed mail 3",
+			"drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach",
+		],
+		brokenBy:
+			"scenarios laggard-detach and first-device-detach under posted-v2 and device-lagging",
+		on: {
+			"dev.detached": (context, { data, seq }) =>
+				detachMoves(context, data.dev, seq),
+		},
+	},
+];
+
+/** Where the switch in progress goes: the first attach of this bracket for the group that is not an undo. */
+function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
+	return bracket.attaches.find(
+		(attach) => !attach.undo && group.members.includes(attach.dev),
+	)?.dom;
+}

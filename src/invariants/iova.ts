@@ -1,0 +1,485 @@
+/** IOP-1 … IOP-16: the IOVA space and what it maps (facts iommufd §2.4-2.6, §6.3). */
+import type { U64 } from "../vocabulary/fields.ts";
+import type { IoasId } from "../vocabulary/ids.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import {
+	areaAt,
+	areaMeeting,
+	eachArea,
+	lastOf,
+	type Area,
+} from "../world/areas.ts";
+import { framesOf, presentFrames } from "../world/memory.ts";
+import type { Domain, Ioas, World } from "../world/types.ts";
+import {
+	broken,
+	SKIP,
+	type Context,
+	type Invariant,
+	type Outcome,
+} from "./invariant.ts";
+
+const hex = (value: U64): string => `0x${value.toString(16)}`;
+const show = (area: { readonly start: U64; readonly last: U64 }): string =>
+	`${hex(area.start)}-${hex(area.last)}`;
+const ioasIn = (world: World, id: string): Ioas | undefined =>
+	world.ioases.map.get(id as IoasId);
+
+function claimed(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"area.claimed">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	if (ioas === undefined) return SKIP;
+	const other = areaMeeting(
+		ioas.areas,
+		data.iova,
+		data.last,
+		ownArea(ioas, data.iova, seq),
+	);
+	if (other === undefined) return undefined;
+	return broken(
+		`${data.ioas} ${seq}`,
+		`${show({ start: data.iova, last: data.last })} was claimed in ${data.ioas} over ${show(other)}`,
+		[ioas.id],
+		[other.seq],
+	);
+}
+
+/** The area that record `seq` made. */
+function ownArea(ioas: Ioas, start: U64, seq: number): Area | undefined {
+	const area = areaAt(ioas.areas, start);
+	return area?.seq === seq ? area : undefined;
+}
+
+function overReserved(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"area.claimed">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	if (ioas === undefined) return SKIP;
+	for (const entry of ioas.resv)
+		for (const [start, last] of entry.ranges)
+			if (data.iova <= last && data.last >= start)
+				return broken(
+					`${data.ioas} ${seq}`,
+					`${show({ start: data.iova, last: data.last })} was claimed in ${data.ioas} over ${hex(start)}-${hex(last)}, reserved for ${entry.owner}`,
+					[ioas.id, entry.owner],
+					[entry.seq],
+				);
+	return undefined;
+}
+
+function reservedOver(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"resv.added">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	if (ioas === undefined) return SKIP;
+	for (const [start, last] of data.ranges) {
+		const area = areaMeeting(ioas.areas, start, last);
+		if (area !== undefined)
+			return broken(
+				`${data.ioas} ${seq}`,
+				`${hex(start)}-${hex(last)} was reserved for ${data.owner} in ${data.ioas} over the area ${show(area)}`,
+				[ioas.id, data.owner],
+				[area.seq],
+			);
+	}
+	return undefined;
+}
+
+/** Is all of the area mapped in this domain? Undefined when the log does not tell. */
+function filled(domain: Domain, area: Area): boolean | undefined {
+	if (domain.mapped < 0 || domain.micro) return undefined;
+	if (domain.memory === null) return false;
+	const { shift } = domain.memory;
+	const start = framesOf(area.start, shift);
+	const end = framesOf(
+		typeof area.last === "number" ? area.last + 1 : area.last + 1n,
+		shift,
+	);
+	if (start < 0 || end < 0) return undefined;
+	return presentFrames(domain.memory, start, end - start) === end - start;
+}
+
+function isFilled(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"area.live">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	const area = ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
+	if (ioas === undefined || area === undefined || ioas.doms.length === 0)
+		return SKIP;
+	for (const dom of ioas.doms) {
+		const domain = world.domains.map.get(dom);
+		if (domain !== undefined && filled(domain, area) === false)
+			return broken(
+				`${data.ioas} ${dom} ${seq}`,
+				`${show(area)} is live in ${data.ioas} but not all of it is mapped in ${dom}`,
+				[ioas.id, dom],
+				[area.seq, domain.mapSeq],
+			);
+	}
+	return undefined;
+}
+
+function domainJoined(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"iopt.dom.added">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	const domain = world.domains.map.get(data.dom);
+	if (ioas === undefined || domain === undefined || ioas.areas.count === 0)
+		return SKIP;
+	let bad: Area | undefined;
+	eachArea(ioas.areas, (area) => {
+		if (
+			bad === undefined &&
+			area.state === "live" &&
+			filled(domain, area) === false
+		)
+			bad = area;
+	});
+	if (bad === undefined) return undefined;
+	return broken(
+		`${data.ioas} ${data.dom} ${seq}`,
+		`${data.dom} joined ${data.ioas} without all of ${show(bad)} mapped`,
+		[ioas.id, data.dom],
+		[bad.seq, domain.mapSeq],
+	);
+}
+
+/** IOP-8: a map into a user's domain must lie in an area. */
+function mapOutside(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.map">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (
+		domain === undefined ||
+		!world.seen.areas ||
+		domain.hwpt === undefined ||
+		domain.cookie
+	)
+		return SKIP;
+	const ioas = world.ioases.map.get(
+		domain.ioas ?? (world.hwpts.map.get(domain.hwpt)?.ioas as IoasId),
+	);
+	if (ioas === undefined) return SKIP;
+	const area = areaMeeting(ioas.areas, data.iova, data.iova);
+	const last = lastOf(data.iova, data.len);
+	if (area !== undefined && area.last >= last) return undefined;
+	return broken(
+		`${data.dom} ${seq}`,
+		`${hex(data.iova)}-${hex(last)} was mapped in ${data.dom} outside every area of ${ioas.id}`,
+		[data.dom, ioas.id],
+		[area?.seq ?? 0],
+	);
+}
+
+function areaGone(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"area.gone">,
+): Outcome {
+	const ioas = ioasIn(world, data.ioas);
+	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
+	for (const dom of ioas.doms) {
+		const domain = world.domains.map.get(dom);
+		if (
+			domain === undefined ||
+			domain.memory === null ||
+			domain.mapped < 0 ||
+			domain.micro
+		)
+			continue;
+		const start = framesOf(data.iova, domain.memory.shift);
+		if (start >= 0 && presentFrames(domain.memory, start, 1) > 0)
+			return broken(
+				`${data.ioas} ${dom} ${seq}`,
+				`the area at ${hex(data.iova)} of ${data.ioas} is gone but ${dom} still maps it`,
+				[ioas.id, dom],
+				[domain.mapSeq, domain.unmapSeq],
+			);
+	}
+	return undefined;
+}
+
+function unmapExact(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.unmap">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (domain === undefined || domain.hwpt === undefined) return SKIP;
+	if (data.unmapped === data.len) return undefined;
+	return broken(
+		`${data.dom} ${seq}`,
+		`unmapping ${hex(data.len)} bytes at ${hex(data.iova)} of ${data.dom} reported ${hex(data.unmapped)}`,
+		[data.dom],
+		[domain.mapSeq],
+	);
+}
+
+function unmapWhole(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.unmap">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (
+		domain === undefined ||
+		domain.hwpt === undefined ||
+		domain.mapped < 0 ||
+		domain.micro ||
+		domain.memory === null
+	)
+		return SKIP;
+	const frames = framesOf(data.unmapped, domain.memory.shift);
+	if (world.effect.problem !== undefined || frames < 0) return SKIP;
+	if (world.effect.present === frames) return undefined;
+	return broken(
+		`${data.dom} ${seq}`,
+		`${hex(data.unmapped)} bytes at ${hex(data.iova)} of ${data.dom} were unmapped, of which ${world.effect.present} page(s) of ${frames} had been mapped`,
+		[data.dom],
+		[domain.mapSeq],
+	);
+}
+
+export const IOVA: readonly Invariant[] = [
+	{
+		id: "IOP-1",
+		when: "S",
+		severity: "error",
+		on: { "area.claimed": claimed },
+		sentence: "Areas of an IOAS never overlap, half-built ones included.",
+		harm: "two owners for one IOVA",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova"],
+		brokenBy: "fault switch map.skipOverlapCheck",
+	},
+	{
+		id: "IOP-2",
+		when: "S",
+		severity: "error",
+		on: { "area.claimed": overReserved, "resv.added": reservedOver },
+		sentence: "No area meets a reserved range.",
+		harm: "DMA into an interrupt window or outside the aperture",
+		source: [
+			"drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova, iopt_reserve_iova",
+		],
+		brokenBy: "fault switch map.skipResvCheck",
+	},
+	{
+		id: "IOP-3",
+		when: "S",
+		severity: "error",
+		aspect: "ioas",
+		sentence: "No allowed range meets a reserved one.",
+		harm: "ALLOW_IOVAS promised a range that cannot be used",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_allow_iova"],
+		brokenBy: "fault switch attach.skipAllowedCheck",
+		test: (world, id) => {
+			const ioas = ioasIn(world, id);
+			if (ioas === undefined || ioas.gone || ioas.allowed.length === 0)
+				return SKIP;
+			for (const entry of ioas.resv)
+				for (const [start, last] of entry.ranges)
+					for (const [from, to] of ioas.allowed)
+						if (from <= last && to >= start)
+							return broken(
+								id,
+								`${id} allows ${hex(from)}-${hex(to)} and has ${hex(start)}-${hex(last)} reserved for ${entry.owner}`,
+								[ioas.id, entry.owner],
+								[entry.seq],
+							);
+			return undefined;
+		},
+	},
+	{
+		id: "IOP-4",
+		when: "S",
+		severity: "error",
+		sentence: "Allowed ranges are disjoint and not empty.",
+		harm: "the search for a free IOVA goes wrong",
+		source: ["drivers/iommu/iommufd/ioas.c:iommufd_ioas_load_iovas"],
+		brokenBy: "hand-built record sequence only",
+		on: {
+			"ioas.allowed.set": (_, { data, seq }) => {
+				const sorted = [...data.ranges].sort((a, b) => (a[0] < b[0] ? -1 : 1));
+				for (let i = 0; i < sorted.length; i++) {
+					const [start, last] = sorted[i] as readonly [U64, U64];
+					const next = sorted[i + 1];
+					if (start >= last || (next !== undefined && next[0] <= last))
+						return broken(
+							`${data.ioas} ${seq}`,
+							`the allowed ranges of ${data.ioas} overlap or are empty at ${hex(start)}`,
+							[data.ioas],
+							[],
+						);
+				}
+				return undefined;
+			},
+		},
+	},
+	{
+		id: "IOP-5",
+		when: "O",
+		severity: "error",
+		sentence:
+			"Start and length of an area are multiples of the IOAS' alignment.",
+		harm: "the smallest page of some domain cannot map it",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova_alignment"],
+		brokenBy: "fault switch map.skipAlignCheck",
+		on: {
+			"area.live": ({ world }, { data, seq }) => {
+				const ioas = ioasIn(world, data.ioas);
+				const area =
+					ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
+				if (
+					ioas === undefined ||
+					area === undefined ||
+					!ioas.alignKnown ||
+					typeof area.last !== "number"
+				)
+					return SKIP;
+				if (
+					(area.start as number) % ioas.align === 0 &&
+					(area.last + 1) % ioas.align === 0
+				)
+					return undefined;
+				return broken(
+					`${data.ioas} ${seq}`,
+					`${show(area)} in ${data.ioas} is not aligned to ${ioas.align}`,
+					[ioas.id],
+					[area.seq],
+				);
+			},
+		},
+	},
+	{
+		id: "IOP-7",
+		when: "O",
+		severity: "error",
+		on: { "area.live": isFilled, "iopt.dom.added": domainJoined },
+		sentence: "A live area is mapped completely in every domain of its IOAS.",
+		harm: "a lost mapping: the device faults on memory it was given",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_fill_domain"],
+		brokenBy: "fault switch map.skipDomain",
+	},
+	{
+		id: "IOP-8",
+		when: "O",
+		severity: "error",
+		on: { "dom.map": mapOutside, "area.gone": areaGone },
+		sentence: "The domains of an IOAS map nothing outside its areas.",
+		harm: "a leftover mapping: DMA into memory that was given back",
+		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unfill_domains"],
+		brokenBy: "fault switch unmap.skipDomain",
+	},
+	{
+		id: "IOP-9",
+		when: "S",
+		severity: "error",
+		sentence:
+			"A live area has a storage domain exactly when its IOAS has domains, and it is one of them.",
+		harm: "its pages cannot be found again to be unpinned",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unfill_domain"],
+		brokenBy: "hand-built record sequence only",
+		on: {
+			"area.live": ({ world }, { data, seq }) => {
+				const ioas = ioasIn(world, data.ioas);
+				if (ioas === undefined || !world.seen.pins || !world.seen.iopt)
+					return SKIP;
+				const right =
+					data.sdom === undefined
+						? ioas.doms.length === 0
+						: ioas.doms.includes(data.sdom);
+				return right
+					? undefined
+					: broken(
+							`${data.ioas} ${seq}`,
+							`the area at ${hex(data.iova)} of ${data.ioas} stores its pages in ${data.sdom ?? "no domain"}; the IOAS fills ${ioas.doms.join(", ") || "none"}`,
+							[ioas.id],
+							[],
+						);
+			},
+		},
+	},
+	{
+		id: "IOP-10",
+		when: "O",
+		severity: "error",
+		sentence:
+			"Every area lies inside the aperture of every domain of its IOAS.",
+		harm: "part of it cannot be mapped",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain"],
+		brokenBy: "fault switch hwpt.skipAperture",
+		on: {
+			"area.live": ({ world }, { data, seq }) => {
+				const ioas = ioasIn(world, data.ioas);
+				const area =
+					ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
+				if (ioas === undefined || area === undefined || ioas.doms.length === 0)
+					return SKIP;
+				for (const dom of ioas.doms) {
+					const limit = world.domains.map.get(dom)?.apertureLast;
+					if (limit !== undefined && area.last > limit)
+						return broken(
+							`${data.ioas} ${dom} ${seq}`,
+							`${show(area)} in ${data.ioas} reaches beyond ${hex(limit)}, the end of ${dom}`,
+							[ioas.id, dom],
+							[area.seq],
+						);
+				}
+				return undefined;
+			},
+		},
+	},
+	{
+		id: "IOP-11",
+		when: "Q",
+		severity: "error",
+		aspect: "areas",
+		sentence: "At rest no area is half built or half torn down.",
+		harm: "it blocks every unmap with EBUSY for ever",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
+		brokenBy: "fault switch map.leakClaim",
+		test: (world, id) => {
+			const ioas = ioasIn(world, id);
+			if (ioas === undefined || ioas.gone || !world.seen.areas) return SKIP;
+			if (ioas.unsettled === 0) return undefined;
+			let bad: Area | undefined;
+			eachArea(ioas.areas, (area) => {
+				if (area.state !== "live") bad ??= area;
+			});
+			return bad === undefined
+				? undefined
+				: broken(
+						`${id} ${bad.start}`,
+						`${show(bad)} in ${id} is ${bad.state} with no operation open`,
+						[ioas.id],
+						[bad.seq],
+					);
+		},
+	},
+	{
+		id: "IOP-14",
+		when: "S",
+		severity: "error",
+		on: { "dom.unmap": unmapExact },
+		sentence:
+			"An unmap of a user's domain reports exactly the length asked for.",
+		harm: "pages are unpinned that are still mapped, or leak",
+		source: ["drivers/iommu/iommufd/pages.c:iommu_unmap_nofail", "seed mail 4"],
+		brokenBy: "driver personality with partialUnmap=refuse",
+	},
+	{
+		id: "IOP-16",
+		when: "S",
+		severity: "error",
+		on: { "dom.unmap": unmapWhole },
+		sentence:
+			"What is unmapped from a user's domain had been mapped, all of it.",
+		harm: "the accounting of pinned pages goes wrong",
+		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
+		brokenBy: "hand-built record sequence only",
+	},
+];

@@ -1,0 +1,298 @@
+/**
+ * The judge: folds a log record by record and checks the catalogue as it goes. Memory is bounded by what is alive in the log, not by its
+ * length. The same checks run live and on replay; audit.ts recomputes the state predicates from scratch and must agree.
+ */
+import type { LogHeader } from "../vocabulary/header.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { applyRecord, closeOp, noteStep } from "../world/apply.ts";
+import { createWorld } from "../world/create.ts";
+import type { World } from "../world/types.ts";
+import { newBracket, touch, type Bracket } from "./bracket.ts";
+import { CATALOGUE } from "./catalogue.ts";
+import {
+	SKIP,
+	type Aspect,
+	type Context,
+	type Invariant,
+	type When,
+} from "./invariant.ts";
+import { planFor, type Plan } from "./plan.ts";
+import type { Touch } from "./touches.ts";
+import {
+	newVerdicts,
+	settleEvent,
+	settleState,
+	unexplain,
+	type Verdicts,
+} from "./verdicts.ts";
+
+/** A judge at work. */
+export interface Judge {
+	readonly world: World;
+	readonly verdicts: Verdicts;
+	/** Folds and judges one record. */
+	next(record: LogRecord): void;
+	/** The log ends here: what is checked at rest is checked now. Call once. */
+	finish(): void;
+}
+
+interface State {
+	readonly context: Context & { bracket: Bracket };
+	readonly brackets: Map<number, Bracket>;
+	readonly idle: Bracket;
+	readonly plan: Plan;
+	readonly verdicts: Verdicts;
+	/** Touched since the last time no operation was open. */
+	readonly unrested: Map<Aspect, Set<string>>;
+	/** Touched by the record being judged: aspect, id, aspect, id, … */
+	readonly now: string[];
+	readonly touch: Touch;
+}
+
+/** Starts judging a log with this header. `catalogue` can be narrowed for tests and for bisecting. */
+export function createJudge(
+	header: LogHeader,
+	catalogue: readonly Invariant[] = CATALOGUE,
+): Judge {
+	const world = createWorld(header);
+	const verdicts = newVerdicts(header, catalogue);
+	const plan = planFor(header, catalogue);
+	const brackets = new Map<number, Bracket>();
+	const idle = newBracket(0, undefined);
+	const now: string[] = [];
+	const state: State = {
+		context: { world, bracket: idle, brackets, memory: new Map() },
+		brackets,
+		idle,
+		plan,
+		verdicts,
+		unrested: new Map(),
+		now,
+		touch: (aspect, id) => void now.push(aspect, id),
+	};
+	for (const invariant of plan.lost)
+		unexplain(
+			verdicts,
+			invariant.id,
+			`not decidable at fidelity ${header.fidelity} (needs ${invariant.needs ?? "L1"})`,
+			0,
+			true,
+		);
+	return {
+		world,
+		verdicts,
+		next: (record) => judgeRecord(state, record),
+		finish: () => finish(state),
+	};
+}
+
+function judgeRecord(state: State, record: LogRecord): void {
+	const { context, verdicts } = state;
+	const { world } = context;
+	const plan = state.plan.records.get(record.type);
+	if (plan === undefined) {
+		// A type of a later version: fold what applyRecord knows of it, judge nothing.
+		applyRecord(world, record);
+		unexplain(
+			verdicts,
+			"-",
+			`record type ${record.type} is not known to this version`,
+			record.seq,
+		);
+		return;
+	}
+	world.seq = record.seq;
+	world.t = record.t;
+	const { bracket } = context;
+	if (record.op !== bracket.seq)
+		context.bracket = state.brackets.get(record.op) ?? state.idle;
+	if (plan.kept && context.bracket.op !== undefined)
+		noteStep(context.bracket.op, record);
+	if (plan.special === 3) noteInBracket(world, context.bracket, record);
+	if (plan.apply !== undefined) plan.apply(world, record);
+	if (plan.special === 1) begin(state, record);
+	const { checks } = plan;
+	for (let i = 0; i < checks.length; i++) {
+		const check = checks[i] as (typeof checks)[number];
+		const outcome = check.run(context, record);
+		if (outcome !== SKIP)
+			settleEvent(verdicts, world, check.index, outcome, record.seq);
+	}
+	if (plan.touch !== undefined) touchAndTest(state, plan.touch, record);
+	if (plan.special === 3) forgetOutcome(state, record);
+	else if (plan.special === 2) end(state, record);
+}
+
+function begin(state: State, record: LogRecord): void {
+	const op = state.context.world.ops.get(record.seq);
+	const bracket = newBracket(record.seq, op);
+	state.brackets.set(record.seq, bracket);
+	state.context.bracket = bracket;
+}
+
+/** What brackets remember, before the record is folded. */
+function noteInBracket(
+	world: World,
+	bracket: Bracket,
+	record: LogRecord,
+): void {
+	switch (record.type) {
+		case "hw.attach":
+			// Nothing outside of operations is ever compared: do not grow there.
+			if (bracket.seq !== 0)
+				bracket.attaches.push({
+					dev: record.data.dev,
+					dom: record.data.dom,
+					undo: record.data.undo === true,
+					seq: record.seq,
+				});
+			return;
+		case "grp.domain.set": {
+			const before = world.groups.map.get(record.data.group)?.dom;
+			if (before === record.data.dom || bracket.seq === 0) return;
+			if (!bracket.switched.has(record.data.group))
+				bracket.switched.set(record.data.group, before);
+			if (!bracket.domBefore.has(record.data.group))
+				bracket.domBefore.set(record.data.group, before);
+			return;
+		}
+		case "inv.issued":
+			bracket.invSeq = record.seq;
+			return;
+		case "tag.flushed":
+			bracket.flushClaimSeq = record.seq;
+			return;
+		case "dom.unmap":
+			bracket.unmapSeq = record.seq;
+			return;
+		case "iotlb.synced":
+			bracket.syncedSeq = record.seq;
+			return;
+		default:
+	}
+}
+
+/** After an outcome record the next one of the same operation starts with a clean sheet (ATTACH_PT may replace and then detach). */
+function forgetOutcome(state: State, record: LogRecord): void {
+	const { bracket } = state.context;
+	if (
+		record.type === "dev.attached" ||
+		record.type === "dev.replaced" ||
+		record.type === "dev.detached"
+	) {
+		bracket.attaches = [];
+		bracket.switched = new Map();
+	} else if (record.type === "grp.domain.set" && bracket.seq === 0) {
+		// Outside of operations a switch ends here.
+		test(state, "O", "group", record.data.group, record.seq);
+		state.idle.touched.get("group")?.delete(record.data.group);
+	}
+}
+
+function touchAndTest(
+	state: State,
+	run: (world: World, record: LogRecord, touch: Touch) => void,
+	record: LogRecord,
+): void {
+	const { now, context } = state;
+	now.length = 0;
+	run(context.world, record, state.touch);
+	for (let i = 0; i < now.length; i += 2) {
+		const aspect = now[i] as Aspect;
+		const id = now[i + 1] as string;
+		touch(context.bracket, aspect, id);
+		test(state, "S", aspect, id, record.seq);
+	}
+}
+
+function test(
+	state: State,
+	when: When,
+	aspect: Aspect,
+	id: string,
+	seq: number,
+): void {
+	const tests = state.plan.tests[when].get(aspect);
+	if (tests === undefined) return;
+	const { world } = state.context;
+	for (const planned of tests)
+		settleState(
+			state.verdicts,
+			world,
+			planned.index,
+			id,
+			planned.test(world, id),
+			seq,
+		);
+}
+
+/** Is another open operation in the middle of changing this? Then it is checked when that one ends. */
+function isBusy(
+	state: State,
+	except: Bracket,
+	aspect: Aspect,
+	id: string,
+): boolean {
+	if (state.brackets.size <= 1) return false;
+	for (const bracket of state.brackets.values())
+		if (bracket !== except && bracket.touched.get(aspect)?.has(id) === true)
+			return true;
+	return false;
+}
+
+function end(state: State, record: LogRecord): void {
+	const { world, bracket } = state.context;
+	closeOp(world, record);
+	state.brackets.delete(record.op);
+	if (bracket.seq !== 0) boundary(state, bracket, record.seq);
+	state.context.bracket = state.idle;
+	if (world.ops.size === 0) rest(state, record.seq);
+}
+
+function boundary(state: State, bracket: Bracket, seq: number): void {
+	for (const [aspect, ids] of bracket.touched) {
+		let resting = state.unrested.get(aspect);
+		if (resting === undefined)
+			state.unrested.set(aspect, (resting = new Set()));
+		for (const id of ids) {
+			resting.add(id);
+			if (!isBusy(state, bracket, aspect, id))
+				test(state, "O", aspect, id, seq);
+		}
+	}
+}
+
+function rest(state: State, seq: number): void {
+	for (const [aspect, ids] of state.unrested) {
+		if (ids.size === 0) continue;
+		for (const id of ids) test(state, "Q", aspect, id, seq);
+		ids.clear();
+	}
+}
+
+function finish(state: State): void {
+	const { world } = state.context;
+	if (world.ops.size === 0) {
+		boundary(state, state.idle, world.seq);
+		rest(state, world.seq);
+	} else {
+		for (const op of world.ops.values())
+			unexplain(
+				state.verdicts,
+				"-",
+				`operation ${op.name} was open when the log ended; what it was changing is not judged`,
+				op.seq,
+			);
+		for (const [aspect, ids] of state.idle.touched)
+			for (const id of ids)
+				if (!isBusy(state, state.idle, aspect, id))
+					test(state, "O", aspect, id, world.seq);
+	}
+	if (world.unexplainedLines > 0)
+		unexplain(
+			state.verdicts,
+			"-",
+			`${world.unexplainedLines} line(s) of the recording could not be explained`,
+			0,
+		);
+}

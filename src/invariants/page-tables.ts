@@ -1,0 +1,265 @@
+/** The rows of facts pagetable §8 that a log decides: PT-12 … PT-54. The checks of caches are in caches.ts. */
+import { framesOf, presentFrames } from "../world/memory.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import {
+	deviceReached,
+	freedTable,
+	iovaFreed,
+	leafOnly,
+	reusedTooEarly,
+	rootFreed,
+	supersededLeft,
+	tagGone,
+	tagLate,
+	unmapReturned,
+	witnessHit,
+} from "./caches.ts";
+import {
+	broken,
+	SKIP,
+	type Context,
+	type Invariant,
+	type Outcome,
+} from "./invariant.ts";
+
+/** PT-12 in logs whose page tables are driven by their own micro records: a map that returned must be readable there. */
+function mapIsReadable(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.map">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (domain === undefined || !domain.micro || domain.memory === null)
+		return SKIP;
+	const { shift } = domain.memory;
+	const start = framesOf(data.iova, shift);
+	const n = framesOf(data.len, shift);
+	if (start < 0 || n < 0) return SKIP;
+	const present = presentFrames(domain.memory, start, n);
+	return present === n
+		? undefined
+		: broken(
+				`${data.dom} ${seq}`,
+				`the map of 0x${data.len.toString(16)} bytes at 0x${data.iova.toString(16)} in ${data.dom} returned, but its table holds ${present} of ${n} page(s)`,
+				[data.dom],
+				[domain.mapSeq],
+			);
+}
+
+/** PT-15: what an unmap reported is gone from memory. */
+function unmapIsGone(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.unmap">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (
+		domain === undefined ||
+		domain.memory === null ||
+		world.effect.problem !== undefined
+	)
+		return SKIP;
+	const { shift } = domain.memory;
+	const start = framesOf(data.iova, shift);
+	const n = Math.min(framesOf(data.len, shift), framesOf(data.unmapped, shift));
+	if (start < 0 || n <= 0) return SKIP;
+	const present = presentFrames(domain.memory, start, n);
+	return present === 0
+		? undefined
+		: broken(
+				`${data.dom} ${seq}`,
+				`${present} of the ${n} page(s) that the unmap at 0x${data.iova.toString(16)} of ${data.dom} reported are still mapped`,
+				[data.dom],
+				[domain.mapSeq],
+			);
+}
+
+/** PT-16: more was cleared than the leaves that the request met. */
+function neighbourCleared(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"dom.unmap">,
+): Outcome {
+	const domain = world.domains.map.get(data.dom);
+	if (
+		domain === undefined ||
+		domain.memory === null ||
+		domain.mapped < 0 ||
+		domain.micro ||
+		world.effect.problem !== undefined
+	)
+		return SKIP;
+	const { shift } = domain.memory;
+	const over = framesOf(data.unmapped, shift) - framesOf(data.len, shift);
+	if (over <= world.effect.beyond) return undefined;
+	return broken(
+		`${data.dom} ${seq}`,
+		`the unmap of 0x${data.len.toString(16)} bytes at 0x${data.iova.toString(16)} of ${data.dom} cleared 0x${data.unmapped.toString(16)} bytes: ${over - world.effect.beyond} page(s) beyond the last leaf it met`,
+		[data.dom],
+		[domain.mapSeq],
+	);
+}
+
+export const PAGE_TABLES: readonly Invariant[] = [
+	{
+		id: "PT-12",
+		when: "S",
+		severity: "error",
+		on: { "dom.map": mapIsReadable },
+		sentence:
+			"After a successful map every address of it translates to the page asked for.",
+		harm: "success was reported and nothing was written",
+		source: ["drivers/iommu/intel/iommu.c:__domain_mapping"],
+		brokenBy: "hand-built record sequence only (needs micro records)",
+	},
+	{
+		id: "PT-15",
+		when: "S",
+		severity: "error",
+		on: { "dom.unmap": unmapIsGone },
+		sentence: "Nothing that an unmap reported is mapped any more.",
+		harm: "the device keeps its access",
+		source: ["drivers/iommu/iommu.c:__iommu_unmap"],
+		brokenBy: "hand-built record sequence only",
+	},
+	{
+		id: "PT-16",
+		when: "S",
+		severity: "error",
+		on: { "dom.unmap": neighbourCleared },
+		sentence: "An unmap clears only leaves that meet the range asked for.",
+		harm: "a neighbour's mapping is lost",
+		source: ["drivers/iommu/intel/iommu.c:intel_iommu_unmap"],
+		brokenBy: "hand-built record sequence only",
+	},
+	{
+		id: "PT-25",
+		when: "S",
+		severity: "error",
+		on: { "table.freed": freedTable },
+		sentence:
+			"A table page is freed only after an invalidation that started after it was unlinked has completed.",
+		harm: "hardware walks recycled memory",
+		source: ["drivers/iommu/intel/iommu.c:dma_pte_free_level", "seed mail 2"],
+		brokenBy: "hand-built record sequence only",
+	},
+	{
+		id: "PT-31",
+		when: "S",
+		severity: "error",
+		on: { "iotlb.synced": leafOnly },
+		sentence:
+			"A flush that spares walk caches is enough only when no table of the range was unlinked.",
+		harm: "a stale walk-cache entry leads into a freed table",
+		source: [
+			"drivers/iommu/intel/cache.c:cache_tag_flush_range",
+			"facts pagetable §4.3",
+		],
+		brokenBy: "hand-built record sequence only",
+	},
+	{
+		id: "PT-32",
+		when: "S",
+		severity: "error",
+		on: { "iotlb.synced": unmapReturned },
+		sentence:
+			"When a strict unmap returns, everything cached for its range has been invalidated.",
+		harm: "the device reads and writes pages that have been given to somebody else",
+		source: [
+			"drivers/iommu/iommu.c:iommu_unmap",
+			"drivers/iommu/intel/iommu.c:dmar_domain_attach_device",
+			"kernel-findings F2",
+		],
+		brokenBy: "recording f2_attach_v1.B1",
+	},
+	{
+		id: "PT-33",
+		when: "S",
+		severity: "error",
+		on: { "dom.map": reusedTooEarly },
+		sentence:
+			"A range in the flush queue is not mapped again before it is released.",
+		harm: "two owners share a stale translation",
+		source: ["drivers/iommu/dma-iommu.c:queue_iova, fq_ring_free_locked"],
+		brokenBy: "hand-built record sequence only",
+	},
+	{
+		id: "PT-34",
+		when: "S",
+		severity: "error",
+		on: { "iova.freed": iovaFreed },
+		sentence:
+			"A range leaves the flush queue only after a flush that was started after it was queued has completed.",
+		harm: "its IOVA is reused while the old translation lives",
+		source: ["drivers/iommu/dma-iommu.c:fq_flush_iotlb"],
+		brokenBy: "a lazy recording with one flush removed",
+	},
+	{
+		id: "PT-36",
+		when: "S",
+		severity: "error",
+		on: { "witness.hit": witnessHit, "dma.done": deviceReached },
+		sentence:
+			"Hardware uses only translations that memory offered since the last covering invalidation.",
+		harm: "a translation out of nowhere: the projection, the recording or the hardware is wrong",
+		source: ["facts pagetable §5.1"],
+		brokenBy: "a recording with one map removed",
+	},
+	{
+		id: "PT-37",
+		when: "S",
+		severity: "error",
+		on: { "dom.map": supersededLeft },
+		sentence:
+			"A superpage takes the place of a table only after the entries of that table were invalidated.",
+		harm: "hardware holds two translations of different size for one address: undefined (seed mail 2)",
+		source: ["drivers/iommu/intel/iommu.c:switch_to_super_page", "seed mail 2"],
+		brokenBy: "a recording of g_superpage with one flush removed",
+	},
+	{
+		id: "PT-43",
+		when: "S",
+		severity: "error",
+		on: { "dom.freed": rootFreed },
+		sentence:
+			"Before a page table's root is freed, its context entries are cleared and invalidated, and then its tag.",
+		harm: "DMA through a freed page table",
+		source: ["drivers/iommu/intel/pasid.c:intel_pasid_tear_down_entry"],
+		brokenBy: "a trace with the flush after a detach removed",
+	},
+	{
+		id: "PT-53",
+		when: "S",
+		severity: "error",
+		sentence:
+			"A domain id is given to another domain only when no entry under it is left.",
+		harm: "the new owner meets the old one's translations",
+		source: ["drivers/iommu/intel/iommu.c:domain_exit"],
+		brokenBy: "a trace with the flush after a detach removed",
+		on: {
+			"did.assigned": ({ world }, { data, seq }) => {
+				const { tagLeft } = world.effect;
+				if (tagLeft === undefined) return undefined;
+				return broken(
+					`${data.iommu} ${data.did} ${seq}`,
+					`domain id ${data.did} on ${data.iommu} went to ${data.dom} while entries of ${tagLeft} may still be cached under it`,
+					[data.iommu, data.dom, tagLeft],
+					[world.domains.map.get(tagLeft)?.unmapSeq ?? 0],
+				);
+			},
+		},
+	},
+	{
+		id: "PT-54",
+		when: "S",
+		severity: "warning",
+		kernels: "6.12",
+		on: { "tag.assigned": tagLate, "tag.unassigned": tagGone },
+		sentence:
+			"A cache tag exists from before the first context entry of its domain id is live until after the last one is cleared.",
+		harm: "an unmap in between finds no tag and returns without an invalidation (PT-32)",
+		source: [
+			"drivers/iommu/intel/iommu.c:dmar_domain_attach_device, device_block_translation",
+			"kernel-findings F2",
+		],
+		brokenBy:
+			"every VT-d attach and detach of Linux 6.12: recording a_mfunc_v1.M1",
+	},
+];

@@ -1,0 +1,107 @@
+/** The catalogue compiled for speed: per record type what to fold, what is touched, what to check; per aspect the state predicates. */
+import type { LogHeader } from "../vocabulary/header.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { isRecordType, RECORD_FIELDS } from "../vocabulary/records.ts";
+import { applierOf, KEPT_STEPS } from "../world/apply.ts";
+import type { Applier } from "../world/handlers.ts";
+import type { World } from "../world/types.ts";
+import type { Aspect, Context, Invariant, Outcome, When } from "./invariant.ts";
+import { TOUCHES, type Touch } from "./touches.ts";
+
+/** A check at a record. `index` is the invariant's place in the catalogue. */
+export interface PlannedCheck {
+	readonly index: number;
+	readonly run: (context: Context, record: LogRecord) => Outcome;
+}
+/** A predicate about an entity. */
+export interface PlannedTest {
+	readonly index: number;
+	readonly test: (world: World, id: string) => Outcome;
+}
+/** What to do for one record type. */
+export interface RecordPlan {
+	readonly apply: Applier | undefined;
+	readonly touch:
+		| ((world: World, record: LogRecord, touch: Touch) => void)
+		| undefined;
+	readonly checks: readonly PlannedCheck[];
+	/** 1 begins an operation, 2 ends one, 3 is noted in the bracket, 0 nothing special. */
+	readonly special: 0 | 1 | 2 | 3;
+	/** Kept as a step of its operation. */
+	readonly kept: boolean;
+}
+/** The whole plan. */
+export interface Plan {
+	readonly records: ReadonlyMap<string, RecordPlan>;
+	readonly tests: {
+		readonly [W in When]: ReadonlyMap<Aspect, readonly PlannedTest[]>;
+	};
+	/** Invariants that this fidelity cannot decide. */
+	readonly lost: readonly Invariant[];
+}
+
+const NOTED: ReadonlySet<string> = new Set([
+	"hw.attach",
+	"grp.domain.set",
+	"dev.attached",
+	"dev.replaced",
+	"dev.detached",
+	"inv.issued",
+	"tag.flushed",
+	"dom.unmap",
+	"iotlb.synced",
+]);
+const special = (type: string): 0 | 1 | 2 | 3 =>
+	type === "op.begin"
+		? 1
+		: type === "op.commit" || type === "op.fail"
+			? 2
+			: NOTED.has(type)
+				? 3
+				: 0;
+
+const LEVEL = { L0: 0, L1: 1, L2: 2 } as const;
+
+/** Compiles the catalogue for a log. */
+export function planFor(
+	header: LogHeader,
+	catalogue: readonly Invariant[],
+): Plan {
+	const able = catalogue.map(
+		(invariant) => LEVEL[invariant.needs ?? "L1"] <= LEVEL[header.fidelity],
+	);
+	const records = new Map<string, RecordPlan>();
+	for (const type of Object.keys(RECORD_FIELDS)) {
+		if (!isRecordType(type)) continue;
+		const checks: PlannedCheck[] = [];
+		catalogue.forEach((invariant, index) => {
+			const run = invariant.on?.[type] as PlannedCheck["run"] | undefined;
+			if (run !== undefined && able[index] === true)
+				checks.push({ index, run });
+		});
+		records.set(type, {
+			apply: applierOf(type),
+			touch: TOUCHES[type] as RecordPlan["touch"],
+			checks,
+			special: special(type),
+			kept: KEPT_STEPS.has(type),
+		});
+	}
+	const tests = {
+		S: new Map<Aspect, PlannedTest[]>(),
+		O: new Map<Aspect, PlannedTest[]>(),
+		Q: new Map<Aspect, PlannedTest[]>(),
+	};
+	catalogue.forEach(({ aspect, test, when }, index) => {
+		if (aspect === undefined || test === undefined || able[index] !== true)
+			return;
+		const list = tests[when].get(aspect);
+		if (list === undefined) tests[when].set(aspect, [{ index, test }]);
+		else list.push({ index, test });
+	});
+	return {
+		records,
+		tests,
+		lost: catalogue.filter((_, index) => able[index] !== true),
+	};
+}

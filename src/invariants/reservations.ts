@@ -1,0 +1,397 @@
+/** RSV-1 … RSV-6, MSI-1: ranges an IOAS must keep free (facts iommufd §3.3, §3.8 A1, §6.3; kernel-findings F1, F3). */
+import type { U64, U64Range } from "../vocabulary/fields.ts";
+import type { ActorId, DeviceId, DomainId, IoasId } from "../vocabulary/ids.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { areaMeeting } from "../world/areas.ts";
+import type { Device, Hwpt, Ioas, Region, World } from "../world/types.ts";
+import {
+	broken,
+	SKIP,
+	type Context,
+	type Invariant,
+	type Outcome,
+} from "./invariant.ts";
+
+/** Regions that an attach must reserve: all but "direct, relaxable". */
+const mustReserve = (region: Region): boolean =>
+	region.kind !== "direct-relaxable";
+const hex = (value: U64): string => `0x${value.toString(16)}`;
+
+/** The IOAS that a hwpt's devices reserve in: its own, or its parent's. */
+function ioasOf(world: World, hwpt: Hwpt | undefined): Ioas | undefined {
+	const paging =
+		hwpt?.parent === undefined ? hwpt : world.hwpts.map.get(hwpt.parent);
+	return paging?.ioas === undefined
+		? undefined
+		: world.ioases.map.get(paging.ioas);
+}
+function attachedIoas(world: World, device: Device): Ioas | undefined {
+	return device.hwpt === undefined
+		? undefined
+		: ioasOf(world, world.hwpts.map.get(device.hwpt));
+}
+const covers = (ranges: readonly U64Range[], region: Region): boolean =>
+	ranges.some(([start, last]) => start <= region.start && last >= region.last);
+
+/** RSV-2: what of a device's regions its IOAS does not hold. */
+function unreserved(world: World, id: string): Outcome {
+	const device = world.devices.map.get(id as DeviceId);
+	const ioas = device === undefined ? undefined : attachedIoas(world, device);
+	if (device === undefined || ioas === undefined) return SKIP;
+	const own = ioas.resv.filter((entry) => entry.owner === device.id);
+	const trail = [device.since, world.seq];
+	if (device.regions === undefined) {
+		if (own.length > 0) return undefined;
+		return {
+			missing: `${id}: its reserved regions are not in the header, and no reservation of it was recorded`,
+		};
+	}
+	const needed = device.regions.filter(mustReserve);
+	const ranges = own.flatMap((entry) => entry.ranges);
+	const bare = needed.find((region) => !covers(ranges, region));
+	if (bare === undefined) return undefined;
+	return broken(
+		id,
+		`${id} is attached to ${device.hwpt} but its ${bare.kind} region ${hex(bare.start)}-${hex(bare.last)} is not reserved in ${ioas.id}: a map there would be accepted`,
+		[device.id, ioas.id],
+		trail,
+	);
+}
+
+/** RSV-2 seen from user space: IOVA_RANGES offers a region of an attached device, so it cannot be reserved (F3). */
+function offered(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"ioas.ranges.read">,
+): Outcome {
+	let checked = false;
+	for (const device of world.devices.map.values()) {
+		if (
+			device.hwpt === undefined ||
+			device.regions === undefined ||
+			attachedIoas(world, device)?.id !== data.ioas
+		)
+			continue;
+		for (const region of device.regions) {
+			if (!mustReserve(region)) continue;
+			checked = true;
+			const hole = data.ranges.find(
+				([start, last]) => start <= region.last && last >= region.start,
+			);
+			if (hole !== undefined)
+				return broken(
+					`${device.id} ${seq}`,
+					`IOVA_RANGES of ${data.ioas} offers ${hex(hole[0])}-${hex(hole[1])}, which holds the ${region.kind} region ${hex(region.start)}-${hex(region.last)} of ${device.id}, attached to ${device.hwpt}`,
+					[device.id, data.ioas],
+					[device.since],
+					{ evidence: "proven", since: device.since },
+				);
+		}
+	}
+	return checked ? undefined : SKIP;
+}
+
+/** RSV-2 as a map shows it: an area over a region of a device that is attached to this IOAS. */
+function mappedOver(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"area.live">,
+): Outcome {
+	const ioas = world.ioases.map.get(data.ioas);
+	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
+	const area = areaMeeting(ioas.areas, data.iova, data.iova);
+	if (area === undefined) return SKIP;
+	for (const { region, device } of riskRanges(world, ioas, "attached"))
+		if (area.start <= region.last && area.last >= region.start)
+			return broken(
+				`${device} ${seq}`,
+				`a map of ${hex(area.start)}-${hex(area.last)} in ${data.ioas} was accepted over the ${region.kind} region ${hex(region.start)}-${hex(region.last)} of ${device}, which is attached`,
+				[device, data.ioas],
+				[world.devices.map.get(device)?.since ?? 0, area.seq],
+				{
+					evidence: "proven",
+					since: world.devices.map.get(device)?.since ?? 0,
+				},
+			);
+	return undefined;
+}
+
+interface Risk {
+	readonly region: Region;
+	readonly device: DeviceId;
+}
+
+/** Regions of members of groups whose hardware uses a domain of this IOAS: of attached members, or of those that reserve nothing in it. */
+function riskRanges(
+	world: World,
+	ioas: Ioas,
+	of: "attached" | "unreserved",
+): Risk[] {
+	const risks: Risk[] = [];
+	for (const dom of ioas.doms) {
+		if ((world.domains.map.get(dom)?.groupCount ?? 0) === 0) continue;
+		for (const group of world.groups.map.values()) {
+			if (group.dom !== dom) continue;
+			for (const dev of group.members) {
+				const device = world.devices.map.get(dev);
+				if (device?.regions === undefined) continue;
+				if (
+					of === "attached"
+						? attachedIoas(world, device) !== ioas
+						: ioas.resv.some((entry) => entry.owner === dev)
+				)
+					continue;
+				for (const region of device.regions)
+					if (mustReserve(region)) risks.push({ region, device: dev });
+			}
+		}
+	}
+	return risks;
+}
+
+/** RSV-6 for one IOAS: an area over a region that a member of a group on it has, but has not reserved here. */
+function siblingRisk(world: World, ioas: Ioas | undefined): Outcome {
+	if (ioas === undefined || ioas.gone || ioas.doms.length === 0) return SKIP;
+	const risks = riskRanges(world, ioas, "unreserved");
+	for (const { region, device } of risks) {
+		const area = areaMeeting(ioas.areas, region.start, region.last);
+		if (area !== undefined)
+			return broken(
+				`${ioas.id} ${device}`,
+				`${hex(area.start)}-${hex(area.last)} in ${ioas.id} lies over the ${region.kind} region ${hex(region.start)}-${hex(region.last)} of ${device}, whose group uses this IOAS although the device has reserved nothing in it`,
+				[ioas.id, device],
+				[area.seq, world.devices.map.get(device)?.hwSeq ?? 0],
+			);
+	}
+	return risks.length > 0 ? undefined : SKIP;
+}
+
+const net = (
+	steps: readonly LogRecord[],
+): Map<string, { count: number; seq: number }> => {
+	const balance = new Map<string, { count: number; seq: number }>();
+	for (const step of steps) {
+		if (step.type !== "resv.added" && step.type !== "resv.dropped") continue;
+		const key = `${step.data.ioas} ${step.data.owner}`;
+		const entry = balance.get(key) ?? { count: 0, seq: step.seq };
+		entry.count += step.type === "resv.added" ? 1 : -1;
+		if (entry.count !== 0) entry.seq = step.seq;
+		balance.set(key, entry);
+	}
+	return balance;
+};
+
+/** RSV-5: at the end of a failed operation. The violation stands at the drop that undid nothing. */
+function failedBalance(
+	{ bracket }: Context,
+	record: LogRecord<"op.fail">,
+): Outcome {
+	const { op } = bracket;
+	if (op === undefined || op.truncated) return SKIP;
+	const balance = net(op.steps);
+	if (balance.size === 0) return SKIP;
+	for (const [key, { count, seq }] of balance) {
+		if (count === 0) continue;
+		const [ioas, owner] = key.split(" ") as [IoasId, ActorId];
+		const what =
+			count < 0
+				? "lost the reservation that was there before"
+				: "kept a reservation that was not there before";
+		return broken(
+			`${bracket.seq}`,
+			`${op.name} failed with ${record.data.errno}, but ${owner} ${what} in ${ioas}`,
+			[owner, ioas],
+			[bracket.seq, seq, record.seq],
+			{ seq, since: bracket.seq },
+		);
+	}
+	return undefined;
+}
+
+export const RESERVATIONS: readonly Invariant[] = [
+	{
+		id: "RSV-5",
+		when: "O",
+		severity: "error",
+		needs: "L1",
+		sentence:
+			"A failed attach or replace leaves the reservations of every IOAS as they were.",
+		harm: "live reservations vanish and maps over interrupt windows are accepted (A1)",
+		source: [
+			"drivers/iommu/iommufd/device.c:iommufd_device_do_replace (err_unresv)",
+			"kernel-findings F1",
+		],
+		brokenBy:
+			"recording f1_same_single_v1.A1; fault switch sameIoasUnreserve with a failing replace",
+		on: { "op.fail": failedBalance },
+	},
+	{
+		id: "RSV-1",
+		when: "O",
+		severity: "error",
+		aspect: "ioas",
+		sentence:
+			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
+		harm: "a leaked reservation blocks maps for ever",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
+		brokenBy: "fault switch detach.keepResv",
+		test: (world, id) => {
+			const ioas = world.ioases.map.get(id as IoasId);
+			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)
+				return SKIP;
+			for (const { owner, seq } of ioas.resv) {
+				if (owner.startsWith("domain:")) {
+					if (!ioas.doms.includes(owner as DomainId))
+						return broken(
+							`${id} ${owner}`,
+							`${owner} has ranges reserved in ${id}, which does not fill it`,
+							[ioas.id, owner],
+							[seq],
+						);
+				} else if (owner.startsWith("device:")) {
+					const device = world.devices.map.get(owner as DeviceId);
+					if (device === undefined || attachedIoas(world, device) !== ioas) {
+						if (
+							device?.hwpt !== undefined &&
+							attachedIoas(world, device) === undefined
+						)
+							continue;
+						return broken(
+							`${id} ${owner}`,
+							`${owner} has ranges reserved in ${id} but is not attached through it`,
+							[ioas.id, owner],
+							[seq],
+						);
+					}
+				}
+			}
+			return undefined;
+		},
+	},
+	{
+		id: "RSV-2",
+		when: "O",
+		severity: "error",
+		aspect: "device",
+		test: unreserved,
+		sentence:
+			"Every reserved region of an attached device, relaxable ones apart, is reserved for it in its IOAS.",
+		harm: "user space can map over an interrupt window (A1, F3)",
+		source: [
+			"drivers/iommu/iommufd/io_pagetable.c:iopt_table_enforce_dev_resv_regions",
+			"kernel-findings F1, F3",
+		],
+		brokenBy: "recordings f1_same_*; f1_extra_resv_v1.A1",
+		on: { "ioas.ranges.read": offered, "area.live": mappedOver },
+	},
+	{
+		id: "RSV-3",
+		when: "O",
+		severity: "error",
+		aspect: "device",
+		sentence: "A device that is not attached owns no reservation anywhere.",
+		harm: "the range stays unusable",
+		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach"],
+		brokenBy: "fault switch detach.keepResv",
+		test: (world, id) => {
+			const device = world.devices.map.get(id as DeviceId);
+			if (device === undefined || device.hwpt !== undefined) return SKIP;
+			for (const ioas of world.ioases.map.values()) {
+				if (ioas.gone) continue;
+				const entry = ioas.resv.find((other) => other.owner === device.id);
+				if (entry !== undefined)
+					return broken(
+						id,
+						`${id} is not attached but has ranges reserved in ${ioas.id}`,
+						[device.id, ioas.id],
+						[entry.seq, device.since],
+					);
+			}
+			return undefined;
+		},
+	},
+	{
+		id: "RSV-4",
+		when: "O",
+		severity: "error",
+		aspect: "device",
+		sentence: "A device owns reservations in at most one IOAS.",
+		harm: "a move left the old address space restricted",
+		source: [
+			"drivers/iommu/iommufd/device.c:iommufd_group_do_replace_reserved_iova",
+		],
+		brokenBy: "fault switch replace.keepOldResv",
+		test: (world, id) => {
+			const owners = [...world.ioases.map.values()].filter(
+				(ioas) => !ioas.gone && ioas.resv.some((entry) => entry.owner === id),
+			);
+			if (owners.length === 0) return SKIP;
+			return owners.length === 1
+				? undefined
+				: broken(
+						id,
+						`${id} has ranges reserved in ${owners.map((ioas) => ioas.id).join(" and ")}`,
+						[id as DeviceId, ...owners.map((ioas) => ioas.id)],
+						[world.devices.map.get(id as DeviceId)?.since ?? 0],
+					);
+		},
+	},
+	{
+		id: "RSV-6",
+		when: "O",
+		severity: "warning",
+		aspect: "ioas",
+		sentence:
+			"No area lies over a reserved region of a member whose group uses the IOAS but which has reserved nothing in it.",
+		harm: "that member's DMA or interrupts hit the mapping (W7); legal in 6.12",
+		source: [
+			"facts iommufd §3.2 point 3, §3.6 W7",
+			"drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach (comment)",
+		],
+		brokenBy: "scenario w7-sibling-region under posted-v2 and device-lagging",
+		test: (world, id) => siblingRisk(world, world.ioases.map.get(id as IoasId)),
+		on: {
+			"area.live": ({ world }, { data }) =>
+				siblingRisk(world, world.ioases.map.get(data.ioas)),
+			"grp.domain.set": ({ world }, { data }) => {
+				const ioas = world.domains.map.get(data.dom)?.ioas;
+				return ioas === undefined
+					? SKIP
+					: siblingRisk(world, world.ioases.map.get(ioas));
+			},
+		},
+	},
+	{
+		id: "MSI-1",
+		when: "O",
+		severity: "error",
+		aspect: "device",
+		sentence:
+			"While a device with a software MSI window is attached, its domain has an MSI cookie.",
+		harm: "interrupts cannot be set up",
+		source: ["drivers/iommu/iommufd/device.c:iommufd_group_setup_msi"],
+		brokenBy: "fault switch attach.skipCookie",
+		test: (world, id) => {
+			const device = world.devices.map.get(id as DeviceId);
+			if (
+				device?.hwpt === undefined ||
+				device.regions?.some((region) => region.kind === "sw-msi") !== true
+			)
+				return SKIP;
+			const hwpt = world.hwpts.map.get(device.hwpt);
+			const paging =
+				hwpt?.parent === undefined ? hwpt : world.hwpts.map.get(hwpt.parent);
+			const domain =
+				paging?.dom === undefined
+					? undefined
+					: world.domains.map.get(paging.dom);
+			if (domain === undefined) return SKIP;
+			return domain.cookie
+				? undefined
+				: broken(
+						id,
+						`${id} has a software MSI window and is attached to ${device.hwpt}, whose ${domain.id} has no MSI cookie`,
+						[device.id, domain.id],
+						[device.since],
+					);
+		},
+	},
+];

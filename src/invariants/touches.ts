@@ -1,0 +1,181 @@
+/**
+ * Which entities a record says something about. State predicates are checked for touched entities only; the property test that compares
+ * the judge with audits of the whole world (test/invariants) shows that nothing is forgotten here.
+ */
+import type { DeviceId, DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
+import type { LogRecord, RecordType } from "../vocabulary/records.ts";
+import { igKey } from "../world/create.ts";
+import type { World } from "../world/types.ts";
+import type { Aspect } from "./invariant.ts";
+
+/** Receives what is touched. */
+export type Touch = (aspect: Aspect, id: string) => void;
+type Touchers = {
+	readonly [T in RecordType]?: (
+		world: World,
+		r: LogRecord<T>,
+		touch: Touch,
+	) => void;
+};
+
+function device(world: World, dev: DeviceId, touch: Touch): void {
+	touch("device", dev);
+	const entity = world.devices.map.get(dev);
+	if (entity?.group !== undefined) touch("group", entity.group);
+	if (entity?.idev !== undefined) touch("idev", entity.idev);
+}
+
+function hwpt(world: World, id: HwptId | undefined, touch: Touch): void {
+	if (id === undefined) return;
+	touch("hwpt", id);
+	const ioas = world.hwpts.map.get(id)?.ioas;
+	if (ioas !== undefined) touch("ioas", ioas);
+}
+
+/** An IOAS and everything whose checks look into it. */
+function ioasWithUsers(world: World, id: IoasId, touch: Touch): void {
+	touch("ioas", id);
+	const ioas = world.ioases.map.get(id);
+	if (ioas === undefined) return;
+	for (const hwptId of ioas.hwpts) touch("hwpt", hwptId);
+}
+
+function groupsOn(world: World, dom: DomainId, touch: Touch): void {
+	const domain = world.domains.map.get(dom);
+	touch("domain", dom);
+	if (domain?.hwpt !== undefined) hwpt(world, domain.hwpt, touch);
+}
+
+/** Devices of a group, when their attachment changed together. */
+function listed(world: World, ctx: string, group: string, touch: Touch): void {
+	touch("group", group);
+	for (const dev of world.igs.map.get(igKey(ctx as never, group as never))
+		?.list ?? [])
+		device(world, dev, touch);
+}
+
+export const TOUCHES: Touchers = {
+	"grp.member.added": (_, { data }, touch) => touch("group", data.group),
+	"grp.member.removed": (_, { data }, touch) => touch("group", data.group),
+	"grp.default.set": (_, { data }, touch) => touch("group", data.group),
+	"grp.blocking.set": (_, { data }, touch) => touch("group", data.group),
+	"grp.owner.claimed": (_, { data }, touch) => touch("group", data.group),
+	"grp.owner.released": (_, { data }, touch) => touch("group", data.group),
+	"grp.driver.bound": (_, { data }, touch) => touch("group", data.group),
+	"grp.driver.unbound": (_, { data }, touch) => touch("group", data.group),
+	"grp.domain.set": (_, { data }, touch) => touch("group", data.group),
+	"grp.handle.set": (_, { data }, touch) => touch("group", data.group),
+	"grp.handle.cleared": (_, { data }, touch) => touch("group", data.group),
+	"hw.attach": (world, { data }, touch) => device(world, data.dev, touch),
+	"hw.attach.failed": (world, { data }, touch) =>
+		device(world, data.dev, touch),
+
+	"ig.created": (_, { data }, touch) => touch("group", data.group),
+	"ig.ref": (_, { data }, touch) => touch("group", data.group),
+	"ig.freed": (_, { data }, touch) => touch("group", data.group),
+	"ig.hwpt.set": (world, { data }, touch) => {
+		listed(world, data.ctx, data.group, touch);
+		hwpt(world, data.hwpt, touch);
+		hwpt(world, data.from, touch);
+	},
+	"ig.hwpt.cleared": (_, { data }, touch) => touch("group", data.group),
+	"ig.list.add": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		touch("group", data.group);
+		hwpt(world, data.hwpt, touch);
+	},
+	"ig.list.remove": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		touch("group", data.group);
+	},
+	"idev.hwpt.set": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		hwpt(world, data.hwpt, touch);
+	},
+	"dev.bound": (world, { data }, touch) => device(world, data.dev, touch),
+	"dev.unbound": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		touch("idev", data.idev);
+	},
+	"dev.attached": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		hwpt(world, data.hwpt, touch);
+	},
+	"dev.replaced": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		hwpt(world, data.hwpt, touch);
+		hwpt(world, data.from, touch);
+	},
+	"dev.detached": (world, { data }, touch) => {
+		device(world, data.dev, touch);
+		hwpt(world, data.hwpt, touch);
+	},
+
+	"obj.ref": (_, { data }, touch) => touchObject(data.obj, touch),
+	"obj.gone": (_, { data }, touch) => touchObject(data.obj, touch),
+	"ioas.created": (_, { data }, touch) => touch("ioas", data.ioas),
+	"ioas.allowed.set": (_, { data }, touch) => touch("ioas", data.ioas),
+	"ioas.align.set": (_, { data }, touch) => touch("ioas", data.ioas),
+	"ioas.hugepages.set": (_, { data }, touch) => touch("ioas", data.ioas),
+	"resv.added": (world, { data }, touch) => {
+		touch("ioas", data.ioas);
+		if (data.owner.startsWith("device:"))
+			device(world, data.owner as DeviceId, touch);
+	},
+	"resv.dropped": (world, { data }, touch) => {
+		touch("ioas", data.ioas);
+		if (data.owner.startsWith("device:"))
+			device(world, data.owner as DeviceId, touch);
+	},
+	"iopt.dom.added": (world, { data }, touch) => {
+		ioasWithUsers(world, data.ioas, touch);
+		groupsOn(world, data.dom, touch);
+	},
+	"iopt.dom.removed": (world, { data }, touch) => {
+		ioasWithUsers(world, data.ioas, touch);
+		groupsOn(world, data.dom, touch);
+	},
+	"area.claimed": (_, { data }, touch) => touch("areas", data.ioas),
+	"area.draining": (_, { data }, touch) => touch("areas", data.ioas),
+	"area.gone": (_, { data }, touch) => touch("areas", data.ioas),
+	"dom.created": (_, { data }, touch) => touch("domain", data.dom),
+	"dom.freed": (_, { data }, touch) => touch("domain", data.dom),
+	"dirty.set": (_, { data }, touch) => touch("domain", data.dom),
+	"hwpt.reserved": (world, { data }, touch) => hwpt(world, data.hwpt, touch),
+	"hwpt.live": (world, { data }, touch) => {
+		hwpt(world, data.hwpt, touch);
+		hwpt(world, data.parent, touch);
+		if (data.fault !== undefined) touch("faultQueue", data.fault);
+	},
+	"hwpt.unlinked": (world, { data }, touch) => hwpt(world, data.hwpt, touch),
+	"access.attached": (_, { data }, touch) => {
+		touch("access", data.access);
+		touch("ioas", data.ioas);
+	},
+	"access.switching": (_, { data }, touch) => {
+		touch("access", data.access);
+		if (data.from !== undefined) touch("ioas", data.from);
+	},
+	"access.pinned": (_, { data }, touch) => touch("access", data.access),
+	"access.unpinned": (_, { data }, touch) => touch("access", data.access),
+	"access.gone": (_, { data }, touch) => touch("access", data.access),
+	"fault.iopf.on": (world, { data }, touch) => device(world, data.dev, touch),
+	"fault.iopf.off": (world, { data }, touch) => device(world, data.dev, touch),
+	"fault.queued": (_, { data }, touch) => touch("faultQueue", data.fq),
+	"fault.answered": (_, { data }, touch) => touch("faultQueue", data.fq),
+	"type1.entry.added": (_, { data }, touch) => touch("ctx", data.ctx),
+	"ctx.closed": (_, { data }, touch) => touch("ctx", data.ctx),
+};
+
+const ASPECTS: { readonly [kind: string]: Aspect } = {
+	hwpt: "hwpt",
+	ioas: "ioas",
+	idev: "idev",
+	access: "access",
+	"fault-queue": "faultQueue",
+};
+
+function touchObject(obj: string, touch: Touch): void {
+	const aspect = ASPECTS[obj.slice(obj.indexOf("/") + 1, obj.lastIndexOf(":"))];
+	if (aspect !== undefined) touch(aspect, obj);
+}

@@ -1,0 +1,247 @@
+/**
+ * The IOTLB projection: what hardware may still hold (facts pagetable §5, DESIGN §4).
+ *
+ * A may-analysis that stores only what differs from memory. While a domain is reachable under a tag (some context entry points to
+ * it) every translation its page table offers may be cached; nothing needs storing for that. What is stored:
+ * - stale ranges: cleared from memory while they may have been cached, and no covering invalidation has completed since;
+ * - per tag whether it may hold anything at all (`holds`): from the moment it is reachable until an invalidation of the whole tag,
+ *   issued after it stopped being reachable, has completed;
+ * - pointers to unlinked tables (paging-structure caches) and context entries that were cleared but not invalidated.
+ *
+ * An invalidation counts from the moment it was issued (what is cleared later it need not drop) and takes effect when completed.
+ * Not covered: device TLBs (no record says that ATS is on), negative entries, hardware that drops entries by itself.
+ *
+ * Addresses are frames of 4 KiB.
+ */
+import type { DeviceId, DomainId, IommuId } from "../vocabulary/ids.ts";
+
+/** A range that hardware may still translate although memory no longer does. */
+export interface Stale {
+	/** Counts from 1 in this projection: its identity. */
+	readonly id: number;
+	readonly iommu: IommuId;
+	readonly did: number;
+	readonly dom: DomainId;
+	/** Never changes; `parts` is what is left of it. */
+	readonly start: number;
+	readonly n: number;
+	/** Physical frame of `start`; -1 when memory was not known. */
+	readonly pa: number;
+	parts: readonly FrameRange[];
+	/** Record that cleared it from memory, its operation, and its time. */
+	readonly seq: number;
+	readonly op: number;
+	readonly t: number;
+	/** Reachable for certain when it was cleared; else only possibly (entry being set up, or reachability not known). */
+	readonly certain: boolean;
+	/** Left to the flush queue. */
+	queued: boolean;
+	/** seq of the iotlb.synced that claimed it flushed while it was not; 0 = none so far. */
+	unflushedSeq: number;
+	unflushedT: number;
+}
+/** Frames [start, start+n). */
+export interface FrameRange {
+	readonly start: number;
+	readonly n: number;
+}
+/** An unlinked table that paging-structure caches may still point to; covers [start, start+n). */
+export interface StaleTable {
+	readonly table: number;
+	readonly dom: DomainId;
+	readonly start: number;
+	readonly n: number;
+	readonly seq: number;
+	/** "superseded": a superpage is about to cover it. */
+	readonly why: "unlinked" | "superseded";
+}
+/** One tag: (IOMMU unit, domain id). */
+export interface Space {
+	readonly iommu: IommuId;
+	readonly did: number;
+	dom: DomainId;
+	/** Requesters whose entry points to it: key → seq of the entry. Keys are source ids, or device names where no entries are logged. */
+	live: Map<number | DeviceId, number>;
+	/** Requesters whose entry is being set up. */
+	setting: Map<number, number>;
+	holds: boolean;
+	/** seq of the record that made it last (un)reachable. */
+	changedSeq: number;
+	stale: Stale[];
+	tables: StaleTable[];
+	/** While it holds entries but is not reachable: ranges mapped or invalidated since, which cannot be cached. */
+	clean: FrameRange[];
+	/** References of cache tags, and the record that changed them last. */
+	tagRefs: number;
+	tagSeq: number;
+}
+/** A context entry, set or cleared-but-maybe-cached. */
+export interface ContextEntry {
+	readonly sid: number;
+	readonly dom: DomainId;
+	readonly did: number;
+	readonly seq: number;
+	readonly dev: DeviceId | undefined;
+}
+/** A queued invalidation. */
+export interface Invalidation {
+	readonly inv: number;
+	readonly seq: number;
+	readonly kind: string;
+	readonly gran: string;
+	readonly did: number | undefined;
+	readonly start: number;
+	readonly n: number;
+	readonly leafOnly: boolean;
+	readonly sid: number | undefined;
+	readonly op: number;
+}
+/** One IOMMU unit. */
+export interface Unit {
+	readonly id: IommuId;
+	spaces: Map<number, Space>;
+	pending: Invalidation[];
+	contexts: Map<number, ContextEntry>;
+	staleContexts: ContextEntry[];
+	/** Commands issued / completed in the log. */
+	issued: number;
+	completed: number;
+}
+/** Windows between the clearing of an entry and the completed invalidation. Times in ns. */
+export interface Windows {
+	count: number;
+	longestNs: number;
+	longest: {
+		readonly dom: DomainId;
+		readonly start: number;
+		readonly n: number;
+		readonly fromSeq: number;
+		readonly toSeq: number;
+	} | null;
+	/** Frames stale now / at most at one time. */
+	frames: number;
+	framesMax: number;
+}
+/** The projection. */
+export interface Iotlb {
+	own: object;
+	/** True once the log has shown any tag, context entry, cache tag or invalidation: only then does it say anything. */
+	armed: boolean;
+	/** True once context entries are logged; until then hw.attach stands for them. */
+	entries: boolean;
+	units: Map<IommuId, Unit>;
+	byDomain: Map<DomainId, Space[]>;
+	nextStale: number;
+	windows: Windows;
+	/** Stale ranges dropped lately, newest last: a witness with another clock may be late by a little. */
+	dropped: { readonly stale: Stale; readonly t: number }[];
+}
+
+/** Dropped ranges kept for late witnesses. */
+export const DROPPED_MAX = 64;
+
+/** An empty projection. */
+export const newIotlb = (own: object): Iotlb => ({
+	own,
+	armed: false,
+	entries: false,
+	units: new Map(),
+	byDomain: new Map(),
+	nextStale: 1,
+	windows: { count: 0, longestNs: 0, longest: null, frames: 0, framesMax: 0 },
+	dropped: [],
+});
+
+const copySpace = (space: Space): Space => ({
+	...space,
+	live: new Map(space.live),
+	setting: new Map(space.setting),
+	stale: space.stale.map((stale) => ({ ...stale })),
+	tables: space.tables.slice(),
+	clean: space.clean.slice(),
+});
+
+/** A copy that shares nothing which changes. */
+export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
+	const byDomain = new Map<DomainId, Space[]>();
+	const units = new Map<IommuId, Unit>();
+	for (const [id, unit] of iotlb.units) {
+		const spaces = new Map<number, Space>();
+		for (const [did, space] of unit.spaces) {
+			const copy = copySpace(space);
+			spaces.set(did, copy);
+			const list = byDomain.get(copy.dom);
+			if (list === undefined) byDomain.set(copy.dom, [copy]);
+			else list.push(copy);
+		}
+		units.set(id, {
+			...unit,
+			spaces,
+			pending: unit.pending.slice(),
+			contexts: new Map(unit.contexts),
+			staleContexts: unit.staleContexts.slice(),
+		});
+	}
+	return {
+		...iotlb,
+		own,
+		units,
+		byDomain,
+		windows: { ...iotlb.windows },
+		dropped: iotlb.dropped.slice(),
+	};
+}
+
+/** The unit, made when it is named for the first time. */
+export function unitOf(iotlb: Iotlb, id: IommuId): Unit {
+	let unit = iotlb.units.get(id);
+	if (unit === undefined) {
+		unit = {
+			id,
+			spaces: new Map(),
+			pending: [],
+			contexts: new Map(),
+			staleContexts: [],
+			issued: 0,
+			completed: 0,
+		};
+		iotlb.units.set(id, unit);
+	}
+	return unit;
+}
+
+const NONE: readonly Space[] = [];
+/** The tags of a domain. */
+export const spacesOf = (iotlb: Iotlb, dom: DomainId): readonly Space[] =>
+	iotlb.byDomain.get(dom) ?? NONE;
+
+/** Removes [start, start+n) from a list of ranges. */
+export function subtract(
+	ranges: readonly FrameRange[],
+	start: number,
+	n: number,
+): FrameRange[] {
+	const end = start + n;
+	const left: FrameRange[] = [];
+	for (const range of ranges) {
+		const last = range.start + range.n;
+		if (last <= start || range.start >= end) {
+			left.push(range);
+			continue;
+		}
+		if (range.start < start)
+			left.push({ start: range.start, n: start - range.start });
+		if (last > end) left.push({ start: end, n: last - end });
+	}
+	return left;
+}
+
+/** Do [start, start+n) and the ranges meet? */
+export const meets = (
+	ranges: readonly FrameRange[],
+	start: number,
+	n: number,
+): boolean =>
+	ranges.some(
+		(range) => range.start < start + n && start < range.start + range.n,
+	);

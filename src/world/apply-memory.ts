@@ -1,0 +1,223 @@
+/** Folding of page tables and caches: dom.map, dom.unmap, inv.*, ctx.entry.*, tags (facts pagetable §5, §9). */
+import {
+	changeTag,
+	assignDid,
+	entryCleared,
+	entrySet,
+	entrySetting,
+} from "../iotlb/contexts.ts";
+import {
+	cleared,
+	complete,
+	issue,
+	mapped,
+	mayHold,
+	tableUnlinked,
+} from "../iotlb/entries.ts";
+import type { U64 } from "../vocabulary/fields.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { domainOf, iotlbOf } from "./create.ts";
+import type { Appliers } from "./handlers.ts";
+import {
+	frameAt,
+	framesOf,
+	leafEnd,
+	mapFrames,
+	newMemory,
+	presentFrames,
+	unmapFrames,
+	visitRuns,
+	type Memory,
+} from "./memory.ts";
+import type { Domain, World } from "./types.ts";
+
+/** The page table of a domain, made at the first map. */
+export const memoryOf = (domain: Domain): Memory =>
+	(domain.memory ??= newMemory(
+		domain.pageMin,
+		domain.apertureLast,
+		domain.pgsizes,
+	));
+
+const ALL = Number.MAX_SAFE_INTEGER;
+
+/** A block of 2^mask pages at `addr` in frames; everything where the record names none. */
+function blockOf(
+	addr: U64 | undefined,
+	mask: number | undefined,
+): { start: number; n: number } {
+	if (addr === undefined) return { start: 0, n: ALL };
+	const n = 2 ** (mask ?? 0);
+	const frame = Math.floor(Number(addr) / 4096);
+	return { start: Math.floor(frame / n) * n, n };
+}
+
+/** Frames of a byte range, rounded outwards. */
+export function frameRange(
+	start: U64,
+	last: U64,
+): { readonly start: number; readonly n: number } {
+	const first = Math.floor(Number(start) / 4096);
+	return { start: first, n: Math.floor(Number(last) / 4096) - first + 1 };
+}
+
+function applyMap(world: World, r: LogRecord<"dom.map">): void {
+	const { data } = r;
+	const domain = domainOf(world, data.dom);
+	const { effect } = world;
+	const memory = memoryOf(domain);
+	const iova = framesOf(data.iova, memory.shift);
+	const pa = framesOf(data.pa, memory.shift);
+	const n = framesOf(data.len, memory.shift);
+	effect.problem = undefined;
+	effect.overlap = 0;
+	if (iova < 0 || pa < 0 || n < 0) {
+		effect.problem = "not a multiple of the smallest page";
+		return;
+	}
+	domain.mapSeq = r.seq;
+	if (domain.micro) return;
+	effect.overlap = presentFrames(memory, iova, n);
+	const errno = mapFrames(memory, iova, pa, n, data.prot ?? 3);
+	if (errno !== 0) effect.problem = `the page table refused it with ${errno}`;
+	else if (domain.mapped >= 0) domain.mapped += n - effect.overlap;
+	if (world.iotlb.armed) mapped(iotlbOf(world), data.dom, iova, n);
+}
+
+function applyUnmap(world: World, r: LogRecord<"dom.unmap">): void {
+	const { data } = r;
+	const domain = domainOf(world, data.dom);
+	const { effect } = world;
+	effect.problem = undefined;
+	effect.present = 0;
+	domain.unmapSeq = r.seq;
+	domain.unmapT = r.t;
+	const memory = memoryOf(domain);
+	const iova = framesOf(data.iova, memory.shift);
+	const n = framesOf(data.unmapped, memory.shift);
+	if (iova < 0 || n < 0) {
+		effect.problem = "not a multiple of the smallest page";
+		return;
+	}
+	if (n === 0 || domain.micro) return;
+	effect.present = presentFrames(memory, iova, n);
+	const asked = framesOf(data.len, memory.shift);
+	effect.beyond =
+		asked > 0 && n > asked
+			? leafEnd(memory, iova + asked - 1) - (iova + asked)
+			: 0;
+	if (world.iotlb.armed && mayHold(world.iotlb, data.dom))
+		noteCleared(world, domain, memory, r, iova, n);
+	unmapFrames(memory, iova, n);
+	if (domain.mapped >= 0) domain.mapped -= effect.present;
+}
+
+/** What vanishes from memory may stay in caches. What was mapped before the log began is stale with an unknown target. */
+function noteCleared(
+	world: World,
+	domain: Domain,
+	memory: Memory,
+	r: LogRecord<"dom.unmap">,
+	iova: number,
+	n: number,
+): void {
+	const iotlb = iotlbOf(world);
+	const at = { seq: r.seq, op: r.op, t: r.t, queued: r.data.queued === true };
+	if (world.effect.present === n || domain.mapped >= 0)
+		visitRuns(memory, iova, n, (start, pa, count) =>
+			cleared(iotlb, domain.id, start, count, pa, at),
+		);
+	else
+		cleared(
+			iotlb,
+			domain.id,
+			iova,
+			n,
+			n === 1 ? frameAt(memory, iova) : -1,
+			at,
+		);
+}
+
+const entryFacts = (
+	r: LogRecord<"ctx.entry.set" | "ctx.entry.setting" | "ctx.entry.cleared">,
+) => ({
+	iommu: r.data.iommu,
+	sid: r.data.sid,
+	dom: r.data.dom,
+	did: r.data.did,
+	dev: r.data.dev,
+	seq: r.seq,
+});
+
+export const APPLY_MEMORY: Appliers = {
+	"dom.map": applyMap,
+	"dom.unmap": applyUnmap,
+	"did.assigned": (world, { data, seq }) => {
+		world.effect.tagLeft = assignDid(
+			iotlbOf(world),
+			data.iommu,
+			data.did,
+			data.dom,
+			seq,
+		);
+	},
+	"tag.assigned": (world, { data, seq }) => {
+		world.seen.tags = true;
+		changeTag(iotlbOf(world), data.iommu, data.did, data.dom, 1, data.ref, seq);
+	},
+	"tag.unassigned": (world, { data, seq }) => {
+		world.seen.tags = true;
+		changeTag(
+			iotlbOf(world),
+			data.iommu,
+			data.did,
+			data.dom,
+			-1,
+			data.ref,
+			seq,
+		);
+	},
+	"ctx.entry.setting": (world, r) =>
+		entrySetting(iotlbOf(world), entryFacts(r)),
+	"ctx.entry.set": (world, r) => void entrySet(iotlbOf(world), entryFacts(r)),
+	"ctx.entry.cleared": (world, r) =>
+		void entryCleared(iotlbOf(world), entryFacts(r)),
+	"inv.issued": (world, { data, seq, op }) => {
+		const { start, n } = blockOf(data.addr, data.mask);
+		issue(iotlbOf(world), data.iommu, {
+			inv: data.inv,
+			seq,
+			op,
+			kind: data.kind,
+			gran: data.gran,
+			did: data.did,
+			start,
+			n,
+			leafOnly: data.ih === true,
+			sid: data.sid,
+		});
+	},
+	"inv.completed": (world, { data, seq, t }) =>
+		complete(iotlbOf(world), data.iommu, data.inv, seq, t),
+	"table.unlinked": (world, { data, seq }) => {
+		if (!world.iotlb.armed || data.iova === undefined) return;
+		// A level-1 table spans 512 pages, and 512 times more per level above (facts pagetable §1.1).
+		const n = 512 ** (data.level ?? 1);
+		const start = Math.floor(Number(data.iova) / 4096 / n) * n;
+		tableUnlinked(
+			iotlbOf(world),
+			data.dom,
+			data.table,
+			start,
+			n,
+			seq,
+			"unlinked",
+		);
+	},
+	"table.superseded": (world, { data, seq }) => {
+		domainOf(world, data.dom).supersededSeq = seq;
+		if (!world.iotlb.armed) return;
+		const { start, n } = frameRange(data.iova, data.last);
+		tableUnlinked(iotlbOf(world), data.dom, 0, start, n, seq, "superseded");
+	},
+};

@@ -1,0 +1,172 @@
+/**
+ * The page table of one domain, as the world drives it: by dom.map / dom.unmap (macro) or by table.* / slot.* (micro records).
+ * All addresses here are frames of the table's unit.
+ */
+import { coreMap, coreUnmapFast } from "../pagetable/core.ts";
+import {
+	applyStep,
+	beginEdit,
+	commitEdit,
+	createTable,
+	lookup,
+} from "../pagetable/table.ts";
+import type { Edit } from "../pagetable/edit.ts";
+import type { Step } from "../pagetable/events.ts";
+import { newGather, type Gather } from "../pagetable/gather.ts";
+import type { PageTable } from "../pagetable/state.ts";
+import { visitLeaves } from "../pagetable/walk.ts";
+import { FRAME_SHIFT, MOCK_FRAME_SHIFT } from "../vocabulary/address.ts";
+import type { U64 } from "../vocabulary/fields.ts";
+
+/** A page table being folded. `shift` is log2 of its unit in bytes. */
+export interface Memory {
+	readonly edit: Edit;
+	readonly shift: number;
+	/** Collects tables that an unmap unlinks; freed at once, as nobody reads them later in a macro log. */
+	readonly gather: Gather;
+}
+
+/** The page-table format that a driver personality uses. Everything VT-d-like that is not named below is a VT-d second stage. */
+function requestFor(
+	pageMin: number,
+	apertureLast: U64 | undefined,
+	pgsizes: U64 | undefined,
+) {
+	const big = pgsizes === undefined ? 0x40201000n : BigInt(pgsizes);
+	const superpage =
+		(big & 0x40000000n) !== 0n ? 2 : (big & 0x200000n) !== 0n ? 1 : 0;
+	const shift = pageMin < 4096 ? MOCK_FRAME_SHIFT : FRAME_SHIFT;
+	const last = apertureLast ?? 0xffff_ffff_ffff;
+	const levels =
+		last <= 0x7f_ffff_ffff
+			? 3
+			: last <= 0xffff_ffff_ffff
+				? 4
+				: last <= 0x1ff_ffff_ffff_ffffn
+					? 5
+					: 6;
+	return {
+		shift,
+		request: {
+			format: "vtd",
+			levels,
+			superpage: shift === FRAME_SHIFT ? superpage : 0,
+		},
+	} as const;
+}
+
+/** A new, empty page table. */
+export function newMemory(
+	pageMin: number,
+	apertureLast: U64 | undefined,
+	pgsizes: U64 | undefined,
+): Memory {
+	const { shift, request } = requestFor(pageMin, apertureLast, pgsizes);
+	return wrap(beginEdit(createTable(request, { holeOnUnmap: "count" })), shift);
+}
+
+const wrap = (edit: Edit, shift: number): Memory => ({
+	edit,
+	shift,
+	gather: newGather(true),
+});
+
+/** The state reached; the memory may go on, later changes do not show in it. */
+export const freeze = (memory: Memory): PageTable => commitEdit(memory.edit);
+
+/** The same content for another holder; both may change without the other seeing it. */
+export const shareMemory = (memory: Memory): Memory =>
+	wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
+
+/** Bytes to frames, or -1 when they are not aligned. */
+export function framesOf(bytes: U64, shift: number): number {
+	if (typeof bytes === "number") {
+		const frames = bytes / 2 ** shift;
+		return Number.isInteger(frames) ? frames : -1;
+	}
+	const unit = BigInt(shift);
+	return (bytes >> unit) << unit === bytes ? Number(bytes >> unit) : -1;
+}
+
+/** Maps; 0 or a negative errno. */
+export const mapFrames = (
+	memory: Memory,
+	iova: number,
+	pa: number,
+	n: number,
+	prot: number,
+): number => coreMap(memory.edit, iova, pa, n, prot);
+
+/** Clears what is mapped in [iova, iova+n). */
+export function unmapFrames(memory: Memory, iova: number, n: number): void {
+	const { edit, gather } = memory;
+	for (let done = 0; done < n; ) {
+		const part = coreUnmapFast(edit, iova + done, n - done, gather);
+		if (part <= 0) break;
+		done += part;
+	}
+	if (gather.freelist.length > 0) {
+		for (const table of gather.freelist) edit.free(table);
+		gather.freelist.length = 0;
+	}
+}
+
+/** The physical frame of `iova`, or -1. */
+export const frameAt = (memory: Memory, iova: number): number =>
+	lookup(memory.edit, iova);
+
+/** Frames mapped in [iova, iova+n). */
+export function presentFrames(memory: Memory, iova: number, n: number): number {
+	if (n === 1) return lookup(memory.edit, iova) < 0 ? 0 : 1;
+	let count = 0;
+	visitLeaves(memory.edit, iova, n, (leaf) => {
+		const from = Math.max(leaf.iova, iova);
+		const to = Math.min(leaf.iova + leaf.slotSize, iova + n);
+		count += to - from;
+	});
+	return count;
+}
+
+/** One past the last frame of the leaf that maps `iova`; iova + 1 when nothing does. */
+export function leafEnd(memory: Memory, iova: number): number {
+	let end = iova + 1;
+	visitLeaves(memory.edit, iova, 1, (leaf) => {
+		end = leaf.iova + leaf.slotSize;
+	});
+	return end;
+}
+
+/** Visits [iova, iova+n) as runs that are contiguous in both spaces. */
+export function visitRuns(
+	memory: Memory,
+	iova: number,
+	n: number,
+	visit: (iova: number, pa: number, n: number) => void,
+): void {
+	if (n === 1) {
+		const pa = lookup(memory.edit, iova);
+		if (pa >= 0) visit(iova, pa, 1);
+		return;
+	}
+	let runIova = 0;
+	let runPa = 0;
+	let length = 0;
+	visitLeaves(memory.edit, iova, n, (leaf) => {
+		const from = Math.max(leaf.iova, iova);
+		const size = Math.min(leaf.iova + leaf.slotSize, iova + n) - from;
+		const pa = leaf.pa + (from - leaf.iova);
+		if (length > 0 && runIova + length === from && runPa + length === pa) {
+			length += size;
+			return;
+		}
+		if (length > 0) visit(runIova, runPa, length);
+		runIova = from;
+		runPa = pa;
+		length = size;
+	});
+	if (length > 0) visit(runIova, runPa, length);
+}
+
+/** Applies one micro record. Throws what the page table throws when the step names a table that does not exist. */
+export const applyMicro = (memory: Memory, step: Step): void =>
+	applyStep(memory.edit, step);
