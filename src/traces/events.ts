@@ -48,6 +48,7 @@ import {
 } from "./on-group.ts";
 import { onQiFlush, onQiSubmit } from "./on-invalidate.ts";
 import {
+	onFlushIn,
 	onFlushRangeIn,
 	onFlushRangeRet,
 	onFreeLevel,
@@ -274,9 +275,9 @@ probe(
 	flush | afterUnmap,
 );
 probe("ct_flush_range_ret", onFlushRangeRet, [], flush);
-probe("ct_flush_np_in", undefined, [], afterMap);
+probe("ct_flush_np_in", onFlushIn, [K.dmar], afterMap);
 probe("ct_flush_np_ret", undefined, [], afterMap);
-probe("ct_flush_all_in", undefined, [], flush);
+probe("ct_flush_all_in", onFlushIn, [K.dmar], flush);
 probe("ct_flush_all_ret", undefined, [], flush);
 probe("vtd_flush_iotlb_all", undefined, [], flush);
 

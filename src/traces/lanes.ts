@@ -98,6 +98,8 @@ export interface Lane {
 	unitPointer: number;
 	/** Scalable mode: the device whose PASID entry is about to be cleared. */
 	blocking: Device | undefined;
+	/** The domain of the flush under way, told by its entry probe: pairs domain and id at the tag's line. */
+	flushing: Domain | undefined;
 	/** The range whose old tables a superpage is replacing. */
 	superseding: { domain: Domain; start: U64; last: U64 } | undefined;
 	/** L0: tag changes of the switch under way. */
@@ -158,6 +160,7 @@ function newLane(pid: number, context: number): Lane {
 		destroying: undefined,
 		unitPointer: Number.NaN,
 		blocking: undefined,
+		flushing: undefined,
 		superseding: undefined,
 		tagged: undefined,
 	};

@@ -243,8 +243,14 @@ export function onFlushRangeIn(state: State, lane: Lane): void {
 	const end = line.u64(K.end);
 	if (domain === undefined || start === undefined || end === undefined)
 		return state.unexplained("dmar, start or end is unreadable");
+	lane.flushing = domain;
 	lane.sync ??= { domain, start, last: lastByte(end), queued: false };
 	lane.open = true;
+}
+
+/** cache_tag_flush_all, cache_tag_flush_range_np entry. */
+export function onFlushIn(state: State, lane: Lane): void {
+	lane.flushing = state.dmarDomain(K.dmar);
 }
 
 /** … returned: over old tables of a superpage the flush ends here; inside an unmap the return of the unmap ends it. */

@@ -243,7 +243,7 @@ function tagFlush(state: State, lane: Lane, ofUnmap: boolean): void {
 	if (unit === "" || !(did >= 0) || !(addr >= 0) || !(mask >= 0))
 		return state.unexplained("not a tag flush");
 	const iommu = state.ids.iommu(unit);
-	const domain = iommu.domains.get(did);
+	const domain = flushedDomain(state, lane, iommu, did);
 	if (lane.unmap !== undefined && domain !== undefined)
 		settleUnmap(state, lane, domain, "flush of its domain id by the same task");
 	const start = rangeAsked(state);
@@ -266,6 +266,25 @@ function tagFlush(state: State, lane: Lane, ofUnmap: boolean): void {
 	});
 }
 
+/** The domain that holds an id; learned from the flush call around the line when the id was given before the trace. */
+function flushedDomain(
+	state: State,
+	lane: Lane,
+	iommu: Iommu,
+	did: number,
+): Domain | undefined {
+	const told = lane.flushing;
+	const known = iommu.domains.get(did);
+	if (told === undefined || known !== undefined) return known;
+	iommu.domains.set(did, told);
+	state.emit(lane, "did.assigned", told.id, {
+		iommu: iommu.id,
+		did,
+		dom: told.id,
+	});
+	return told;
+}
+
 /** The range asked for, "[start-end]". */
 function rangeAsked(state: State): readonly [number, number] | undefined {
 	const { line } = state;
@@ -284,7 +303,7 @@ function rangeAsked(state: State): readonly [number, number] | undefined {
 export function onTagFlushAll(state: State, lane: Lane): void {
 	const tag = tagLine(state);
 	if (tag === undefined) return;
-	const domain = tag.iommu.domains.get(tag.did);
+	const domain = flushedDomain(state, lane, tag.iommu, tag.did);
 	state.emit(lane, "tag.flushed", tag.iommu.id, {
 		iommu: tag.iommu.id,
 		did: tag.did,

@@ -95,13 +95,14 @@ export class Witness {
 		this.report.witness.lines++;
 		const words = text.split(" ");
 		let t = Number.NaN;
-		if (!/^vtd_/.test(words[0] ?? "")) {
+		if (!isEvent(words[0])) {
 			const seconds = Number(words.shift());
-			if (!(seconds >= 0) || !/^vtd_/.test(words[0] ?? "")) {
+			if (Number.isNaN(seconds) || !isEvent(words[0])) {
 				this.report.witness.bad++;
 				return;
 			}
-			t = Math.round(seconds * 1e9);
+			// Lines from before the guest clock started have negative times.
+			t = Math.max(0, Math.round(seconds * 1e9));
 			this.timed = true;
 			this.readTo = Math.max(this.readTo, t);
 		}
@@ -282,6 +283,9 @@ export class Witness {
 		else emit(state, t, entry.type, iommu, { iommu, sid, iova, pa, did });
 	}
 }
+
+const isEvent = (word: string | undefined): boolean =>
+	word?.startsWith("vtd_") === true;
 
 const emit = <T extends RecordType>(
 	state: State,
