@@ -100,8 +100,11 @@ export function definitionProblems(definition: AnyDefinition): string[] {
 			for (const edge of edgesOf(node, event)) {
 				if (edge.guard) name("guards", edge.guard, path);
 				for (const action of edge.actions ?? []) name("actions", action, path);
-				if (edge.target && !paths.has(resolveTarget(path, edge.target)))
-					problems.push(`${path}: no state ${edge.target}`);
+				if (edge.target === undefined) continue;
+				const target = resolveTarget(path, edge.target);
+				if (!paths.has(target)) problems.push(`${path}: no state ${edge.target}`);
+				if (target === path && node.entry && !edge.reenter)
+					problems.push(`${path} goes to itself on ${event} without its entry`);
 			}
 		}
 	});

@@ -27,6 +27,8 @@ export interface SwitchBegin {
 	readonly view: GroupContext;
 	readonly foreign: boolean;
 	readonly checkReplace: boolean;
+	/** False before Linux had a slot for the attach handle of a whole group (2023 flows): then only the domain decides. */
+	readonly slots?: boolean;
 }
 /** What the switch knows. `i` counts members forward, then backward steps; `from` null = the group never had a domain. */
 export interface SwitchContext extends TxContext {
@@ -65,7 +67,9 @@ const guards = {
 		e.foreign &&
 		(e.args.how === "attach" || (e.args.how === "replace" && e.checkReplace)),
 	slotTaken: (_: C, e: SwitchBegin) =>
-		e.args.how === "attach" && e.view.handles[e.args.pasid] !== undefined,
+		e.args.how === "attach" &&
+		e.slots !== false &&
+		e.view.handles[e.args.pasid] !== undefined,
 	/** Attach wants the default or the blocking domain to be current (facts §4.4). */
 	overUserDomain: (_: C, e: SwitchBegin) =>
 		e.args.how === "attach" &&

@@ -79,16 +79,20 @@ const actions = {
 	agree: () => ({ answer: YES }),
 	publish: (c: C, e: Step<"hwpt.publish">) => ({
 		auto: e.auto,
-		...yes([
-			fact("hwpt.live", c.hwpt, {
-				hwpt: c.hwpt,
-				kind: "paging",
-				dom: c.dom!,
-				ioas: c.ioas!,
-				auto: e.auto,
-				cc: c.cc,
-			}),
-		]),
+		...yes(
+			[
+				fact("hwpt.live", c.hwpt, {
+					hwpt: c.hwpt,
+					kind: "paging",
+					dom: c.dom!,
+					ioas: c.ioas!,
+					auto: e.auto,
+					cc: c.cc,
+				}),
+			],
+			undefined,
+			e.auto ? [{ to: c.ioas!, type: "hwpt.automatic", hwpt: c.hwpt }] : [],
+		),
 	}),
 	get: (c: C, e: Step<"obj.get">) => ({
 		u: c.u + e.n,

@@ -74,6 +74,9 @@ const ioptDomain = (
 	apertureLast: BigInt(shape.apertureLast),
 });
 
+const asUndo = (one: Fact): Fact =>
+	({ ...one, data: { ...one.data, undo: true } }) as Fact;
+
 const guards = {
 	isLinked: (c: C, e: Step<"hwpt.unlink">) =>
 		c.hwpts.some((h) => h.hwpt === e.hwpt),
@@ -108,9 +111,10 @@ const actions = {
 		const done = reserveRegions(c.iopt, c.ioas, e.dev, e.regions, e.env);
 		if (!done.ok)
 			return { iopt: done.iopt, ...no(done.errno, done.facts, done.step) };
+		const facts = e.undo === true ? done.facts.map(asUndo) : done.facts;
 		return {
 			iopt: done.iopt,
-			...yes(done.facts, {
+			...yes(facts, {
 				swMsi: e.swMsi,
 				conflict: e.attaching && e.conflict,
 			}),
@@ -153,6 +157,10 @@ const actions = {
 	agree: () => ({ answer: YES }),
 	link: (c: C, e: Step<"hwpt.link">) => ({
 		hwpts: [...c.hwpts, { hwpt: e.hwpt, auto: e.auto }],
+		answer: YES,
+	}),
+	markAutomatic: (c: C, e: { readonly hwpt: HwptId }) => ({
+		hwpts: c.hwpts.map((h) => (h.hwpt === e.hwpt ? { ...h, auto: true } : h)),
 		answer: YES,
 	}),
 	unlink: (c: C, e: Step<"hwpt.unlink">) => ({
@@ -223,6 +231,7 @@ export const ioas: Definition<IoasContext, { readonly ioas: IoasId }> = {
 		"iopt.add",
 		"iopt.remove",
 		"hwpt.link",
+		"hwpt.automatic",
 		"hwpt.unlink",
 		"ioas.candidates",
 		"area.map",
@@ -257,6 +266,7 @@ export const ioas: Definition<IoasContext, { readonly ioas: IoasId }> = {
 						{ actions: ["agree"] },
 					],
 					"hwpt.link": { actions: ["link"] },
+					"hwpt.automatic": { actions: ["markAutomatic"] },
 					"hwpt.unlink": [
 						{ guard: "isLinked", actions: ["unlink"] },
 						{ actions: ["agree"] },

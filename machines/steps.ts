@@ -112,9 +112,17 @@ export interface StepArgs {
 	"ioas.create": object;
 	"ioas.destroy": object;
 	"ioas.gone": { readonly undo: boolean };
-	"resv.add": { readonly dev: DeviceId; readonly attaching: boolean };
+	"resv.add": {
+		readonly dev: DeviceId;
+		readonly attaching: boolean;
+		readonly undo?: boolean;
+	};
 	"resv.drop": { readonly owner: ActorId; readonly undo: boolean };
-	"iopt.add": { readonly dom: DomainId; readonly hwpt: HwptId };
+	"iopt.add": {
+		readonly dom: DomainId;
+		readonly hwpt: HwptId;
+		readonly undo?: boolean;
+	};
 	"iopt.remove": {
 		readonly dom: DomainId;
 		readonly hwpt: HwptId;

@@ -85,7 +85,8 @@ export function txConfig(
 	states: { readonly [name: string]: StateNode },
 	unwinding?: { readonly [name: string]: StateNode },
 ): StateNode {
-	const on = { BEGIN: begin };
+	// Re-entered, or a transaction that fails at once twice in a row would not run its entry the second time.
+	const on = { BEGIN: begin.map((edge) => ({ ...edge, reenter: true as const })) };
 	return {
 		initial: "Idle",
 		on: { "*": { actions: ["countRefusal"] } },

@@ -64,6 +64,7 @@ function beginSwitch(x: Executor, step: Step<"call.switch">): Call {
 		view: x.group(group),
 		foreign: made !== null && made.driver !== own,
 		checkReplace: outside.switches.replaceChecksOwner,
+		slots: ownsByGroup(outside.switches.flow),
 	});
 }
 

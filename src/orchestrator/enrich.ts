@@ -15,9 +15,9 @@ function namesOf(x: Executor, dev: DeviceId, dom: DomainId): string[] {
 	return names;
 }
 
-const memory = (x: Executor, ctx: CtxId) => ({
+const memory = (x: Executor, ctx: CtxId, undo = false) => ({
 	mem: x.parts.outside.mem(ctx),
-	env: x.parts.outside.env,
+	env: undo ? x.parts.outside.rollbackEnv() : x.parts.outside.env,
 });
 
 /** The event to send for a step. */
@@ -45,12 +45,12 @@ export function enrich(x: Executor, step: Step): { readonly type: string } {
 			return {
 				...step,
 				...outside.device(step.dev).regions,
-				env: outside.env,
+				env: step.undo === true ? outside.rollbackEnv() : outside.env,
 			} as Step;
 		case "iopt.add":
 			return {
 				...step,
-				...memory(x, contextOf(step.to as HwptId)),
+				...memory(x, contextOf(step.to as HwptId), step.undo),
 				shape: x.domainOf(step.dom).shape,
 			} as Step;
 		case "iopt.remove":

@@ -185,9 +185,10 @@ export class Executor {
 		switch (step.type) {
 			case "handle.alloc":
 			case "handle.free":
-			case "resp":
 			case "bind.isolated":
 				return DONE;
+			case "resp":
+				return outside.resultWritable ? DONE : { ok: false, errno: "EFAULT", step: "resp" };
 			case "bind.coherent":
 				return outside.device(step.to as DeviceId).topology.caps?.[
 					"coherent"

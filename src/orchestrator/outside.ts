@@ -56,6 +56,8 @@ export class Outside {
 	readonly switches: Switches;
 	readonly devices = new Map<DeviceId, DeviceFacts>();
 	readonly #mem = new Map<CtxId, Mem>();
+	/** The operation that is running. */
+	op = "";
 	#domains = 0;
 	#failable = 0;
 
@@ -82,6 +84,11 @@ export class Outside {
 	failsNow(): boolean {
 		this.#failable += 1;
 		return this.#failable === this.switches.failNth;
+	}
+
+	/** Tells whether the answer of the running operation can be copied to user space. */
+	get resultWritable(): boolean {
+		return this.op !== this.switches.unwritableResult;
 	}
 
 	/** The name the next domain will have. */
@@ -121,6 +128,13 @@ export class Outside {
 			return step.includes("pin") ? "EFAULT" : "ENOMEM";
 		},
 	};
+
+	/** The same for a step of a rollback. */
+	rollbackEnv(): IoptEnv {
+		return this.switches.failRollback
+			? { ...this.env, fail: () => "ENOMEM" }
+			: this.env;
+	}
 
 	/** The driver's word on attaching `dev`; `names` are the ways a rule can name that domain. */
 	verdict(dev: DeviceId, names: readonly string[], undo: boolean): Verdict {

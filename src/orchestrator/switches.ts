@@ -43,6 +43,10 @@ export interface Switches {
 	readonly replaceChecksOwner: boolean;
 	/** The n-th failable step fails (allocation, pin, driver attach, copy out), counted from 1 over the whole run; 0 = none. */
 	readonly failNth: number;
+	/** The operation whose answer cannot be copied out (EFAULT): "attach", "replace", "hwptAlloc", "ioasAlloc"; "" = none. */
+	readonly unwritableResult: string;
+	/** What a rollback must allocate (reserve again, fill again) cannot be had: ENOMEM. Hazard W6 of facts §3.6. */
+	readonly failRollback: boolean;
 	readonly refuse: readonly RefuseRule[];
 }
 
@@ -56,6 +60,8 @@ export const DEFAULT_SWITCHES: Switches = {
 	replaceByUnattached: false,
 	replaceChecksOwner: false,
 	failNth: 0,
+	unwritableResult: "",
+	failRollback: false,
 	refuse: [],
 };
 

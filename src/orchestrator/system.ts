@@ -176,6 +176,7 @@ export class IommuSystem {
 	): CommandResult {
 		this.#op = this.#seq + 1;
 		const seq = this.#op;
+		this.#outside.op = op;
 		this.#emit(fact("op.begin", actor, { op, args }));
 		const outcome = body();
 		if (outcome.ok) {
