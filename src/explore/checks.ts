@@ -71,6 +71,8 @@ export function buildChecks(
 		.map((entry, bit) => ({ ...entry, bit }))
 		.filter((entry) => entry.kind !== "walk");
 	let scratch: Uint8Array | undefined;
+	/** The state of the last look, closed over fills. */
+	let looked: Uint8Array = new Uint8Array(0);
 
 	function look(s: Uint8Array): Sight {
 		let seen = s;
@@ -79,6 +81,7 @@ export function buildChecks(
 			scratch.set(s);
 			seen = scratch;
 		}
+		looked = seen;
 		const faults = caches.saturate(seen);
 		for (let p = 0; p < model.pages; p++) {
 			sightNow[p] = faults & (1 << p) ? 1 << (garbage + 1) : 0;
@@ -121,6 +124,15 @@ export function buildChecks(
 		threads.some(
 			(t, i) => i !== thread && (mask32(s, t.open) & (1 << page)) !== 0,
 		);
+	/** The cache entry through which a page reaches one of these targets. */
+	const through = (page: number, mask: number): number =>
+		leaves.find(
+			(e) =>
+				(e.pages & (1 << page)) !== 0 &&
+				e.to < garbage &&
+				(mask & (1 << e.to)) !== 0 &&
+				hasBit(looked, caches.at, e.bit),
+		)?.bit ?? -1;
 	const targetName = (t: number): string => model.targets[t] ?? "?";
 	const namesOf = (mask: number): string =>
 		words.filter((_, i) => (mask & (1 << i)) !== 0).join(", ");
@@ -151,6 +163,7 @@ export function buildChecks(
 			raise(
 				"PT-50",
 				`page ${page} must keep its translation but can reach ${namesOf(other)}`,
+				through(page, other),
 			);
 	}
 
@@ -213,6 +226,7 @@ export function buildChecks(
 					raise(
 						"PT-14",
 						`map of page ${page} returned while hardware may still reach ${namesOf(stale)}`,
+						through(page, stale),
 					);
 				if (
 					personality.cachingMode &&
@@ -238,6 +252,7 @@ export function buildChecks(
 					raise(
 						"PT-32",
 						`unmap of page ${page} returned while a DMA can still reach ${namesOf(reached)}`,
+						through(page, reached),
 					);
 			});
 		},

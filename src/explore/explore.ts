@@ -21,11 +21,15 @@ export interface ReachRow {
 	readonly sees: readonly string[];
 }
 
-/** A broken invariant; `depth` is the number of moves of a shortest path to it. */
+/**
+ * A broken invariant. `depth`: steps of threads and dirty writes on a shortest way to it (hardware's fills cost nothing);
+ * `minimal: false` when limits kept the search without reduction, which alone knows the shortest, from ending.
+ */
 export interface ExploreViolation {
 	readonly id: string;
 	readonly message: string;
 	readonly depth: number;
+	readonly minimal: boolean;
 }
 
 /** The answer of `explore`. */
@@ -77,6 +81,7 @@ export function explore(
 		now: options.now,
 	});
 	const violated = result.found.length > 0;
+	const shortest = alone ? result : shortestWays(scenario, options, result);
 	return {
 		scenario: scenario.name,
 		verdict: violated ? "violated" : result.complete ? "holds" : "incomplete",
@@ -85,14 +90,44 @@ export function explore(
 		seconds: result.seconds,
 		complete: result.complete,
 		...(result.stoppedBy === undefined ? {} : { stoppedBy: result.stoppedBy }),
-		violations: result.found.map((f) => ({
-			id: f.id,
-			message: f.message,
-			depth: f.moves.length,
-		})),
+		violations: result.found.map((f) => {
+			const best = shortest?.found.find((other) => other.id === f.id);
+			return {
+				id: f.id,
+				message: (best ?? f).message,
+				depth: (best ?? f).moves.length,
+				minimal: best !== undefined,
+			};
+		}),
 		reach: reach.rows(),
 		outcomes: outcomes.list(),
 	};
+}
+
+/** Largest full search that is made only to find shorter ways. */
+const SHORTEST_STATES = 1_000_000;
+
+/** A search without reduction for the ids that the reduced one found; undefined when a limit ended it. */
+function shortestWays(
+	scenario: Scenario,
+	options: ExploreOptions,
+	reduced: SearchResult,
+): SearchResult | undefined {
+	if (options.full === true || reduced.found.length === 0) return reduced;
+	const limits = { ...DEFAULT_LIMITS, ...options.limits };
+	const result = search(
+		tableSystem(scenario, { explicit: options.explicit === true }),
+		{
+			reduce: false,
+			limits: {
+				...limits,
+				maxStates: Math.min(limits.maxStates, SHORTEST_STATES),
+			},
+			now: options.now,
+			until: new Set(reduced.found.map((f) => f.id)),
+		},
+	);
+	return result.stoppedBy === undefined ? result : undefined;
 }
 
 function observedThread(scenario: Scenario, system: TableSystem): number {

@@ -77,6 +77,8 @@ export interface Operation {
 	/** For logs and texts. */
 	readonly source: Step;
 	readonly site?: number;
+	/** The slot it reads. */
+	readonly place?: Place;
 }
 
 export interface Parts {
@@ -244,7 +246,7 @@ class ThreadScope {
 				const run = (s: Uint8Array) => {
 					s[into] = this.#load(s, place);
 				};
-				return [{ footprint: this.#readPrint(place), run }];
+				return [{ footprint: this.#readPrint(place), run, place }];
 			}
 			case "fill":
 				return [this.#fill(step.args)];
@@ -303,7 +305,12 @@ class ThreadScope {
 					else if (isLeaf(value)) dirty.mark(s, table, place.index);
 				};
 				return [
-					{ footprint: this.#writePrint(place), run, ...this.#private(place) },
+					{
+						footprint: this.#writePrint(place),
+						run,
+						place,
+						...this.#private(place),
+					},
 				];
 			}
 			case "report":
