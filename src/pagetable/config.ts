@@ -3,8 +3,10 @@
  */
 import type { Edit } from "./edit.ts";
 import type { Gather } from "./gather.ts";
+import type { OwnerToken } from "./page.ts";
 import type { Policy } from "./policy.ts";
 import type { PageStore } from "./store.ts";
+import type { WalkCache } from "./walk-cache.ts";
 
 /** The formats, by the names the golden vectors use. */
 export const FORMATS = [
@@ -34,13 +36,16 @@ export interface Geometry {
 	readonly leafLevel: number;
 	/** +1 where levels count up towards the leaves (Arm), -1 elsewhere. */
 	readonly down: 1 | -1;
-	/** log2 of the frames that one entry covers. */
+	/** log2 of the frames that one entry covers, and the frames. */
 	readonly shift: readonly number[];
+	readonly span: readonly number[];
 	/** log2 of the entries of a table; the root's may differ. */
 	readonly bits: readonly number[];
 	readonly rootBits: number;
 	/** 4 KiB pages that the allocator hands out for the root. */
 	readonly rootPages: number;
+	/** Entries of a table minus one, the root's size included. */
+	readonly slotMask: readonly number[];
 	/** Levels of a new table. */
 	readonly mode: number;
 	/** First frame of the table's window (Arm TTBR1); 0 when absent. */
@@ -72,7 +77,22 @@ export interface Walkable {
 	readonly store: PageStore;
 	readonly root: number;
 	readonly mode: number;
+	/** Of an edit: where last-level tables were found, and the token they must carry. */
+	readonly walkCache?: WalkCache;
+	readonly token?: OwnerToken;
 }
+
+/** Fills in what follows from level shifts and bits. */
+export const geometryOf = (
+	shape: Omit<Geometry, "span" | "slotMask">,
+): Geometry => ({
+	...shape,
+	span: shape.shift.map((shift) => 2 ** shift),
+	slotMask: shape.bits.map(
+		(bits, level) =>
+			2 ** (level === shape.rootLevel ? shape.rootBits : bits) - 1,
+	),
+});
 
 /** What the device's write to an address did to the leaf (VECTORS.md, hwwrite). */
 export type WriteOutcome = "dirtied" | "already" | "ro" | "noDBM" | "nomap";

@@ -2,6 +2,7 @@
  * The core layer: page-size choice and the loops of map and unmap (iommu.c:iommu_pgsize, __iommu_map, __iommu_unmap; facts §3).
  */
 import { ERRNO } from "../vocabulary/errno.ts";
+import { isMultiple, offsetIn } from "./arithmetic.ts";
 import type { Edit } from "./edit.ts";
 import { addRange, newGather, syncGather, type Gather } from "./gather.ts";
 
@@ -23,7 +24,11 @@ export function pageSizeIndex(
 	let index = -1;
 	for (let i = 0; i < sizes.length; i++) {
 		const candidate = sizes[i] as number;
-		if (candidate > size || iova % candidate !== 0 || pa % candidate !== 0)
+		if (candidate > size) break;
+		if (
+			candidate > 1 &&
+			!(isMultiple(iova, candidate) && isMultiple(pa, candidate))
+		)
 			break;
 		index = i;
 	}
@@ -41,8 +46,8 @@ export function pageCount(
 	const chosen = sizes[index] as number;
 	const next = sizes[index + 1];
 	let length = size;
-	if (next !== undefined && (iova - pa) % next === 0) {
-		const offset = next - (iova % next);
+	if (next !== undefined && size > next && isMultiple(iova - pa, next)) {
+		const offset = next - offsetIn(iova, next);
 		// Stop where the larger size can start.
 		if (offset + next <= size) length = offset;
 	}
@@ -60,7 +65,14 @@ export function coreMap(
 ): number {
 	const { pageSizes: sizes, driver } = edit.config;
 	const smallest = sizes[0] as number;
-	if (iova % smallest !== 0 || pa % smallest !== 0 || size % smallest !== 0)
+	if (
+		smallest > 1 &&
+		!(
+			isMultiple(iova, smallest) &&
+			isMultiple(pa, smallest) &&
+			isMultiple(size, smallest)
+		)
+	)
 		return -ERRNO.EINVAL;
 	let done = 0;
 	let ret = 0;
@@ -104,7 +116,11 @@ export function coreUnmapFast(
 ): number {
 	const { pageSizes: sizes, driver } = edit.config;
 	const smallest = sizes[0] as number;
-	if (iova % smallest !== 0 || size % smallest !== 0) return 0;
+	if (
+		smallest > 1 &&
+		!(isMultiple(iova, smallest) && isMultiple(size, smallest))
+	)
+		return 0;
 	let done = 0;
 	let at = iova;
 	while (done < size) {

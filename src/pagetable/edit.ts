@@ -19,6 +19,7 @@ import {
 	type Page,
 	type TableStateIndex,
 } from "./page.ts";
+import { NO_TABLE, SCRATCH_TABLE, type Race } from "./race.ts";
 import type { TableCounts } from "./state.ts";
 import {
 	copyStore,
@@ -30,20 +31,6 @@ import {
 } from "./store.ts";
 import { WalkCache } from "./walk-cache.ts";
 
-/** A second operation that runs to its end at one point of this one (VECTORS.md, `race`). */
-export interface Race {
-	/** Just before the k-th compare-and-swap, or just after the k-th read of an entry. */
-	readonly at: "cmpxchg" | "read";
-	/** Counts from 1. */
-	readonly k: number;
-	run(edit: Edit): void;
-}
-
-/** The number that stands for "the allocator had nothing" where a table number is expected. */
-export const NO_TABLE = 0;
-/** Mapped data reached as if it were a table: a page of zeros stands in for it (VECTORS.md, hazards). */
-export const SCRATCH_TABLE = -1;
-
 /** One page table being changed. Made by `beginEdit` (table.ts). */
 export class Edit {
 	readonly config: FormatConfig;
@@ -54,6 +41,8 @@ export class Edit {
 	mode: number;
 	nextTable: number;
 	counts: TableCounts;
+	/** A state holds the same counts object. */
+	countsAreShared = true;
 	/** Bytes (in frames) that the last map call reported as mapped. */
 	mapped = 0;
 	/** Table allocations that will still succeed. */
@@ -77,14 +66,26 @@ export class Edit {
 		root: number,
 		mode: number,
 		nextTable: number,
-		counts: TableCounts,
+		counts: Readonly<TableCounts>,
 	) {
 		this.config = config;
 		this.store = copyStore(store, this.token);
 		this.root = root;
 		this.mode = mode;
 		this.nextTable = nextTable;
-		this.counts = { ...counts, linkedPerLevel: counts.linkedPerLevel.slice() };
+		this.counts = counts as TableCounts;
+	}
+
+	/** The counts, for writing: copied on the first change after a state took them. */
+	#ownCounts(): TableCounts {
+		if (!this.countsAreShared) return this.counts;
+		this.countsAreShared = false;
+		const counts = this.counts;
+		this.counts = {
+			...counts,
+			linkedPerLevel: counts.linkedPerLevel.slice(),
+		};
+		return this.counts;
 	}
 
 	/** The table with this number, for reading. */
@@ -210,9 +211,10 @@ export class Edit {
 			this.token,
 			zeroPage(id, level, bits, sizePages, this.token),
 		);
-		this.counts.private++;
-		this.counts.allocated++;
-		this.counts.livePages += sizePages;
+		const counts = this.#ownCounts();
+		counts.private++;
+		counts.allocated++;
+		counts.livePages += sizePages;
 		if (this.effects !== null) this.effects.push(["A", sizePages * 4096, id]);
 		if (this.steps !== null)
 			this.steps.push({
@@ -273,7 +275,7 @@ export class Edit {
 		if (page.state === state) return;
 		this.#leave(page);
 		page.state = state;
-		const counts = this.counts;
+		const counts = this.#ownCounts();
 		if (state === LINKED) {
 			counts.linked++;
 			counts.linkedPerLevel[page.level] =
@@ -283,7 +285,7 @@ export class Edit {
 	}
 
 	#leave(page: Page): void {
-		const counts = this.counts;
+		const counts = this.#ownCounts();
 		if (page.state === PRIVATE) counts.private--;
 		else if (page.state === UNLINKED) counts.unlinked--;
 		else if (page.state === QUARANTINED) counts.quarantined--;

@@ -32,6 +32,7 @@ import { vtdConfig } from "./drivers/vtd-config.ts";
 import { Edit } from "./edit.ts";
 import type { Step } from "./events.ts";
 import type { TableStateIndex } from "./page.ts";
+import { NO_TABLE } from "./race.ts";
 import { PageTableConfigError, type PolicyOverrides } from "./policy.ts";
 import type { PageTable } from "./state.ts";
 import { copyStore, eachPage, PageStore } from "./store.ts";
@@ -111,7 +112,7 @@ export function commitEdit(edit: Edit): PageTable {
 	const counts = edit.counts;
 	edit.token = {};
 	edit.store = copyStore(store, edit.token);
-	edit.counts = { ...counts, linkedPerLevel: counts.linkedPerLevel.slice() };
+	edit.countsAreShared = true;
 	return {
 		config: edit.config,
 		store,
@@ -193,6 +194,7 @@ export function applyStep(edit: Edit, step: Step): void {
 			edit.clear(step.table, step.slot, step.count);
 			return;
 		case "table.rooted":
+			if (step.table !== NO_TABLE) edit.linked(step.table);
 			edit.setRoot(step.table, step.mode);
 	}
 }

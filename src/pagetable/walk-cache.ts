@@ -9,17 +9,20 @@ const SIZE = 512;
 /** Operations before the cache is worth its arrays: a single reduce never makes them. */
 const WARM_UP = 8;
 
+const NO_PAGES: (Page | null)[] = [];
+const NO_EPOCHS: number[] = [];
+
 /** A direct-mapped cache from range number to page. */
 export class WalkCache {
 	#keys: number[] | null = null;
-	#pages: (Page | null)[] = [];
-	#epochs: number[] = [];
+	#pages: (Page | null)[] = NO_PAGES;
+	#epochs: number[] = NO_EPOCHS;
 	#epoch = 0;
 	#uses = 0;
 	#dirty = false;
 
 	/** The last-level table of range `key`, when it is known. */
-	find(key: number, token: OwnerToken): Page | null {
+	find(key: number, token: OwnerToken | undefined): Page | null {
 		const keys = this.#keys;
 		if (keys === null) return null;
 		const index = key & (SIZE - 1);

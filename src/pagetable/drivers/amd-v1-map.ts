@@ -1,8 +1,11 @@
 /** AMD v1: map and growth (amd/io_pgtable.c:iommu_v1_map_pages, alloc_pte, increase_address_space, free_clear_pte; facts §1.1, §2.5). */
 import { ERRNO } from "../../vocabulary/errno.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import { alignDown } from "../arithmetic.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	ENTRIES,
+	FRAME_STEP,
 	MAX_MODE,
 	NATURAL,
 	SIZE_CODED,
@@ -17,14 +20,20 @@ import {
 	tableWord,
 } from "../formats/amd-v1.ts";
 import { putPagesList } from "../gather.ts";
+import { wordAt } from "../page.ts";
+
+/** Frames one entry of a level covers. */
+export const SPAN: readonly number[] = [0, 1, 2, 3, 4, 5, 6].map(
+	(level) => 2 ** (9 * level),
+);
 
 /** Slot of `iova` in a table of `level` (PM_LEVEL_INDEX). */
 export const slotAt = (iova: number, level: number): number =>
-	Math.floor(iova / 2 ** (9 * level)) & (ENTRIES - 1);
+	Math.floor(iova / (SPAN[level] as number)) & (ENTRIES - 1);
 
 /** Last frame that a table of `mode` levels reaches (PM_LEVEL_SIZE). */
 export const lastFrame = (mode: number): number =>
-	mode < MAX_MODE ? 2 ** (9 * mode) - 1 : 2 ** 52 - 1;
+	mode < MAX_MODE ? (SPAN[mode] as number) - 1 : 2 ** 52 - 1;
 
 /** What one map call collects: must it flush, and which tables go after the flush. */
 interface MapCall {
@@ -46,13 +55,37 @@ export function amdV1Map(
 	if ((prot & 3) === 0) return -ERRNO.EINVAL;
 	const call: MapCall = { updated: false, freelist: [] };
 	let ret = 0;
-	for (let i = 0; i < count && ret === 0; i++) {
-		ret = mapOne(edit, iova + i * size, pa + i * size, size, prot, call);
-		if (ret === 0) edit.mapped += size;
+	for (let i = 0; i < count && ret === 0; ) {
+		const at = iova + i * size;
+		const run = size === 1 ? fillPages(edit, at, pa + i, count - i, prot) : 0;
+		if (run === 0) ret = mapOne(edit, at, pa + i * size, size, prot, call);
+		const pages = Math.max(run, 1);
+		if (ret === 0) edit.mapped += pages * size;
+		i += pages;
 	}
 	if (call.updated) edit.effects?.push(["FL", iova, size * count]);
 	putPagesList(edit, call.freelist);
 	return ret;
+}
+
+/** The common case: 4 KiB pages into empty slots of a last-level table that the walk is known to reach. Returns how many it did. */
+function fillPages(
+	edit: Edit,
+	iova: number,
+	pa: number,
+	count: number,
+	prot: number,
+): number {
+	if (edit.race !== null) return 0;
+	const known = edit.walkCache.find(Math.floor(iova / ENTRIES), edit.token);
+	if (known === null) return 0;
+	const slot = iova & (ENTRIES - 1);
+	const limit = Math.min(count, ENTRIES - slot);
+	let run = 0;
+	while (run < limit && wordAt(known, slot + run) === 0) run++;
+	if (run > 0)
+		edit.writeRun(known.id, slot, run, leafWord(pa, 1, prot), FRAME_STEP);
+	return run;
 }
 
 function mapOne(
@@ -67,7 +100,9 @@ function mapOne(
 	const level = levelOfSize(size);
 	const table = tableFor(edit, iova, size, level, call);
 	if (table === NO_TABLE) return -ERRNO.ENOMEM;
-	const slot = slotAt(iova - (iova % size), level);
+	if (level === 0 && edit.race === null && edit.isLive(table))
+		edit.walkCache.keep(Math.floor(iova / ENTRIES), edit.page(table));
+	const slot = slotAt(alignDown(iova, size), level);
 	const entries = entriesOfSize(size);
 	for (let i = 0; i < entries; i++) {
 		const word = edit.read(table, slot + i);
@@ -133,7 +168,7 @@ function tableFor(
 ): number {
 	while (iova + size - 1 > lastFrame(edit.mode) || edit.mode - 1 < target)
 		if (!grow(edit)) return NO_TABLE;
-	const aligned = iova - (iova % size);
+	const aligned = alignDown(iova, size);
 	let table = edit.root;
 	// increase_address_space is given the address as asked, the walk begins with it too; only below is it aligned.
 	let slot = slotAt(iova, edit.mode - 1);

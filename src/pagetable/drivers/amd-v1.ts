@@ -1,8 +1,11 @@
 /** AMD v1 as a driver (amd/io_pgtable.c:fetch_pte, iommu_v1_unmap_pages, iommu_v1_iova_to_phys, iommu_v1_read_and_clear_dirty; facts §2.5, §7). */
+import { alignDown, offsetIn } from "../arithmetic.ts";
 import type { Driver, Walkable, WriteOutcome } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	DIRTY_BIT,
+	ENTRIES,
 	NATURAL,
 	SIZE_CODED,
 	codedSize,
@@ -15,7 +18,7 @@ import {
 	nextLevel,
 } from "../formats/amd-v1.ts";
 import { gatherIsEmpty, putPagesList, type Gather } from "../gather.ts";
-import { wordAt } from "../page.ts";
+import { wordAt, type Page } from "../page.ts";
 import { findPage } from "../store.ts";
 import { amdV1Map, collectTables, lastFrame, slotAt } from "./amd-v1-map.ts";
 
@@ -83,29 +86,62 @@ function fetchEntry(table: Walkable, iova: number): Found {
 /** iommu_v1_unmap_pages: leaf by leaf, each with all its replicas. Tables stay, nothing is freed. */
 function unmap(edit: Edit, iova: number, size: number, count: number): number {
 	const asked = size * count;
-	let done = 0;
-	let at = iova;
+	const known = edit.walkCache.find(Math.floor(iova / ENTRIES), edit.token);
+	let done = known === null ? 0 : clearPages(edit, known, iova, asked);
+	let at = iova + done;
 	while (done < asked) {
 		const found = fetchEntry(edit, at);
 		if (!found.isEntry) break;
 		const stops = edit.config.policy.holeOnUnmap === "stop";
 		if (stops && !isPresent(edit.read(found.table, found.slot))) break;
+		if (found.size === 1 && edit.race === null)
+			edit.walkCache.keep(Math.floor(at / ENTRIES), edit.page(found.table));
+		// A stray replica's series may by now hold pointers to tables, which are lost here.
+		if (found.size > ENTRIES) edit.walkCache.clear();
 		edit.clear(found.table, found.slot, entriesOfSize(found.size));
-		at = at - (at % found.size) + found.size;
+		at = alignDown(at, found.size) + found.size;
 		done += found.size;
 	}
 	return done;
 }
 
+/** The common case: 4 KiB leaves in a last-level table that the walk is known to reach, up to the first slot that is anything else. */
+function clearPages(
+	edit: Edit,
+	known: Page,
+	iova: number,
+	count: number,
+): number {
+	const slot = iova & (ENTRIES - 1);
+	const limit = Math.min(count, ENTRIES - slot);
+	let done = 0;
+	while (done < limit) {
+		const word = wordAt(known, slot + done);
+		if (!isPresent(word) || nextLevel(word) !== NATURAL) break;
+		done++;
+	}
+	edit.clear(known.id, slot, done);
+	return done;
+}
+
 /** iommu_v1_iova_to_phys: the size comes from the replica reached, the address from the first one. */
 function lookup(table: Walkable, iova: number): number {
+	const key = Math.floor(iova / ENTRIES);
+	const known = table.walkCache?.find(key, table.token);
+	if (known != null) {
+		const word = wordAt(known, iova & (ENTRIES - 1));
+		if (!isPresent(word)) return -1;
+		if (nextLevel(word) === NATURAL) return frameIn(word);
+	}
 	const found = fetchEntry(table, iova);
 	if (!found.isEntry) return -1;
 	const word = readWord(table, found.table, found.slot);
+	if (found.size === 1)
+		table.walkCache?.keep(key, findPage(table.store, found.table) as Page);
 	if (!isPresent(word)) return -1;
 	if (isTable(word)) return INSIDE_A_TABLE;
 	const frame = frameIn(word);
-	return frame - (frame % found.size) + (iova % found.size);
+	return alignDown(frame, found.size) + offsetIn(iova, found.size);
 }
 
 function sync(edit: Edit, gather: Gather): void {

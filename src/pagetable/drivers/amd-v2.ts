@@ -1,7 +1,9 @@
 /** AMD v2 as a driver (amd/io_pgtable_v2.c; facts §2.6). No dirty tracking: the dirty bit is set from the start. */
 import { ERRNO } from "../../vocabulary/errno.ts";
+import { alignDown, offsetIn } from "../arithmetic.ts";
 import type { Driver, Walkable } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	ENTRIES,
 	frameIn,
@@ -178,7 +180,7 @@ function unmap(edit: Edit, iova: number, size: number, count: number): number {
 		if (found === undefined) break;
 		if (found.word !== 0) edit.clear(found.table, found.slot, 1);
 		else if (edit.config.policy.holeOnUnmap === "stop") break;
-		at = at - (at % found.size) + found.size;
+		at = alignDown(at, found.size) + found.size;
 		done += found.size;
 	}
 	return done;
@@ -188,7 +190,7 @@ function lookup(table: Walkable, iova: number): number {
 	const found = fetchEntry(table, iova);
 	if (found === undefined || !isPresent(found.word)) return -1;
 	const frame = frameIn(found.word);
-	return frame - (frame % found.size) + (iova % found.size);
+	return alignDown(frame, found.size) + offsetIn(iova, found.size);
 }
 
 function sync(edit: Edit, gather: Gather): void {

@@ -1,5 +1,10 @@
 /** Arm LPAE: what io-pgtable-arm's allocators settle (arm_lpae_restrict_pgsizes, arm_lpae_alloc_pgtable and the per-format ones; facts §1.1). */
-import type { FormatConfig, RegisterFields, TableRequest } from "../config.ts";
+import {
+	geometryOf,
+	type FormatConfig,
+	type RegisterFields,
+	type TableRequest,
+} from "../config.ts";
 import { dialectOf, lpaeCodec, type LpaeDialect } from "../formats/arm-lpae.ts";
 import {
 	PageTableConfigError,
@@ -17,6 +22,11 @@ export interface LpaeConfig extends FormatConfig {
 	/** log2 of the entries of a table below the root. */
 	readonly bitsPerLevel: number;
 	readonly startLevel: number;
+	/** Frames that a last-level table covers. */
+	readonly lastTableSpan: number;
+	/** Frames within IAS and within OAS. */
+	readonly iovaLimit: number;
+	readonly paLimit: number;
 	readonly quirkFlags: {
 		readonly ns: boolean;
 		readonly hd: boolean;
@@ -146,7 +156,7 @@ export function lpaeConfig(
 		oas,
 		coherent,
 		quirks,
-		geometry: {
+		geometry: geometryOf({
 			rootLevel: startLevel,
 			leafLevel: 3,
 			down: 1,
@@ -156,7 +166,7 @@ export function lpaeConfig(
 			rootPages: Math.ceil(rootBytes / 4096),
 			mode: MAX_LEVELS - startLevel,
 			iovaBase: ttbr1 ? 2 ** 52 - 2 ** (ias - 12) : 0,
-		},
+		}),
 		codec: lpaeCodec(dialect, granule, shift),
 		driver: LPAE_DRIVER,
 		policy: settlePolicy(format, POLICY, KNOWN, overrides),
@@ -168,6 +178,9 @@ export function lpaeConfig(
 		granule,
 		bitsPerLevel,
 		startLevel,
+		lastTableSpan: granule * 2 ** bitsPerLevel,
+		iovaLimit: 2 ** (ias - 12),
+		paLimit: 2 ** (oas - 12),
 		quirkFlags: {
 			ns: quirks.includes("ARM_NS"),
 			hd: quirks.includes("ARM_HD"),

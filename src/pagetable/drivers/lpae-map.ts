@@ -1,8 +1,10 @@
 /** Arm LPAE: map (io-pgtable-arm.c:arm_lpae_map_pages, __arm_lpae_map, arm_lpae_init_pte; facts §2.1). */
 import { ERRNO } from "../../vocabulary/errno.ts";
 import { LEAF, TABLE } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import { SW_SYNC, leafType, lpaeKind, protFlags } from "../formats/arm-lpae.ts";
+import { wordAt } from "../page.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
 import { unmapAt } from "./lpae-unmap.ts";
 import {
@@ -12,6 +14,8 @@ import {
 	entriesLeft,
 	installTable,
 	isInRange,
+	keepTable,
+	knownTable,
 	slotAt,
 	spanOf,
 	syncEntries,
@@ -34,12 +38,27 @@ export function lpaeMap(
 		return -ERRNO.EINVAL;
 	}
 	// Only the start is checked, not the end of the run.
-	if (!isInRange(config, iova) || pa >= 2 ** (config.oas - 12)) {
+	if (!isInRange(config, iova) || pa >= config.paLimit) {
 		edit.warn("arm_lpae_map_pages");
 		return -ERRNO.ERANGE;
 	}
 	if ((prot & 3) === 0) return -ERRNO.EINVAL;
 	const flags = protFlags(config.dialect, prot, config.quirkFlags);
+	if (size === config.granule && edit.race === null) {
+		const known = knownTable(edit, config, iova);
+		if (known !== null)
+			return mapRun(
+				edit,
+				config,
+				iova,
+				pa,
+				size,
+				count,
+				flags,
+				LAST_LEVEL,
+				known,
+			);
+	}
 	return mapAt(edit, config, iova, pa, size, count, flags);
 }
 
@@ -57,20 +76,8 @@ function mapAt(
 	for (let level = config.startLevel; ; level++) {
 		const slot = slotAt(config, iova, level);
 		if (size === spanOf(config, level)) {
-			const run = Math.min(count, entriesLeft(config, slot));
-			const ret = initLeaves(
-				edit,
-				config,
-				iova,
-				pa,
-				flags,
-				level,
-				run,
-				table,
-				slot,
-			);
-			if (ret === 0) edit.mapped += run * size;
-			return ret;
+			if (level === LAST_LEVEL) keepTable(edit, config, iova, table);
+			return mapRun(edit, config, iova, pa, size, count, flags, level, table);
 		}
 		if (level >= LAST_LEVEL) {
 			edit.warn("__arm_lpae_map");
@@ -89,6 +96,35 @@ function mapAt(
 		}
 		table = deref(edit, config, word);
 	}
+}
+
+/** The level of the page size: one run of leaves in this table page. */
+function mapRun(
+	edit: Edit,
+	config: LpaeConfig,
+	iova: number,
+	pa: number,
+	size: number,
+	count: number,
+	flags: number,
+	level: number,
+	table: number,
+): number {
+	const slot = slotAt(config, iova, level);
+	const run = Math.min(count, entriesLeft(config, slot));
+	const ret = initLeaves(
+		edit,
+		config,
+		iova,
+		pa,
+		flags,
+		level,
+		run,
+		table,
+		slot,
+	);
+	if (ret === 0) edit.mapped += run * size;
+	return ret;
 }
 
 /** Allocates and installs a table below `slot`. Returns the entry to go on with — the winner's after a lost race — or 0 without memory. */
@@ -125,12 +161,10 @@ function initLeaves(
 	slot: number,
 ): number {
 	const span = spanOf(config, level);
-	const page = edit.page(table);
+	// Only this run's own slots change meanwhile, unless a race is armed.
+	const page = edit.race === null ? edit.page(table) : null;
 	for (let i = 0; i < run; i++) {
-		const line = (edit.race === null ? page : edit.page(table)).lines[
-			(slot + i) >> page.lineShift
-		] as readonly number[];
-		const word = line[(slot + i) & page.lineMask] as number;
+		const word = wordAt(page ?? edit.page(table), slot + i);
 		if (word === 0) continue;
 		const kind = lpaeKind(config.dialect, word, level);
 		if (kind === LEAF) {

@@ -1,6 +1,7 @@
 /** Arm LPAE: unmap, split and table free (io-pgtable-arm.c:__arm_lpae_unmap, arm_lpae_split_blk_unmap, __arm_lpae_free_pgtable; facts §2.2). */
 import { LEAF, TABLE } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	FRAME_STEP,
 	TYPE_TABLE,
@@ -20,6 +21,8 @@ import {
 	entriesLeft,
 	installTable,
 	isInRange,
+	keepTable,
+	knownTable,
 	slotAt,
 	spanOf,
 	writeLeaves,
@@ -42,16 +45,13 @@ export function lpaeUnmap(
 		edit.warn("arm_lpae_unmap_pages");
 		return 0;
 	}
-	return unmapAt(
-		edit,
-		config,
-		gather,
-		iova,
-		size,
-		count,
-		config.startLevel,
-		edit.root,
-	);
+	const known =
+		size === config.granule && edit.race === null
+			? knownTable(edit, config, iova)
+			: null;
+	const level = known === null ? config.startLevel : LAST_LEVEL;
+	const table = known ?? edit.root;
+	return unmapAt(edit, config, gather, iova, size, count, level, table);
 }
 
 /** __arm_lpae_unmap from `table` at `startLevel`. */
@@ -73,7 +73,8 @@ export function unmapAt(
 			edit.warn("__arm_lpae_unmap");
 			return 0;
 		}
-		if (size === spanOf(config, level))
+		if (size === spanOf(config, level)) {
+			if (level === LAST_LEVEL) keepTable(edit, config, iova, table);
 			return clearRun(
 				edit,
 				config,
@@ -85,6 +86,8 @@ export function unmapAt(
 				table,
 				slot,
 			);
+		}
+
 		if (lpaeKind(config.dialect, word, level) === LEAF)
 			return unmapPart(
 				edit,
@@ -118,8 +121,12 @@ function clearRun(
 ): number {
 	const limit = Math.min(count, entriesLeft(config, slot));
 	let done = 0;
+	const page = edit.race === null ? edit.page(table) : null;
 	for (; done < limit; done++) {
-		const word = edit.readOnce(table, slot + done);
+		const word =
+			page === null
+				? edit.readOnce(table, slot + done)
+				: wordAt(page, slot + done);
 		if (word === 0) {
 			edit.warn("__arm_lpae_unmap");
 			break;

@@ -1,4 +1,5 @@
 /** Arm LPAE: addressing of entries, run limits, and the small steps map and unmap share (io-pgtable-arm.c; facts §2.1–2.2). */
+import { FRAME_LIMIT } from "../../vocabulary/address.ts";
 import type { Edit } from "../edit.ts";
 import { FRAME_STEP, addressField, tableWord } from "../formats/arm-lpae.ts";
 import { addPage, type Gather } from "../gather.ts";
@@ -9,32 +10,53 @@ export const LAST_LEVEL = 3;
 
 /** Frames one entry of `level` covers. */
 export const spanOf = (config: LpaeConfig, level: number): number =>
-	2 ** (config.geometry.shift[level] as number);
+	config.geometry.span[level] as number;
 
 /** Slot of `iova` in its table of `level` (ARM_LPAE_LVL_IDX). Bits above the root's are ignored: an address beyond IAS aliases. */
-export function slotAt(
+export const slotAt = (
 	config: LpaeConfig,
 	iova: number,
 	level: number,
-): number {
-	const bits =
-		level === config.startLevel
-			? config.geometry.rootBits
-			: config.bitsPerLevel;
-	return Math.floor(iova / spanOf(config, level)) & (2 ** bits - 1);
-}
+): number =>
+	Math.floor(iova / (config.geometry.span[level] as number)) &
+	(config.geometry.slotMask[level] as number);
 
 /** Entries left in this table page (arm_lpae_max_entries): 2^b pages count, also inside a concatenated root. */
 export const entriesLeft = (config: LpaeConfig, slot: number): number => {
-	const entries = 2 ** config.bitsPerLevel;
+	const entries = 1 << config.bitsPerLevel;
 	return entries - (slot & (entries - 1));
 };
 
 /** Is the address within IAS, or with TTBR1 above the hole? */
 export const isInRange = (config: LpaeConfig, iova: number): boolean =>
 	config.quirkFlags.ttbr1
-		? iova >= 2 ** 52 - 2 ** (config.ias - 12)
-		: iova < 2 ** (config.ias - 12);
+		? iova >= FRAME_LIMIT - config.iovaLimit
+		: iova < config.iovaLimit;
+
+/** Number of the last-level table that covers `iova`, when the edit knows it. */
+export function knownTable(
+	edit: Edit,
+	config: LpaeConfig,
+	iova: number,
+): number | null {
+	const key = Math.floor(iova / config.lastTableSpan);
+	const page = edit.walkCache.find(key, edit.token);
+	return page === null ? null : page.id;
+}
+
+/** Remembers where a walk to `iova` found its last-level table. */
+export function keepTable(
+	edit: Edit,
+	config: LpaeConfig,
+	iova: number,
+	table: number,
+): void {
+	if (edit.race === null && edit.isLive(table))
+		edit.walkCache.keep(
+			Math.floor(iova / config.lastTableSpan),
+			edit.page(table),
+		);
+}
 
 /** The table a table entry points to; a freed one is noted (iopte_deref). */
 export const deref = (edit: Edit, config: LpaeConfig, word: number): number =>

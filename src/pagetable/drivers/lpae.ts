@@ -1,15 +1,17 @@
 /** Arm LPAE as a driver: lookup, dirty sweep, sync; map and unmap are in lpae-map.ts and lpae-unmap.ts. */
 import { ERRNO } from "../../vocabulary/errno.ts";
+import { offsetIn } from "../arithmetic.ts";
 import {
 	LEAF,
 	type Driver,
 	type Walkable,
 	type WriteOutcome,
 } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import { AP_RDONLY, DBM, FRAME_STEP, lpaeKind } from "../formats/arm-lpae.ts";
 import { gatherIsEmpty, putPagesList, type Gather } from "../gather.ts";
-import { wordAt } from "../page.ts";
+import { wordAt, type Page } from "../page.ts";
 import { findPage } from "../store.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
 import { lpaeMap } from "./lpae-map.ts";
@@ -38,15 +40,28 @@ function findLeaf(
 /** arm_lpae_iova_to_phys. No range check: an address above IAS aliases into the table (facts §1.3). */
 function lookup(table: Walkable, iova: number): number {
 	const config = table.config as LpaeConfig;
+	const known = table.walkCache?.find(
+		Math.floor(iova / config.lastTableSpan),
+		table.token,
+	);
+	if (known != null && config.granule === 1) {
+		const word = wordAt(known, slotAt(config, iova, LAST_LEVEL));
+		return word === 0 ? -1 : Math.floor(word / FRAME_STEP);
+	}
 	const leaf = findLeaf(table, config, iova);
 	if (leaf === undefined) return -1;
+	if (leaf.level === LAST_LEVEL)
+		table.walkCache?.keep(
+			Math.floor(iova / config.lastTableSpan),
+			findPage(table.store, leaf.table) as Page,
+		);
 	const base = config.codec.leafPa(leaf.word, leaf.level, 0);
 	// The defect of seed 5 took the offset modulo the granule, not the leaf.
 	const modulus = config.policy.iovaToPhysBlockDefect
 		? config.granule
 		: spanOf(config, leaf.level);
-	const low = base % modulus;
-	return base - low + (low | (iova % modulus));
+	const low = offsetIn(base, modulus);
+	return base - low + (low | offsetIn(iova, modulus));
 }
 
 /** arm_smmu_iotlb_sync as the harness sees it: the gather as it is. A deferring policy frees its tables after it. */

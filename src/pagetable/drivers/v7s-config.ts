@@ -1,5 +1,5 @@
 /** Arm v7s: what arm_v7s_alloc_pgtable settles (io-pgtable-arm-v7s.c; facts §1.1). */
-import type { FormatConfig, TableRequest } from "../config.ts";
+import { geometryOf, type FormatConfig, type TableRequest } from "../config.ts";
 import { v7sCodec, type V7sQuirks } from "../formats/arm-v7s.ts";
 import {
 	PageTableConfigError,
@@ -63,7 +63,7 @@ export function v7sConfig(
 		oas,
 		coherent: request.coherent ?? true,
 		quirks,
-		geometry: {
+		geometry: geometryOf({
 			rootLevel: 1,
 			leafLevel: 2,
 			down: 1,
@@ -72,7 +72,7 @@ export function v7sConfig(
 			rootBits,
 			rootPages: Math.ceil((4 * 2 ** rootBits) / 4096),
 			mode: 2,
-		},
+		}),
 		codec: v7sCodec(mtk),
 		driver: V7S_DRIVER,
 		policy: settlePolicy("arm_v7s", POLICY, KNOWN, overrides),

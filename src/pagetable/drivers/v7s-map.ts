@@ -1,6 +1,7 @@
 /** Arm v7s: map, page by page (io-pgtable-arm-v7s.c:arm_v7s_map_pages, __arm_v7s_map, arm_v7s_init_pte; facts §2.4). */
 import { ERRNO } from "../../vocabulary/errno.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	SPAN,
 	addressBits,

@@ -1,5 +1,6 @@
 /** Arm v7s: unmap and split (io-pgtable-arm-v7s.c:arm_v7s_unmap_pages, __arm_v7s_unmap, arm_v7s_split_cont, arm_v7s_split_blk_unmap; facts §2.4). */
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	CONT_ENTRIES,
 	SPAN,

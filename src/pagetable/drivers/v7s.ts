@@ -1,7 +1,9 @@
 /** Arm v7s as a driver: lookup, sync, destroy; map and unmap are in v7s-map.ts and v7s-unmap.ts. No dirty tracking (facts §7). */
 import { ERRNO } from "../../vocabulary/errno.ts";
+import { offsetIn } from "../arithmetic.ts";
 import type { Driver, Walkable } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import {
 	isTable,
 	isValid,
@@ -32,7 +34,7 @@ function lookup(table: Walkable, iova: number): number {
 	if (!isValid(word)) return -1;
 	return (
 		leafBase(word, level, config.quirkFlags.mtk) +
-		(iova % leafSpan(word, level))
+		offsetIn(iova, leafSpan(word, level))
 	);
 }
 

@@ -2,7 +2,8 @@
  * VT-d: clearing a range and what becomes of the tables below (intel/iommu.c:dma_pte_clear_range, dma_pte_free_level,
  * dma_pte_clear_level, dma_pte_list_pagetables; facts §2.7, §4.1).
  */
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import { frameIn, isLarge, isPresent } from "../formats/vtd.ts";
 import type { VtdConfig } from "./vtd-config.ts";
 import {

@@ -5,7 +5,9 @@
  * set stays, with a complaint and success.
  */
 import { ERRNO } from "../../vocabulary/errno.ts";
-import { SCRATCH_TABLE, type Edit } from "../edit.ts";
+import { isMultiple } from "../arithmetic.ts";
+import type { Edit } from "../edit.ts";
+import { SCRATCH_TABLE } from "../race.ts";
 import { FRAME_STEP, isPresent, leafWord } from "../formats/vtd.ts";
 import { writableLine } from "../page.ts";
 import type { VtdConfig } from "./vtd-config.ts";
@@ -32,7 +34,7 @@ export function vtdMap(
 	const config = edit.config as VtdConfig;
 	edit.mapped = 0;
 	if (size !== 1 && size !== 512 && size !== 262144) return -ERRNO.EINVAL;
-	if (size !== 1 && (iova % size !== 0 || pa % size !== 0))
+	if (size !== 1 && !(isMultiple(iova, size) && isMultiple(pa, size)))
 		return -ERRNO.EINVAL;
 	const pages = size * count;
 	if (iova + pages > 2 ** (config.gaw - 12)) return -ERRNO.EFAULT;
@@ -57,7 +59,7 @@ function chooseLevel(
 	let level = 1;
 	while (level <= config.superpage) {
 		const span = SPAN[level + 1] as number;
-		if (pages < span || iova % span !== 0 || pa % span !== 0) break;
+		if (pages < span || !isMultiple(iova, span) || !isMultiple(pa, span)) break;
 		level++;
 	}
 	return level;

@@ -1,5 +1,6 @@
 /** VT-d: unmap and flush (intel/iommu.c:intel_iommu_unmap, domain_unmap, intel_iommu_tlb_sync; facts §2.7, §4.3). */
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import { isPresent } from "../formats/vtd.ts";
 import {
 	addPage,

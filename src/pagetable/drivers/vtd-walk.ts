@@ -1,6 +1,7 @@
 /** VT-d: finding an entry (intel/iommu.c:pfn_to_dma_pte, dma_pfn_level_pte). */
 import type { Walkable } from "../config.ts";
-import { NO_TABLE, type Edit } from "../edit.ts";
+import type { Edit } from "../edit.ts";
+import { NO_TABLE } from "../race.ts";
 import { frameIn, isLarge, isPresent, tableWord } from "../formats/vtd.ts";
 import { wordAt } from "../page.ts";
 import { findPage } from "../store.ts";

@@ -1,19 +1,30 @@
 /** VT-d as a driver: lookup, dirty sweep, and the operations of vtd-map.ts and vtd-unmap.ts. */
+import { offsetIn } from "../arithmetic.ts";
 import type { Driver, Walkable, WriteOutcome } from "../config.ts";
 import type { Edit } from "../edit.ts";
 import { SL_DIRTY, VTD_WRITE, frameIn, isPresent } from "../formats/vtd.ts";
+import { wordAt, type Page } from "../page.ts";
+import { findPage } from "../store.ts";
 import type { VtdConfig } from "./vtd-config.ts";
 import { vtdMap } from "./vtd-map.ts";
 import { vtdDestroy, vtdSync, vtdUnmap } from "./vtd-unmap.ts";
-import { SPAN, firstStop, slotAt } from "./vtd-walk.ts";
+import { ENTRIES, SPAN, firstStop, slotAt } from "./vtd-walk.ts";
 
 /** intel_iommu_iova_to_phys: 0 outside the address width (here -1: none). */
 function lookup(table: Walkable, iova: number): number {
 	const config = table.config as VtdConfig;
+	const key = Math.floor(iova / ENTRIES);
+	const known = table.walkCache?.find(key, table.token);
+	if (known != null) {
+		const word = wordAt(known, iova & (ENTRIES - 1));
+		return isPresent(word) ? frameIn(word) : -1;
+	}
 	const stop = firstStop(table, config, iova);
 	if (!isPresent(stop.word)) return -1;
+	if (stop.level === 1)
+		table.walkCache?.keep(key, findPage(table.store, stop.table) as Page);
 	if (config.policy.iovaToPhysBlockDefect) return frameIn(stop.word);
-	return frameIn(stop.word) + (iova % (SPAN[stop.level] as number));
+	return frameIn(stop.word) + offsetIn(iova, SPAN[stop.level] as number);
 }
 
 /** intel_iommu_read_and_clear_dirty: advances from the given address by leaf sizes without aligning (facts §7). */

@@ -4,12 +4,14 @@
  * The kept word is frame·2^12 + 12 flags: bits 0, 5, 6 and 11:9 as in hardware; bits 60 (FC), 61 (IR), 62 (IW) and 59 (U) in the places
  * of the unused bits 1, 2, 3 and 4. Levels count 0 (4 KiB entries) upward.
  */
+import { alignDown, log2Exact } from "../arithmetic.ts";
 import {
 	INVALID,
 	LEAF,
 	TABLE,
 	type Codec,
 	type EntryKind,
+	geometryOf,
 	type Geometry,
 } from "../config.ts";
 
@@ -52,10 +54,10 @@ export const tableWord = (table: number, level: number): number =>
 
 /** Level at which a page of `size` frames is entered (PAGE_SIZE_LEVEL). */
 export const levelOfSize = (size: number): number =>
-	Math.floor(Math.log2(size) / 9);
+	Math.floor(log2Exact(size) / 9);
 /** Entries a page of `size` frames takes there (PAGE_SIZE_PTE_COUNT). */
 export const entriesOfSize = (size: number): number =>
-	2 ** (Math.log2(size) % 9);
+	1 << (log2Exact(size) % 9);
 
 /** A leaf of `size` frames: size-coded when it takes several entries (PAGE_SIZE_PTE). `prot`: 1 read, 2 write. */
 export function leafWord(pa: number, size: number, prot: number): number {
@@ -64,7 +66,7 @@ export function leafWord(pa: number, size: number, prot: number): number {
 	if ((prot & 2) !== 0) flags |= WRITE;
 	if (entriesOfSize(size) === 1) return pa * FRAME_STEP + flags;
 	// Address bits below half the size are ones, the bit at half the size is zero.
-	const coded = Math.floor(pa / size) * size + (size / 2 - 1);
+	const coded = alignDown(pa, size) + (size / 2 - 1);
 	return coded * FRAME_STEP + (flags | (SIZE_CODED << NEXT_LEVEL_SHIFT));
 }
 
@@ -128,7 +130,7 @@ export const AMD_V1_CODEC: Codec = {
 };
 
 /** Levels 0 … 5, three in use at start. */
-export const AMD_V1_GEOMETRY: Geometry = {
+export const AMD_V1_GEOMETRY: Geometry = geometryOf({
 	rootLevel: 2,
 	leafLevel: 0,
 	down: -1,
@@ -137,4 +139,4 @@ export const AMD_V1_GEOMETRY: Geometry = {
 	rootBits: 9,
 	rootPages: 1,
 	mode: 3,
-};
+});

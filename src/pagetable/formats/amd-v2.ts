@@ -8,6 +8,7 @@ import {
 	TABLE,
 	type Codec,
 	type EntryKind,
+	geometryOf,
 	type Geometry,
 } from "../config.ts";
 
@@ -57,13 +58,14 @@ export const AMD_V2_CODEC: Codec = {
 };
 
 /** Four or five levels. */
-export const amdV2Geometry = (levels: number): Geometry => ({
-	rootLevel: levels - 1,
-	leafLevel: 0,
-	down: -1,
-	shift: Array.from({ length: levels }, (_, level) => 9 * level),
-	bits: Array.from({ length: levels }, () => 9),
-	rootBits: 9,
-	rootPages: 1,
-	mode: levels,
-});
+export const amdV2Geometry = (levels: number): Geometry =>
+	geometryOf({
+		rootLevel: levels - 1,
+		leafLevel: 0,
+		down: -1,
+		shift: Array.from({ length: levels }, (_, level) => 9 * level),
+		bits: Array.from({ length: levels }, () => 9),
+		rootBits: 9,
+		rootPages: 1,
+		mode: levels,
+	});

@@ -9,6 +9,7 @@ import {
 	TABLE,
 	type Codec,
 	type EntryKind,
+	geometryOf,
 	type Geometry,
 } from "../config.ts";
 
@@ -73,13 +74,16 @@ export const VTD_CODEC: Codec = {
 };
 
 /** Levels 1 … `levels`, 9 bits each. */
-export const vtdGeometry = (levels: number): Geometry => ({
-	rootLevel: levels,
-	leafLevel: 1,
-	down: -1,
-	shift: Array.from({ length: levels + 1 }, (_, l) => Math.max(0, 9 * (l - 1))),
-	bits: Array.from({ length: levels + 1 }, () => 9),
-	rootBits: 9,
-	rootPages: 1,
-	mode: levels,
-});
+export const vtdGeometry = (levels: number): Geometry =>
+	geometryOf({
+		rootLevel: levels,
+		leafLevel: 1,
+		down: -1,
+		shift: Array.from({ length: levels + 1 }, (_, l) =>
+			Math.max(0, 9 * (l - 1)),
+		),
+		bits: Array.from({ length: levels + 1 }, () => 9),
+		rootBits: 9,
+		rootPages: 1,
+		mode: levels,
+	});
