@@ -2,12 +2,18 @@
 import type { Command } from "./command.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
+import { runCommand } from "./run.ts";
 import { vectorsCommand } from "./vectors.ts";
+import { verifyCommand } from "./verify.ts";
+import { importCommand } from "./import.ts";
 
 /** The commands. */
 export const COMMANDS: readonly Command[] = [
+	verifyCommand,
 	vectorsCommand,
+	runCommand,
 	exploreCommand,
+	importCommand,
 	inspectCommand,
 	reportCommand,
 ];

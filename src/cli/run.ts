@@ -1,0 +1,109 @@
+/** `run SCENARIO`: run a scenario through the live machines, write its log, verify it. */
+import { existsSync, readFileSync } from "node:fs";
+import { type Flow, FLOWS } from "../orchestrator/switches.ts";
+import { verifyRun } from "../replay/verify-path.ts";
+import {
+	parseRunScenario,
+	type RunScenario,
+} from "../scenarios/run-scenario.ts";
+import { runScenario } from "../scenarios/run.ts";
+import { RUN_SCENARIOS } from "../scenarios/runs.ts";
+import { type Command, oneOf, UsageError } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { settingsOf } from "./settings.ts";
+import { verifyJson } from "./verify-json.ts";
+import { fileText } from "./verify-text.ts";
+import { byOperation, writeLog } from "./write-log.ts";
+
+/** The command. */
+export const runCommand: Command = {
+	name: "run",
+	words: "SCENARIO",
+	summary: "Run a scenario through the statecharts, write its log, judge it.",
+	teach: `
+A scenario is a machine and what user space does on it. SCENARIO is a JSON file or one of the names that
+"iommu-ledger run --list" prints; docs/replace-flows.md tells what they show. The replace debate of February 2023 is replayed by running
+one scenario under each flow:
+
+  iommu-ledger run replace-1 --flow posted-v2        the posted series: the group's other devices lag behind
+  iommu-ledger run replace-1                         what Linux merged
+  iommu-ledger run replace-1 --set failNth=20 --out failed.ndjson`,
+	options: {
+		flow: {
+			value: "FLOW",
+			help: `replace flow: ${FLOWS.join(", ")} (default group-owned, as merged)`,
+		},
+		driver: {
+			value: "NAME",
+			help: "driver personality for every group, instead of the scenario's own",
+		},
+		set: {
+			value: "KEY=VALUE",
+			multiple: true,
+			help: "set a switch (docs/replace-flows.md lists them)",
+		},
+		out: {
+			value: "LOG",
+			short: "o",
+			help: "write the log here; compressed when it ends in .gz",
+		},
+		list: { help: "print the scenarios that come with the program" },
+		all: { help: "show every finding and every call" },
+		json: { help: "print one JSON object" },
+	},
+	async run(args, io) {
+		if (args.flag("list")) {
+			const width = Math.max(...RUN_SCENARIOS.map((s) => s.name.length));
+			for (const s of RUN_SCENARIOS)
+				io.out.write(`${s.name.padEnd(width)}  ${s.title}\n`);
+			return 0;
+		}
+		const [name] = args.words;
+		if (name === undefined || args.words.length > 1)
+			throw new UsageError(
+				"run needs one SCENARIO; --list prints those that come with the program",
+			);
+		const scenario = find(name);
+		const flow: Flow | undefined =
+			args.text("flow") === undefined
+				? undefined
+				: oneOf(args, "flow", FLOWS, "group-owned");
+		const driver = args.text("driver");
+		const run = refusable(() =>
+			runScenario(scenario, {
+				set: settingsOf(args.texts("set")),
+				...(flow === undefined ? {} : { flow }),
+				...(driver === undefined ? {} : { driver }),
+			}),
+		);
+		const out = args.text("out");
+		if (out !== undefined)
+			await writeLog(out, run.header, byOperation(run.records));
+		const file = verifyRun(out ?? scenario.name, run.header, run.records);
+		if (args.flag("json"))
+			io.out.write(`${JSON.stringify(verifyJson([file], 0))}\n`);
+		else
+			io.out.write(fileText(file, { all: args.flag("all"), calls: true }, io));
+		return EXIT[file.verdict];
+	},
+};
+
+/** What a caller named wrongly is a RangeError in the library and one line here. */
+function refusable<T>(make: () => T): T {
+	try {
+		return make();
+	} catch (error) {
+		if (error instanceof RangeError) throw new UsageError(error.message);
+		throw error;
+	}
+}
+
+function find(name: string): RunScenario {
+	const shipped = RUN_SCENARIOS.find((scenario) => scenario.name === name);
+	if (shipped !== undefined) return shipped;
+	if (!existsSync(name))
+		throw new UsageError(
+			`${name}: neither a file nor a scenario of the program; --list prints those`,
+		);
+	return refusable(() => parseRunScenario(readFileSync(name, "utf8")));
+}
