@@ -10,7 +10,7 @@ export interface ByteSource {
 	readonly open: () => AsyncIterable<Uint8Array>;
 }
 
-const CHUNK_BYTES = 1 << 18;
+const CHUNK_BYTES = 1 << 19;
 
 /** A file, or "-" for standard input. */
 export function fileSource(path: string): ByteSource {

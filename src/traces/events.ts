@@ -130,6 +130,8 @@ export interface EventKind {
 	readonly fields: boolean;
 	/** Slots that must be there. */
 	readonly needs: readonly number[];
+	/** The slot behind which nothing is needed any more, or -1. */
+	readonly until: number;
 }
 
 const table: EventKind[] = [];
@@ -141,6 +143,7 @@ function add(
 	needs: readonly number[] = [],
 	traits = 0,
 	fields = handle !== undefined,
+	until = -1,
 ): void {
 	table.push({
 		name,
@@ -150,6 +153,7 @@ function add(
 		traits,
 		fields,
 		needs,
+		until,
 	});
 }
 const tracepoint = add.bind(undefined, false);
@@ -254,10 +258,10 @@ probe("map_in", onMapIn("map"), [K.dom]);
 probe("map_ret", onMapRet, [K.dom, K.ret], afterMap);
 probe("map_sg_in", onMapIn("map_sg"), [K.dom]);
 probe("map_sg_ret", onMapSgRet, RET, afterMap);
-probe("unmap_in", onUnmapIn("unmap"), [K.dom]);
-probe("unmap_ret", onUnmapRet, [K.dom], afterUnmap);
-probe("unmap_fast_in", onUnmapIn("unmap_fast"), [K.dom]);
-probe("unmap_fast_ret", onUnmapFastRet, [K.dom], afterUnmap);
+probe("unmap_in", onUnmapIn("unmap"), [K.dom], 0, true, K.dom);
+probe("unmap_ret", onUnmapRet, [K.dom], afterUnmap, true, K.dom);
+probe("unmap_fast_in", onUnmapIn("unmap_fast"), [K.dom], 0, true, K.dom);
+probe("unmap_fast_ret", onUnmapFastRet, [K.dom], afterUnmap, true, K.dom);
 probe("vtd_map_pages_in", undefined);
 probe("vtd_map_pages_ret", undefined);
 probe("vtd_unmap_pages_in", undefined);
@@ -273,9 +277,11 @@ probe(
 	onFlushRangeIn,
 	[K.dmar, ...RANGE],
 	flush | afterUnmap,
+	true,
+	K.end,
 );
 probe("ct_flush_range_ret", onFlushRangeRet, [], flush);
-probe("ct_flush_np_in", onFlushIn, [K.dmar], afterMap);
+probe("ct_flush_np_in", onFlushIn, [K.dmar], afterMap, true, K.dmar);
 probe("ct_flush_np_ret", undefined, [], afterMap);
 probe("ct_flush_all_in", onFlushIn, [K.dmar], flush);
 probe("ct_flush_all_ret", undefined, [], flush);

@@ -114,12 +114,19 @@ const LANES_MAX = 4096;
 /** All lanes, found by (PID, context, CPU). */
 export class Lanes {
 	private readonly byKey = new Map<number, Lane>();
+	private lastKey = Number.NaN;
+	private last = newLane(-1, 0);
 
 	/** The lane of a line. */
 	of(pid: number, context: number, cpu: number): Lane {
 		const key = pid === 0 ? -1 - (cpu * 4 + context) : pid * 4 + context;
+		if (key === this.lastKey) return this.last;
 		const lane = this.byKey.get(key);
-		if (lane !== undefined) return lane;
+		if (lane !== undefined) {
+			this.lastKey = key;
+			this.last = lane;
+			return lane;
+		}
 		if (this.byKey.size >= LANES_MAX) this.forgetIdle();
 		const fresh = newLane(pid, context);
 		this.byKey.set(key, fresh);
@@ -132,6 +139,7 @@ export class Lanes {
 	}
 
 	private forgetIdle(): void {
+		this.lastKey = Number.NaN;
 		for (const [key, lane] of this.byKey)
 			if (!lane.open && lane.frames.length === 0 && lane.op === undefined)
 				this.byKey.delete(key);

@@ -15,18 +15,14 @@ export type LineSink = (
 
 /** Splits chunks into lines; what is left at the end of a chunk waits for the next one. */
 export class LineSplitter {
-	private rest: Uint8Array = new Uint8Array(0);
+	private rest: Buffer = Buffer.alloc(0);
 	private skipping = false;
 
 	/** Feeds a chunk. */
 	feed(chunk: Uint8Array, sink: LineSink): void {
-		let buf = chunk;
-		if (this.rest.length > 0) {
-			buf = new Uint8Array(this.rest.length + chunk.length);
-			buf.set(this.rest);
-			buf.set(chunk, this.rest.length);
-			this.rest = new Uint8Array(0);
-		}
+		// A Buffer's indexOf is several times faster than that of a plain Uint8Array.
+		const buf = Buffer.concat([this.rest, chunk]);
+		this.rest = Buffer.alloc(0);
 		let start = 0;
 		if (this.skipping) {
 			start = buf.indexOf(NEWLINE) + 1;
@@ -44,13 +40,13 @@ export class LineSplitter {
 			this.skipping = true;
 			return;
 		}
-		if (start < buf.length) this.rest = buf.slice(start);
+		if (start < buf.length) this.rest = Buffer.from(buf.subarray(start));
 	}
 
 	/** The end of the stream: hands over a last line without line end. Returns true when there was one. */
 	finish(sink: LineSink): boolean {
 		const { rest } = this;
-		this.rest = new Uint8Array(0);
+		this.rest = Buffer.alloc(0);
 		if (rest.length === 0) return false;
 		sink(rest, 0, trimmed(rest, 0, rest.length), false);
 		return true;

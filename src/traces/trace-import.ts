@@ -64,9 +64,11 @@ export class TraceImport {
 			report.consumed++;
 			return;
 		}
-		if (kind.fields) line.tokenize();
-		for (const slot of kind.needs)
-			if (!line.has(slot)) return state.unexplained("a field is missing");
+		if (kind.fields) line.tokenize(line.textStart, kind.until);
+		const { needs } = kind;
+		for (let i = 0; i < needs.length; i++)
+			if (!line.has(needs[i] as number))
+				return state.unexplained("a field is missing");
 		const before = report.unexplainedCount;
 		kind.handle(state, lane);
 		if (report.unexplainedCount === before) report.consumed++;

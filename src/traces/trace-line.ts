@@ -52,7 +52,19 @@ function contextOf(flag: number): number {
 	}
 }
 
-const interned = new WeakMap<TraceLine, Map<string, string>>();
+const INTERNED_MAX = 10_000;
+
+function sameText(
+	buf: Uint8Array,
+	start: number,
+	end: number,
+	text: string,
+): boolean {
+	if (text.length !== end - start) return false;
+	for (let i = 0; i < text.length; i++)
+		if (buf[start + i] !== text.charCodeAt(i)) return false;
+	return true;
+}
 
 /** The reusable parsed line. `parse` fills the head; `tokenize` finds the fields; the getters read single values. */
 export class TraceLine {
@@ -70,7 +82,9 @@ export class TraceLine {
 	end = 0;
 	private taskStart = 0;
 	private taskEnd = 0;
+	private column = 2;
 	private stamp = 0;
+	private readonly interned = new Map<number, string>();
 	private readonly stamps = new Int32Array(SLOTS);
 	private readonly starts = new Int32Array(SLOTS);
 	private readonly ends = new Int32Array(SLOTS);
@@ -110,7 +124,11 @@ export class TraceLine {
 
 	/** TASK-PID (TGID) [CPU]: returns the position behind `]`, or -1. */
 	private parseTask(buf: Uint8Array, start: number, end: number): number {
-		for (let at = start + 2; at + 2 < end; at++) {
+		// The column hardly ever changes: try where it was.
+		let at = start + this.column;
+		if (at + 2 >= end || buf[at] !== LEFT || buf[at - 1] !== SPACE)
+			at = start + 2;
+		for (; at + 2 < end; at++) {
 			if (buf[at] !== LEFT || buf[at - 1] !== SPACE) continue;
 			let cpu = 0;
 			let close = at + 1;
@@ -133,10 +151,9 @@ export class TraceLine {
 				continue;
 			this.pid = pid;
 			this.cpu = cpu;
-			let task = start;
-			while (buf[task] === SPACE) task++;
-			this.taskStart = task;
+			this.taskStart = start;
 			this.taskEnd = back;
+			this.column = at - start;
 			return close + 1;
 		}
 		return -1;
@@ -162,14 +179,17 @@ export class TraceLine {
 		return at + 1;
 	}
 
-	/** Finds all `key=value` fields of the text from `from` on. A leading `(caller)` is skipped; words without `=` are too. */
-	tokenize(from = this.textStart): void {
+	/**
+	 * Finds the `key=value` fields of the text from `from` on. A leading `(caller)` is skipped; words without `=` are too. Stops
+	 * behind the field `until` when that is given: what comes after it is not needed.
+	 */
+	tokenize(from = this.textStart, until = -1): void {
 		const { buf, end } = this;
 		this.stamp++;
 		let at = from;
 		if (buf[at] === OPEN) {
-			while (at < end && buf[at] !== CLOSE) at++;
-			at++;
+			const close = buf.indexOf(CLOSE, at);
+			at = close < 0 || close >= end ? end : close + 1;
 		}
 		while (at < end) {
 			while (at < end && buf[at] === SPACE) at++;
@@ -198,6 +218,7 @@ export class TraceLine {
 				this.stamps[slot] = this.stamp;
 				this.starts[slot] = valueStart;
 				this.ends[slot] = valueEnd;
+				if (slot === until) return;
 			}
 		}
 	}
@@ -213,23 +234,27 @@ export class TraceLine {
 		return this.slice(this.starts[slot] as number, this.ends[slot] as number);
 	}
 
-	/** A piece of the line as an interned latin1 string. */
+	/** A piece of the line as an interned latin1 string: the same text is made once. */
 	slice(start: number, end: number): string {
+		const { buf } = this;
+		let hash = 0;
+		for (let at = start; at < end; at++)
+			hash = hashStep(hash, buf[at] as number);
+		const known = this.interned.get(hash);
+		if (known !== undefined && sameText(buf, start, end, known)) return known;
 		let text = "";
 		for (let at = start; at < end; at++)
-			text += String.fromCharCode(this.buf[at] as number);
-		let table = interned.get(this);
-		if (table === undefined) interned.set(this, (table = new Map()));
-		const known = table.get(text);
-		if (known !== undefined) return known;
-		if (table.size > 10_000) table.clear();
-		table.set(text, text);
+			text += String.fromCharCode(buf[at] as number);
+		if (this.interned.size > INTERNED_MAX) this.interned.clear();
+		this.interned.set(hash, text);
 		return text;
 	}
 
 	/** The name of the task, without its PID. */
 	taskName(): string {
-		return this.slice(this.taskStart, this.taskEnd);
+		let task = this.taskStart;
+		while (this.buf[task] === SPACE) task++;
+		return this.slice(task, this.taskEnd);
 	}
 
 	/** The event's name. */
