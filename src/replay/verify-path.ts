@@ -10,6 +10,7 @@ import type { TornTail } from "../log/scan.ts";
 import { copyRecord } from "../log/scan-line.ts";
 import { importRecording, ImportError } from "../traces/import.ts";
 import type { ImportReport } from "../traces/report.ts";
+import { type Drift, redecidePath } from "./redecide-path.ts";
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import {
@@ -44,13 +45,6 @@ export interface Problem {
 	readonly column?: number;
 	readonly seq?: number;
 	readonly hint?: string;
-}
-
-/** Whether deciding the commands again gave the same bytes. `seq`: the first record that differs. */
-export interface Drift {
-	readonly equal: boolean;
-	readonly seq?: number;
-	readonly text: string;
 }
 
 /** The report on one file. `report` and `header` are absent when the file is unusable. */
@@ -100,7 +94,10 @@ export async function verifyPath(
 			format === "native"
 				? nativeSource(path)
 				: importSource(path, format, options);
-		return await judge(path, format, source, options);
+		const file = await judge(path, format, source, options);
+		return options.redecide === true && path !== "-"
+			? withDrift(file, await redecidePath(path))
+			: file;
 	} catch (error) {
 		const problem = problemOf(error);
 		if (problem === undefined) throw error;
@@ -113,6 +110,13 @@ export async function verifyPath(
 		};
 	}
 }
+
+/** The same model deciding otherwise is a violation; another version's drift is not. */
+const withDrift = (file: FileReport, drift: Drift): FileReport => ({
+	...file,
+	drift,
+	verdict: drift.outcome === "different" ? "violated" : file.verdict,
+});
 
 /** Verifies a run that is at hand; `name` stands where a file's name would. */
 export function verifyRun(
