@@ -232,9 +232,14 @@ class Run {
 		this.report = report;
 		const book = new CallBook(report, parts.calls && pullLines(parts.calls));
 		const out = new Output(sink);
-		this.state = new State(out, report, book, header.iommu.scalable);
+		this.state = new State(
+			out,
+			report,
+			book,
+			header.iommu.scalable,
+			header.fidelity !== "L0",
+		);
 		this.state.shown.callFile = parts.calls !== undefined;
-		this.state.topologyKnown = header.topology.known === "complete";
 		seedTopology(this.state, header);
 		seedReserved(this.state, groups);
 		this.witness =

@@ -102,6 +102,8 @@ export interface Lane {
 	flushing: Domain | undefined;
 	/** The range whose old tables a superpage is replacing. */
 	superseding: { domain: Domain; start: U64; last: U64 } | undefined;
+	/** L0: the switch to an untagged (blocking or identity) domain that is under way, and who is through it. */
+	untagged: { domain: Domain; devices: Set<Device> } | undefined;
 	/** L0: tag changes of the switch under way. */
 	tagged: { domain: Domain | undefined } | undefined;
 }
@@ -170,6 +172,7 @@ function newLane(pid: number, context: number): Lane {
 		blocking: undefined,
 		flushing: undefined,
 		superseding: undefined,
+		untagged: undefined,
 		tagged: undefined,
 	};
 }

@@ -174,25 +174,45 @@ export function onAttachDevice(state: State, lane: Lane): void {
 	const switching = inside(lane, "group_set_domain") ?? frame;
 	if (switching?.group !== undefined && device.group !== switching.group)
 		state.learnMember(lane, switching.group, device);
-	const domain = frame?.domain ?? bareDomain(state, lane);
+	const domain = frame?.domain ?? bareDomain(state, lane, device);
 	if (domain === undefined) return;
 	attached(state, lane, device, domain);
 }
 
-/** L0: a tag assigned since the task's last attach names the domain by its id; none means blocking or identity: not told which. */
-function bareDomain(state: State, lane: Lane): Domain | undefined {
-	const tagged = lane.tagged;
+/**
+ * L0: a tag assigned since the task's last attach names the domain by its id. None means blocking or identity: not told which,
+ * but one switch of one group takes all members to the same one.
+ */
+function bareDomain(
+	state: State,
+	lane: Lane,
+	device: Device,
+): Domain | undefined {
+	const { tagged } = lane;
 	lane.tagged = undefined;
 	if (tagged?.domain !== undefined) {
+		lane.untagged = undefined;
 		state.attributed("attach: cache tag assigned just before by the same task");
 		return tagged.domain;
 	}
-	if (tagged !== undefined) {
-		state.attributed("attach: tag taken, none assigned: blocking or identity");
-		return state.ids.newDomain(Number.NaN);
+	if (tagged === undefined && lane.untagged === undefined) {
+		state.undecided("attach without a domain");
+		return undefined;
 	}
-	state.undecided("attach without a domain");
-	return undefined;
+	state.attributed("attach: no tag assigned: blocking or identity");
+	const burst = lane.untagged;
+	const [one] = burst?.devices ?? [];
+	if (
+		burst === undefined ||
+		burst.devices.has(device) ||
+		one?.group !== device.group
+	) {
+		const domain = state.ids.newDomain(Number.NaN);
+		lane.untagged = { domain, devices: new Set([device]) };
+		return domain;
+	}
+	burst.devices.add(device);
+	return burst.domain;
 }
 
 function attached(

@@ -275,14 +275,17 @@ function flushedDomain(
 ): Domain | undefined {
 	const told = lane.flushing;
 	const known = iommu.domains.get(did);
-	if (told === undefined || known !== undefined) return known;
-	iommu.domains.set(did, told);
-	state.emit(lane, "did.assigned", told.id, {
+	if (known !== undefined) return known;
+	// Without probes the id is the only name a domain has.
+	if (told === undefined && state.shown.probes) return undefined;
+	const domain = told ?? state.ids.newDomain(Number.NaN);
+	iommu.domains.set(did, domain);
+	state.emit(lane, "did.assigned", domain.id, {
 		iommu: iommu.id,
 		did,
-		dom: told.id,
+		dom: domain.id,
 	});
-	return told;
+	return domain;
 }
 
 /** The range asked for, "[start-end]". */

@@ -26,14 +26,12 @@ export const pointerErrno = (key: number): number =>
 
 /** Which kinds of evidence the trace has shown; what is never shown is never concluded from absence. */
 export interface Shown {
-	/** Any dynamic probe. */
-	probes: boolean;
+	/** The trace has dynamic probes (fidelity L1). */
+	readonly probes: boolean;
 	/** Probes that name the domain of unmaps / of maps. */
 	unmapDomains: boolean;
 	mapDomains: boolean;
-	contextMapReturn: boolean;
 	scalable: boolean | "unknown";
-	groupProbes: boolean;
 	callFile: boolean;
 }
 
@@ -46,8 +44,6 @@ export class State {
 	readonly report: ImportReport;
 	readonly calls: CallBook;
 	readonly shown: Shown;
-	/** Whether the header's topology tells all groups. */
-	topologyKnown = false;
 	private readonly sameReason = new Map<string, number>();
 
 	constructor(
@@ -55,17 +51,16 @@ export class State {
 		report: ImportReport,
 		calls: CallBook,
 		scalable: boolean | "unknown",
+		probes: boolean,
 	) {
 		this.out = out;
 		this.report = report;
 		this.calls = calls;
 		this.shown = {
-			probes: false,
+			probes,
 			unmapDomains: false,
 			mapDomains: false,
-			contextMapReturn: false,
 			scalable,
-			groupProbes: false,
 			callFile: false,
 		};
 	}
