@@ -1,4 +1,5 @@
 /** PT rows about what hardware may still hold (facts pagetable §4, §5, §8; kernel-findings F2), judged with the projection in src/iotlb. */
+import { spaceOfRequester } from "../iotlb/contexts.ts";
 import { staleIn } from "../iotlb/entries.ts";
 import { spacesOf, type Space, type Stale } from "../iotlb/state.ts";
 import { hexOfFrame } from "../vocabulary/address.ts";
@@ -115,7 +116,7 @@ export function witnessHit(
 	if (!iotlb.armed) return SKIP;
 	const frame = Math.floor(Number(data.iova) / 4096);
 	const target = Math.floor(Number(data.pa) / 4096);
-	const space = iotlb.units.get(data.iommu)?.spaces.get(data.did);
+	const space = spaceOfRequester(iotlb, data.iommu, data.sid, data.did);
 	if (space === undefined)
 		return {
 			missing: `domain id ${data.did} on ${data.iommu}, which the witness saw in use, belongs to a domain this log does not name`,
@@ -243,8 +244,7 @@ function spacesReachedBy(world: World, dev: ActorId): Space[] {
 		for (const unit of world.iotlb.units.values())
 			for (const sid of device.sids) {
 				const entry = unit.contexts.get(sid);
-				const space =
-					entry === undefined ? undefined : unit.spaces.get(entry.did);
+				const space = entry?.space;
 				if (space !== undefined) found.push(space);
 				for (const other of unit.spaces.values())
 					if (other.setting.has(sid)) found.push(other);
@@ -423,7 +423,7 @@ export function rootFreed(
 			);
 	}
 	const holding = spacesOf(iotlb, data.dom).find(
-		(space) => space.holds && iotlb.entries,
+		(space) => space.holds && !space.preexisting && iotlb.entries,
 	);
 	if (holding !== undefined)
 		return broken(

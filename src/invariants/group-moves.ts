@@ -58,13 +58,16 @@ function attachMoves(
 function replaceMoves(
 	{ world, bracket }: Context,
 	dev: DeviceId,
-	to: DomainId | undefined,
+	dom: DomainId | undefined,
 	seq: number,
 ): Outcome {
 	const group = groupOf(world, dev);
-	if (group === undefined || to === undefined || bracket.seq === 0) return SKIP;
-	const moves = movesOf(bracket, group).filter((move) => move.dom === to);
+	if (group === undefined || bracket.seq === 0) return SKIP;
 	const switched = bracket.switched.has(group.id);
+	// An automatic hwpt is published after the switch: until then only the group's new domain tells where it went.
+	const to = dom ?? (switched ? (group.dom ?? undefined) : undefined);
+	if (to === undefined) return SKIP;
+	const moves = movesOf(bracket, group).filter((move) => move.dom === to);
 	const actors = [group.id, dev, to];
 	if (!switched) {
 		if (group.dom === undefined) return SKIP;

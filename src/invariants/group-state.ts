@@ -170,7 +170,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 	},
 	{
 		id: "GRP-9",
-		when: "S",
+		when: "O",
 		severity: "error",
 		aspect: "group",
 		sentence: "All attached devices of a group are attached to the same hwpt.",

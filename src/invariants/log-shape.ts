@@ -124,8 +124,16 @@ const ATTACHING: ReadonlySet<RecordType> = new Set<RecordType>([
 const PARTIAL = /unmap|rw$|invalidate|set_dirty|dirty/i;
 const AT_RESPONSE = /resp|copy/i;
 
+/** A blocking domain is made at the first claim and kept, whatever becomes of the claim (facts iommufd §4.1). */
+function isBlocking(world: World, thing: string): boolean {
+	if (!thing.startsWith("domain:")) return false;
+	for (const group of world.groups.map.values())
+		if (group.blk === thing) return true;
+	return false;
+}
+
 function failedLeavesNothing(
-	{ bracket }: Context,
+	{ world, bracket }: Context,
 	record: LogRecord<"op.fail">,
 ): Outcome {
 	const { op } = bracket;
@@ -139,7 +147,7 @@ function failedLeavesNothing(
 	// Attachments are VFT-7's business, which names them better.
 	if (op.steps.some((step) => ATTACHING.has(step.type))) return SKIP;
 	for (const [thing, { net, seq }] of netChanges(op.steps)) {
-		if (net === 0) continue;
+		if (net === 0 || isBlocking(world, thing)) continue;
 		return broken(
 			`${bracket.seq}`,
 			`${op.name} failed with ${record.data.errno} at ${record.data.step}, but ${net > 0 ? "left behind" : "took away"}: ${thing} (net ${net > 0 ? "+" : ""}${net})`,
@@ -158,7 +166,7 @@ const MIRRORS: {
 		readonly by: readonly string[];
 	};
 } = {
-	"hw.attach": { of: ["hw.attach", "hw.attach.failed"], by: ["dev"] },
+	"hw.attach": { of: ["hw.attach", "hw.attach.failed"], by: [] },
 	"hw.attach.failed": { of: ["hw.attach", "hw.attach.failed"], by: ["dev"] },
 	"ig.list.remove": { of: ["ig.list.add"], by: ["dev"] },
 	"ig.list.add": { of: ["ig.list.remove"], by: ["dev"] },

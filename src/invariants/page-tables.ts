@@ -250,7 +250,6 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		id: "PT-54",
 		when: "S",
 		severity: "warning",
-		kernels: "6.12",
 		on: { "tag.assigned": tagLate, "tag.unassigned": tagGone },
 		sentence:
 			"A cache tag exists from before the first context entry of its domain id is live until after the last one is cleared.",

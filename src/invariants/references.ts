@@ -40,11 +40,11 @@ function ioasCount(world: World, id: string): Outcome {
 		!world.seen.refs
 	)
 		return SKIP;
-	const expected = 1 + ioas.hwpts.length + ioas.accs.length;
+	const expected = 1 + ioas.hwptsAlive + ioas.accs.length;
 	if (ioas.u === expected) return undefined;
 	return broken(
 		id,
-		`${id} has ${ioas.u} users; ${ioas.hwpts.length} hwpt(s), ${ioas.accs.length} access(es) and the id table make ${expected}`,
+		`${id} has ${ioas.u} users; ${ioas.hwptsAlive} hwpt(s), ${ioas.accs.length} access(es) and the id table make ${expected}`,
 		[ioas.id],
 		[ioas.createdSeq],
 	);

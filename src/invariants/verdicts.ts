@@ -57,6 +57,8 @@ export interface Verdicts {
 	/** Per invariant: how often it was checked. */
 	readonly checked: number[];
 	readonly violated: number[];
+	/** Subject of the last event reported per invariant: one cause that shows at several records in a row is reported once. */
+	readonly lastSubject: (string | undefined)[];
 	readonly violations: Violation[];
 	readonly warnings: Violation[];
 	/** Violations beyond the cap, not kept. */
@@ -95,6 +97,7 @@ export const newVerdicts = (
 	catalogue,
 	checked: catalogue.map(() => 0),
 	violated: catalogue.map(() => 0),
+	lastSubject: [],
 	violations: [],
 	warnings: [],
 	dropped: 0,
@@ -205,6 +208,8 @@ export function settleEvent(
 	if (outcome === undefined) return;
 	const invariant = verdicts.catalogue[index] as Invariant;
 	if (isFinding(outcome)) {
+		if (verdicts.lastSubject[index] === outcome.subject) return;
+		verdicts.lastSubject[index] = outcome.subject;
 		const why = objection(verdicts, world, invariant, outcome);
 		if (why !== undefined) unexplain(verdicts, invariant.id, why, seq);
 		else keep(verdicts, index, outcome, seq, false);

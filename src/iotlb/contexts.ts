@@ -11,10 +11,10 @@ import {
 } from "./state.ts";
 
 function link(iotlb: Iotlb, space: Space): void {
-	const list = iotlb.byDomain.get(space.dom);
-	if (list === undefined) iotlb.byDomain.set(space.dom, [space]);
-	else if (!list.includes(space))
-		iotlb.byDomain.set(space.dom, [...list, space]);
+	iotlb.byDomain.set(space.dom, [
+		...(iotlb.byDomain.get(space.dom) ?? []),
+		space,
+	]);
 }
 
 function unlink(iotlb: Iotlb, space: Space): void {
@@ -25,38 +25,76 @@ function unlink(iotlb: Iotlb, space: Space): void {
 	else iotlb.byDomain.set(space.dom, list);
 }
 
-/** Does this tag hold anything that a new owner of it could meet? */
-export const residueOf = (space: Space): boolean =>
-	space.holds || space.stale.length > 0 || space.tables.length > 0;
+/** Does this tag hold anything that a new owner of it could meet? Of a domain that was alive before the log that is not known. */
+const residueOf = (space: Space): boolean =>
+	!space.preexisting &&
+	(space.holds || space.stale.length > 0 || space.tables.length > 0);
+
+/** Gives up a tag; returns its domain when entries of it may still be cached. */
+function retire(iotlb: Iotlb, space: Space): DomainId | undefined {
+	unlink(iotlb, space);
+	for (const stale of space.stale)
+		for (const part of stale.parts) iotlb.windows.frames -= part.n;
+	return residueOf(space) ? space.dom : undefined;
+}
+
+/** Facts about a tag that a record tells. */
+export interface TagFacts {
+	readonly iommu: IommuId;
+	readonly did: number;
+	readonly dom: DomainId;
+	readonly seq: number;
+	/** The domain was alive before the log. */
+	readonly preexisting: boolean;
+}
+
+/** A tag whose id the log had not told gets it; what it may hold stays. */
+function nameSpace(unit: Unit, space: Space, did: number): void {
+	unit.spaces.delete(space.did);
+	space.did = did;
+	for (const stale of space.stale) stale.did = did;
+	unit.spaces.set(did, space);
+}
 
 /**
  * A domain id was given to a domain. Returns the tag's former domain when entries of it may still be cached (PT-53), else undefined.
  */
-export function assignDid(
+export function assignDid(iotlb: Iotlb, facts: TagFacts): DomainId | undefined {
+	iotlb.armed = true;
+	const unit = unitOf(iotlb, facts.iommu);
+	const old = unit.spaces.get(facts.did);
+	if (old !== undefined && old.dom === facts.dom) {
+		old.released = false;
+		return undefined;
+	}
+	const left = old === undefined ? undefined : retire(iotlb, old);
+	const nameless = iotlb.byDomain
+		.get(facts.dom)
+		?.find((space) => space.iommu === unit.id && space.did < 0);
+	if (nameless !== undefined) nameSpace(unit, nameless, facts.did);
+	else
+		newSpace(iotlb, unit, facts.did, facts.dom, facts.seq, facts.preexisting);
+	return left;
+}
+
+function newSpace(
 	iotlb: Iotlb,
-	iommu: IommuId,
+	unit: Unit,
 	did: number,
 	dom: DomainId,
 	seq: number,
-): DomainId | undefined {
-	iotlb.armed = true;
-	const unit = unitOf(iotlb, iommu);
-	const old = unit.spaces.get(did);
-	if (old !== undefined && old.dom === dom) return undefined;
-	let left: DomainId | undefined;
-	if (old !== undefined) {
-		if (residueOf(old)) left = old.dom;
-		unlink(iotlb, old);
-		for (const stale of old.stale)
-			iotlb.windows.frames -= framesLeft(stale.parts);
-	}
+	preexisting: boolean,
+): Space {
 	const space: Space = {
-		iommu,
+		iommu: unit.id,
 		did,
 		dom,
+		preexisting,
+		used: false,
+		released: false,
 		live: new Map(),
 		setting: new Map(),
-		holds: false,
+		holds: preexisting,
 		changedSeq: seq,
 		stale: [],
 		tables: [],
@@ -66,77 +104,87 @@ export function assignDid(
 	};
 	unit.spaces.set(did, space);
 	link(iotlb, space);
-	return left;
+	return space;
 }
 
-const framesLeft = (parts: readonly { readonly n: number }[]): number =>
-	parts.reduce((sum, part) => sum + part.n, 0);
-
-/** The tag (iommu, did), given to `dom` when it was not known before. */
-function spaceFor(
-	iotlb: Iotlb,
-	unit: Unit,
-	did: number,
-	dom: DomainId,
-	seq: number,
-): Space {
-	const space = unit.spaces.get(did);
-	if (space !== undefined && space.dom === dom) return space;
-	assignDid(iotlb, unit.id, did, dom, seq);
-	return unit.spaces.get(did) as Space;
+/** The domain id was given back. What is cached under it stays until it is invalidated. */
+export function releaseDid(iotlb: Iotlb, iommu: IommuId, did: number): void {
+	const space = iotlb.units.get(iommu)?.spaces.get(did);
+	if (space !== undefined) space.released = true;
 }
 
 /** A cache tag came (+1) or went (-1). `ref` is the count after, when the record tells. Returns the space, or undefined when unknown. */
 export function changeTag(
 	iotlb: Iotlb,
-	iommu: IommuId,
-	did: number,
-	dom: DomainId | undefined,
+	facts: Omit<TagFacts, "dom"> & { readonly dom: DomainId | undefined },
 	delta: 1 | -1,
 	ref: number | undefined,
-	seq: number,
 ): Space | undefined {
 	iotlb.armed = true;
-	const unit = unitOf(iotlb, iommu);
-	const space =
-		dom === undefined
-			? unit.spaces.get(did)
-			: spaceFor(iotlb, unit, did, dom, seq);
+	const unit = unitOf(iotlb, facts.iommu);
+	if (facts.dom !== undefined) assignDid(iotlb, { ...facts, dom: facts.dom });
+	const space = unit.spaces.get(facts.did);
 	if (space === undefined) return undefined;
 	space.tagRefs = Math.max(0, ref ?? space.tagRefs + delta);
-	space.tagSeq = seq;
+	space.tagSeq = facts.seq;
 	return space;
 }
 
-/** The units an entry belongs to when the record does not name one: the domain's, else the only one, else "dmar0". */
-function unitsFor(
-	iotlb: Iotlb,
-	iommu: IommuId | undefined,
-	dom: DomainId | undefined,
-): Unit[] {
-	if (iommu !== undefined) return [unitOf(iotlb, iommu)];
-	const spaces = dom === undefined ? undefined : iotlb.byDomain.get(dom);
-	if (spaces !== undefined && spaces[0] !== undefined)
-		return [unitOf(iotlb, spaces[0].iommu)];
-	if (iotlb.units.size >= 1) return [[...iotlb.units.values()][0] as Unit];
-	return [unitOf(iotlb, "iommu:dmar0")];
+/** A flush reached a tag of the domain: the domain is attached somewhere. */
+export function tagWalked(iotlb: Iotlb, iommu: IommuId, did: number): void {
+	iotlb.armed = true;
+	const space = iotlb.units.get(iommu)?.spaces.get(did);
+	if (space !== undefined) space.used = true;
 }
 
-/** The did of a domain on a unit; a number below 0 where the log does not tell it (no invalidation will match it by tag). */
-function didFor(
+/** The unit an entry belongs to when the record does not name one: where the requester's entry or the domain's tag is, else the first. */
+function unitFor(iotlb: Iotlb, facts: EntryFacts): Unit {
+	if (facts.iommu !== undefined) return unitOf(iotlb, facts.iommu);
+	for (const unit of iotlb.units.values())
+		if (unit.contexts.has(facts.sid)) return unit;
+	const space =
+		facts.dom === undefined ? undefined : iotlb.byDomain.get(facts.dom)?.[0];
+	if (space !== undefined) return unitOf(iotlb, space.iommu);
+	const first = iotlb.units.values().next();
+	return first.done === true ? unitOf(iotlb, "iommu:dmar0") : first.value;
+}
+
+/** The tag of a domain on a unit; one with an id below 0 where the log has not told it yet. */
+function spaceFor(
 	iotlb: Iotlb,
 	unit: Unit,
+	facts: EntryFacts,
 	dom: DomainId,
-	did: number | undefined,
-): number {
-	if (did !== undefined) return did;
-	for (const space of iotlb.byDomain.get(dom) ?? [])
-		if (space.iommu === unit.id) return space.did;
-	return -1 - iotlb.byDomain.size;
+): Space {
+	if (facts.did !== undefined) {
+		assignDid(iotlb, {
+			iommu: unit.id,
+			did: facts.did,
+			dom,
+			seq: facts.seq,
+			preexisting: facts.preexisting,
+		});
+		return unit.spaces.get(facts.did) as Space;
+	}
+	const known = iotlb.byDomain
+		.get(dom)
+		?.find((space) => space.iommu === unit.id && !space.released);
+	return (
+		known ??
+		newSpace(
+			iotlb,
+			unit,
+			Math.min(0, ...unit.spaces.keys()) - 1,
+			dom,
+			facts.seq,
+			facts.preexisting,
+		)
+	);
 }
 
 /** Context entries are logged: device names no longer stand for them. */
 function useEntries(iotlb: Iotlb): void {
+	iotlb.armed = true;
 	if (iotlb.entries) return;
 	iotlb.entries = true;
 	for (const unit of iotlb.units.values())
@@ -149,8 +197,7 @@ function leave(unit: Unit, sid: number, seq: number): ContextEntry | undefined {
 	const old = unit.contexts.get(sid);
 	if (old === undefined) return undefined;
 	unit.contexts.delete(sid);
-	const space = unit.spaces.get(old.did);
-	if (space !== undefined && space.live.delete(sid)) space.changedSeq = seq;
+	if (old.space.live.delete(sid)) old.space.changedSeq = seq;
 	return old;
 }
 
@@ -162,44 +209,36 @@ export interface EntryFacts {
 	readonly did: number | undefined;
 	readonly dev: DeviceId | undefined;
 	readonly seq: number;
+	readonly preexisting: boolean;
 }
 
 /** An entry is being written: hardware may see it from now on, or not yet. */
 export function entrySetting(iotlb: Iotlb, facts: EntryFacts): void {
-	iotlb.armed = true;
 	useEntries(iotlb);
 	if (facts.dom === undefined) return;
-	for (const unit of unitsFor(iotlb, facts.iommu, facts.dom)) {
-		const space = spaceFor(
-			iotlb,
-			unit,
-			didFor(iotlb, unit, facts.dom, facts.did),
-			facts.dom,
-			facts.seq,
-		);
-		space.setting.set(facts.sid, facts.seq);
-	}
+	spaceFor(iotlb, unitFor(iotlb, facts), facts, facts.dom).setting.set(
+		facts.sid,
+		facts.seq,
+	);
 }
 
 /** An entry is live. Returns the tag it points to. */
 export function entrySet(iotlb: Iotlb, facts: EntryFacts): Space | undefined {
-	iotlb.armed = true;
 	useEntries(iotlb);
 	if (facts.dom === undefined) return undefined;
-	const [unit] = unitsFor(iotlb, facts.iommu, facts.dom) as [Unit];
-	const did = didFor(iotlb, unit, facts.dom, facts.did);
-	const space = spaceFor(iotlb, unit, did, facts.dom, facts.seq);
+	const unit = unitFor(iotlb, facts);
+	const space = spaceFor(iotlb, unit, facts, facts.dom);
 	leave(unit, facts.sid, facts.seq);
 	unit.contexts.set(facts.sid, {
 		sid: facts.sid,
 		dom: facts.dom,
-		did,
+		space,
 		seq: facts.seq,
 		dev: facts.dev,
 	});
 	space.setting.delete(facts.sid);
-	if (space.live.size === 0 && !space.holds) space.clean = [];
 	space.live.set(facts.sid, facts.seq);
+	space.clean = [];
 	space.changedSeq = facts.seq;
 	space.holds = true;
 	return space;
@@ -210,18 +249,14 @@ export function entryCleared(
 	iotlb: Iotlb,
 	facts: EntryFacts,
 ): Space | undefined {
-	iotlb.armed = true;
 	useEntries(iotlb);
-	for (const unit of unitsFor(iotlb, facts.iommu, facts.dom)) {
-		for (const space of unit.spaces.values()) space.setting.delete(facts.sid);
-		const old = leave(unit, facts.sid, facts.seq);
-		if (old === undefined) continue;
-		unit.staleContexts.push({ ...old, seq: facts.seq });
-		const space = unit.spaces.get(old.did);
-		if (space !== undefined && space.live.size === 0) space.clean = [];
-		return space;
-	}
-	return undefined;
+	const unit = unitFor(iotlb, facts);
+	for (const space of unit.spaces.values()) space.setting.delete(facts.sid);
+	const old = leave(unit, facts.sid, facts.seq);
+	if (old === undefined) return undefined;
+	unit.staleContexts.push({ ...old, seq: facts.seq });
+	if (old.space.live.size === 0) old.space.clean = [];
+	return old.space;
 }
 
 /** Where no context entries are logged: the device's hardware now uses `dom`. */
@@ -245,9 +280,22 @@ export function deviceMoved(
 	}
 }
 
-/** The domain died: its tags are free for others. Returns those that may still hold entries (PT-43). */
-export function domainGone(iotlb: Iotlb, dom: DomainId): Space[] {
-	return (iotlb.byDomain.get(dom) ?? []).filter(
-		(space) => space.holds || space.live.size > 0,
-	);
+/** The tag that a requester's entry points to, by what a witness or a device tells; names it when its id was not known yet. */
+export function spaceOfRequester(
+	iotlb: Iotlb,
+	iommu: IommuId,
+	sid: number,
+	did: number,
+): Space | undefined {
+	const unit = iotlb.units.get(iommu);
+	const named = unit?.spaces.get(did);
+	if (unit === undefined || named !== undefined) return named;
+	const space =
+		unit.contexts.get(sid)?.space ??
+		[...unit.spaces.values()].find(
+			(other) => other.did < 0 && other.setting.has(sid),
+		);
+	if (space === undefined || space.did >= 0) return undefined;
+	nameSpace(unit, space, did);
+	return space;
 }

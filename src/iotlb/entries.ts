@@ -27,6 +27,12 @@ export function mayHold(iotlb: Iotlb, dom: DomainId): boolean {
 	return false;
 }
 
+/** Was the domain reachable for certain? Of one that was alive before the log only its use in the log tells. */
+const isCertain = (space: Space): boolean =>
+	space.preexisting
+		? space.live.size > 0 || space.tagRefs > 0 || space.used
+		: space.holds;
+
 /** The run [start, start+n) → pa is about to vanish from memory by record `seq`. */
 export function cleared(
 	iotlb: Iotlb,
@@ -43,9 +49,9 @@ export function cleared(
 ): void {
 	for (const space of spacesOf(iotlb, dom)) {
 		if (!space.holds && space.setting.size === 0) continue;
-		const certain = space.holds;
+		const certain = isCertain(space);
 		let parts: readonly FrameRange[] = [{ start, n }];
-		if (space.live.size === 0)
+		if (space.live.size === 0 && !space.preexisting)
 			for (const clean of space.clean)
 				parts = subtract(parts, clean.start, clean.n);
 		if (parts.length === 0) continue;
@@ -90,7 +96,8 @@ export function mapped(
 	n: number,
 ): void {
 	for (const space of spacesOf(iotlb, dom))
-		if (space.holds && space.live.size === 0) space.clean.push({ start, n });
+		if (space.holds && space.live.size === 0 && !space.preexisting)
+			space.clean.push({ start, n });
 }
 
 /** A table that covers [start, start+n) left the tree. */
@@ -173,7 +180,7 @@ function apply(
 			unit.staleContexts = unit.staleContexts.filter(
 				(entry) =>
 					entry.seq >= command.seq ||
-					!coversContext(command, entry.sid, entry.did),
+					!coversContext(command, entry.sid, entry.space.did),
 			);
 			return;
 		default:
@@ -206,7 +213,11 @@ function dropAll(
 		);
 	if (space.tables.length > 0)
 		space.tables = space.tables.filter((table) => table.seq > command.seq);
-	if (space.live.size === 0 && space.changedSeq < command.seq) {
+	if (
+		!space.preexisting &&
+		space.live.size === 0 &&
+		space.changedSeq < command.seq
+	) {
 		space.holds = false;
 		space.clean = [];
 	}
@@ -238,7 +249,8 @@ function dropRange(
 				table.start < start ||
 				table.start + table.n > start + n,
 		);
-	if (space.holds && space.live.size === 0) space.clean.push({ start, n });
+	if (space.holds && space.live.size === 0 && !space.preexisting)
+		space.clean.push({ start, n });
 }
 
 /** What is left of a stale range after a flush; keeps the statistics. Always true. */

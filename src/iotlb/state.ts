@@ -20,7 +20,7 @@ export interface Stale {
 	/** Counts from 1 in this projection: its identity. */
 	readonly id: number;
 	readonly iommu: IommuId;
-	readonly did: number;
+	did: number;
 	readonly dom: DomainId;
 	/** Never changes; `parts` is what is left of it. */
 	readonly start: number;
@@ -58,8 +58,15 @@ export interface StaleTable {
 /** One tag: (IOMMU unit, domain id). */
 export interface Space {
 	readonly iommu: IommuId;
-	readonly did: number;
-	dom: DomainId;
+	/** Below 0 while the log has not told it: VT-d writes the context entry before the first trace of the id. */
+	did: number;
+	readonly dom: DomainId;
+	/** The domain was alive before the log: who reaches it is not known, so it always may hold entries. */
+	readonly preexisting: boolean;
+	/** Evidence that such a domain is in use: its cache tags were walked, or a witness saw an entry of it. */
+	used: boolean;
+	/** The id was given back; it may go to another domain. */
+	released: boolean;
 	/** Requesters whose entry points to it: key → seq of the entry. Keys are source ids, or device names where no entries are logged. */
 	live: Map<number | DeviceId, number>;
 	/** Requesters whose entry is being set up. */
@@ -79,7 +86,7 @@ export interface Space {
 export interface ContextEntry {
 	readonly sid: number;
 	readonly dom: DomainId;
-	readonly did: number;
+	readonly space: Space;
 	readonly seq: number;
 	readonly dev: DeviceId | undefined;
 }
@@ -167,9 +174,11 @@ export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
 	const units = new Map<IommuId, Unit>();
 	for (const [id, unit] of iotlb.units) {
 		const spaces = new Map<number, Space>();
+		const copies = new Map<Space, Space>();
 		for (const [did, space] of unit.spaces) {
 			const copy = copySpace(space);
 			spaces.set(did, copy);
+			copies.set(space, copy);
 			const list = byDomain.get(copy.dom);
 			if (list === undefined) byDomain.set(copy.dom, [copy]);
 			else list.push(copy);
@@ -178,8 +187,16 @@ export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
 			...unit,
 			spaces,
 			pending: unit.pending.slice(),
-			contexts: new Map(unit.contexts),
-			staleContexts: unit.staleContexts.slice(),
+			contexts: new Map(
+				[...unit.contexts].map(([sid, entry]) => [
+					sid,
+					{ ...entry, space: copies.get(entry.space) ?? entry.space },
+				]),
+			),
+			staleContexts: unit.staleContexts.map((entry) => ({
+				...entry,
+				space: copies.get(entry.space) ?? entry.space,
+			})),
 		});
 	}
 	return {

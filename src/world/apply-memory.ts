@@ -1,10 +1,12 @@
 /** Folding of page tables and caches: dom.map, dom.unmap, inv.*, ctx.entry.*, tags (facts pagetable §5, §9). */
 import {
-	changeTag,
 	assignDid,
+	changeTag,
 	entryCleared,
 	entrySet,
 	entrySetting,
+	releaseDid,
+	tagWalked,
 } from "../iotlb/contexts.ts";
 import {
 	cleared,
@@ -15,6 +17,7 @@ import {
 	tableUnlinked,
 } from "../iotlb/entries.ts";
 import type { U64 } from "../vocabulary/fields.ts";
+import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { domainOf, iotlbOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
@@ -139,6 +142,7 @@ function noteCleared(
 }
 
 const entryFacts = (
+	world: World,
 	r: LogRecord<"ctx.entry.set" | "ctx.entry.setting" | "ctx.entry.cleared">,
 ) => ({
 	iommu: r.data.iommu,
@@ -147,41 +151,61 @@ const entryFacts = (
 	did: r.data.did,
 	dev: r.data.dev,
 	seq: r.seq,
+	preexisting: isPreexisting(world, r.data.dom),
 });
+
+/** Was the domain alive before the log? */
+const isPreexisting = (world: World, dom: DomainId | undefined): boolean =>
+	dom !== undefined && domainOf(world, dom).createdSeq === 0;
+
+function changeTagBy(
+	world: World,
+	data: LogRecord<"tag.assigned" | "tag.unassigned">["data"],
+	seq: number,
+	delta: 1 | -1,
+): void {
+	world.seen.tags = true;
+	const { iommu, did, dom, ref } = data;
+	changeTag(
+		iotlbOf(world),
+		{ iommu, did, dom, seq, preexisting: isPreexisting(world, dom) },
+		delta,
+		ref,
+	);
+}
 
 export const APPLY_MEMORY: Appliers = {
 	"dom.map": applyMap,
 	"dom.unmap": applyUnmap,
 	"did.assigned": (world, { data, seq }) => {
-		world.effect.tagLeft = assignDid(
-			iotlbOf(world),
-			data.iommu,
-			data.did,
-			data.dom,
+		const preexisting = isPreexisting(world, data.dom);
+		world.effect.tagLeft = assignDid(iotlbOf(world), {
+			...data,
 			seq,
-		);
+			preexisting,
+		});
 	},
-	"tag.assigned": (world, { data, seq }) => {
-		world.seen.tags = true;
-		changeTag(iotlbOf(world), data.iommu, data.did, data.dom, 1, data.ref, seq);
-	},
-	"tag.unassigned": (world, { data, seq }) => {
-		world.seen.tags = true;
-		changeTag(
-			iotlbOf(world),
-			data.iommu,
-			data.did,
-			data.dom,
-			-1,
-			data.ref,
-			seq,
-		);
+	"did.released": (world, { data }) =>
+		releaseDid(iotlbOf(world), data.iommu, data.did),
+	"tag.assigned": (world, { data, seq }) => changeTagBy(world, data, seq, 1),
+	"tag.unassigned": (world, { data, seq }) => changeTagBy(world, data, seq, -1),
+	"tag.flushed": (world, { data, seq }) => {
+		if (data.dom !== undefined)
+			assignDid(iotlbOf(world), {
+				iommu: data.iommu,
+				did: data.did,
+				dom: data.dom,
+				seq,
+				preexisting: isPreexisting(world, data.dom),
+			});
+		tagWalked(iotlbOf(world), data.iommu, data.did);
 	},
 	"ctx.entry.setting": (world, r) =>
-		entrySetting(iotlbOf(world), entryFacts(r)),
-	"ctx.entry.set": (world, r) => void entrySet(iotlbOf(world), entryFacts(r)),
+		entrySetting(iotlbOf(world), entryFacts(world, r)),
+	"ctx.entry.set": (world, r) =>
+		void entrySet(iotlbOf(world), entryFacts(world, r)),
 	"ctx.entry.cleared": (world, r) =>
-		void entryCleared(iotlbOf(world), entryFacts(r)),
+		void entryCleared(iotlbOf(world), entryFacts(world, r)),
 	"inv.issued": (world, { data, seq, op }) => {
 		const { start, n } = blockOf(data.addr, data.mask);
 		issue(iotlbOf(world), data.iommu, {

@@ -96,7 +96,10 @@ function objectGone(world: World, obj: ObjectId): void {
 			if (hwpt.state === "gone") return;
 			hwpt.state = "gone";
 			if (hwpt.parent !== undefined) hwptOf(world, hwpt.parent).children--;
-			if (hwpt.ioas !== undefined) unlinkHwpt(world, hwpt);
+			if (hwpt.ioas !== undefined) {
+				unlinkHwpt(world, hwpt);
+				ioasOf(world, hwpt.ioas).hwptsAlive--;
+			}
 			return;
 		}
 		case "ioas": {
@@ -239,6 +242,7 @@ export const APPLY_OBJECTS: Appliers = {
 		if (data.parent !== undefined) hwptOf(world, data.parent).children++;
 		if (data.ioas === undefined) return;
 		hwpt.linked = true;
+		ioasOf(world, data.ioas).hwptsAlive++;
 		const ioas = ioasOf(world, data.ioas);
 		if (!ioas.hwpts.includes(data.hwpt))
 			ioas.hwpts = [...ioas.hwpts, data.hwpt];

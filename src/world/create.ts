@@ -235,6 +235,7 @@ export function newIoas(world: World, id: IoasId, createdSeq: number): Ioas {
 		resv: [],
 		doms: [],
 		hwpts: [],
+		hwptsAlive: 0,
 		accs: [],
 		align: 1,
 		alignKnown: false,

@@ -174,6 +174,8 @@ export interface Ioas {
 	resv: readonly Reservation[];
 	doms: readonly DomainId[];
 	hwpts: readonly HwptId[];
+	/** Hwpts made on it and not gone; more than `hwpts` in the 2023 flows, where unlinked ones live on. */
+	hwptsAlive: number;
 	accs: readonly AccessId[];
 	align: number;
 	/** True when records told the alignment. */
