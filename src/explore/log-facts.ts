@@ -14,9 +14,18 @@ import {
 	tableAddress,
 	tableNumber,
 	tablesAbove,
+	targetAddress,
 	wordOf,
 } from "./log-places.ts";
-import { EMPTY, type Model, STATUS, TABLE, isLeaf, isTable } from "./model.ts";
+import {
+	EMPTY,
+	LEAF,
+	type Model,
+	STATUS,
+	TABLE,
+	isLeaf,
+	isTable,
+} from "./model.ts";
 import type { Operation, Site } from "./operations.ts";
 import {
 	MOVE,
@@ -177,7 +186,55 @@ function memoryFacts(
 				fact("table.freed", dom, { dom, table: log, level: table.level }),
 			);
 	});
-	return [...facts, ...life];
+	return [...facts, ...translationFacts(system, before, after), ...life];
+}
+
+/** What changed for whoever asks where a page leads: unmaps before maps, and blocks that take the place of linked tables. */
+function translationFacts(
+	system: TableSystem,
+	before: Uint8Array,
+	after: Uint8Array,
+): Fact[] {
+	const { model, checks } = system;
+	const gone: Fact[] = [];
+	const come: Fact[] = [];
+	const len = spanBytes(1);
+	for (let page = 0; page < model.pages; page++) {
+		const iova = iovaOf(model, 1, page);
+		const old = targetOf(checks.walk(before, page));
+		const now = targetOf(checks.walk(after, page));
+		if (old === now) continue;
+		if (old >= 0)
+			gone.push(fact("dom.unmap", dom, { dom, iova, len, unmapped: len }));
+		if (now >= 0) {
+			const pa = targetAddress(now, iova);
+			come.push(fact("dom.map", dom, { dom, iova, pa, len, prot: 3 }));
+		}
+	}
+	return [...supersededFacts(system, before, after), ...gone, ...come];
+}
+
+const targetOf = (value: number): number =>
+	isLeaf(value) ? (value - LEAF) >> 1 : -1;
+
+function supersededFacts(
+	system: TableSystem,
+	before: Uint8Array,
+	after: Uint8Array,
+): Fact[] {
+	const facts: Fact[] = [];
+	system.model.tables.forEach((table, number) => {
+		if (after[table.status] !== STATUS.linked) return;
+		for (let slot = 0; slot < table.size; slot++) {
+			const old = before[table.slots + slot] as number;
+			if (!isTable(old) || !isLeaf(after[table.slots + slot] as number))
+				continue;
+			const { level, iova } = placeOf(system, before, number, slot);
+			const last = iova + spanBytes(level) - 1;
+			facts.push(fact("table.superseded", dom, { dom, iova, last, level }));
+		}
+	});
+	return facts;
 }
 
 /** Numbers of invalidation commands: a new one, and the last one this thread has issued. */
@@ -318,7 +375,7 @@ function ownFacts(
 			return facts;
 		}
 		case "done":
-			return doneFacts(model, source.args, actor);
+			return doneFacts(system, before, source.args, actor);
 		default:
 			return [];
 	}
@@ -344,27 +401,31 @@ function sweepFact(
 	});
 }
 
+/** A call returns to its caller. A map that memory does not show is claimed all the same: that is what it told its caller. */
 function doneFacts(
-	model: Model,
+	system: TableSystem,
+	before: Uint8Array,
 	args: Extract<Operation["source"], { verb: "done" }>["args"],
 	actor: ActorId,
 ): Fact[] {
+	const { model, checks } = system;
 	if ("fail" in args) return [];
 	const pages = ("map" in args ? args.map : args.unmap).map(Number);
 	return pages.flatMap((page): Fact[] => {
 		const iova = iovaOf(model, 1, page);
 		const len = spanBytes(1);
-		if ("map" in args) {
-			if (args.to === undefined) return [];
-			const target = model.targets.indexOf(args.to);
-			const word = wordOf(model, 32 + 2 * target, 1, iova);
-			return [
-				fact("dom.map", actor, { dom, iova, pa: word - 3, len, prot: 3 }),
-			];
-		}
-		return [
-			fact("dom.unmap", actor, { dom, iova, len, unmapped: len }),
-			fact("iotlb.synced", actor, { dom, iova, last: iova + len - 1 }),
-		];
+		const wanted =
+			"map" in args && args.to !== undefined
+				? model.targets.indexOf(args.to)
+				: -1;
+		const synced = fact("iotlb.synced", actor, {
+			dom,
+			iova,
+			last: iova + len - 1,
+		});
+		if (wanted < 0 || targetOf(checks.walk(before, page)) === wanted)
+			return [synced];
+		const pa = targetAddress(wanted, iova);
+		return [fact("dom.map", actor, { dom, iova, pa, len, prot: 3 }), synced];
 	});
 }

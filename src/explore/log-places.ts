@@ -82,7 +82,9 @@ export function blocksOf(
 	invalidation: Invalidation,
 ): { readonly addr: number; readonly mask: number }[] | undefined {
 	const { pages } = invalidation;
-	if (pages === (1 << model.pages) - 1) return undefined;
+	// A domain-wide command has no leaf-only hint (pagetable-semantics.md §5.2).
+	if (pages === (1 << model.pages) - 1 && invalidation.scope !== "leaf")
+		return undefined;
 	const blocks: { addr: number; mask: number }[] = [];
 	let left = pages;
 	for (let level = model.levels; level > 0; level--)

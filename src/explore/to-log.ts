@@ -5,7 +5,6 @@
  */
 import type { LogHeader } from "../vocabulary/header.ts";
 import { FORMAT_VERSION, MODEL_VERSION } from "../vocabulary/header.ts";
-import type { ActorId } from "../vocabulary/ids.ts";
 import { groupId } from "../vocabulary/ids.ts";
 import type { Fact, LogRecord } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
@@ -20,8 +19,7 @@ import {
 	tableNumber,
 	targetAddress,
 } from "./log-places.ts";
-import { mask32 } from "./model.ts";
-import { MOVE, kindOf, processOf } from "./table-system.ts";
+import { processOf } from "./table-system.ts";
 
 const DRIVERS = {
 	generic: "vtd",
@@ -77,8 +75,6 @@ export function toLog(example: Counterexample): ExploreLog {
 class Writer {
 	readonly #example: Counterexample;
 	readonly #records: LogRecord[] = [];
-	/** seq of each thread's open operation; 0 = none. */
-	readonly #open: number[];
 	/** Invalidation commands so far, and the last one of each thread: a wait completes up to that. */
 	#inv = 1;
 	readonly #lastInv: number[];
@@ -86,7 +82,6 @@ class Writer {
 	constructor(example: Counterexample) {
 		this.#example = example;
 		this.#lastInv = example.system.model.threads.map(() => 1);
-		this.#open = example.system.model.threads.map(() => 0);
 	}
 
 	run(): readonly LogRecord[] {
@@ -95,7 +90,7 @@ class Writer {
 			system,
 			moves.filter((m) => m.fill < 0).map((m) => m.move),
 		);
-		for (const f of startFacts(system)) this.#add(f, 0);
+		for (const f of startFacts(system)) this.#add(f);
 		this.#flushOnce();
 		let at = 0;
 		for (const move of moves) {
@@ -113,11 +108,11 @@ class Writer {
 		return this.#records;
 	}
 
-	#add(f: Fact, op: number): number {
+	/** Steps of concurrent threads are no operations of the log: `op` is 0, and the actor tells the thread. */
+	#add(f: Fact): void {
 		const seq = this.#records.length + 1;
 		const { type, actor, data } = f;
-		this.#records.push({ seq, t: seq, type, actor, op, data } as LogRecord);
-		return seq;
+		this.#records.push({ seq, t: seq, type, actor, op: 0, data } as LogRecord);
 	}
 
 	/** Translation was switched on with one global flush (intel/iommu.c:init_dmars), so the log speaks about flushes. */
@@ -129,18 +124,13 @@ class Writer {
 				kind: "iotlb",
 				gran: "global",
 			}),
-			0,
 		);
-		this.#add(
-			fact("inv.completed", LOG_IOMMU, { iommu: LOG_IOMMU, inv: 1 }),
-			0,
-		);
+		this.#add(fact("inv.completed", LOG_IOMMU, { iommu: LOG_IOMMU, inv: 1 }));
 	}
 
 	#move(move: number, before: Uint8Array, after: Uint8Array): void {
 		const { system } = this.#example;
 		const thread = processOf(move);
-		const name = system.model.threads[thread]?.name;
 		const facts = stepFacts(system, move, before, after, {
 			next: () => {
 				this.#lastInv[thread] = ++this.#inv;
@@ -148,37 +138,7 @@ class Writer {
 			},
 			last: () => this.#lastInv[thread] ?? 1,
 		});
-		if (name === undefined || kindOf(move) === MOVE.perform) {
-			for (const f of facts) this.#add(f, 0);
-			return;
-		}
-		this.#open[thread] ||= this.#begin(name);
-		for (const f of facts) this.#add(f, this.#open[thread] as number);
-		this.#close(thread, before, after);
-	}
-
-	#begin(name: string): number {
-		const seq = this.#records.length + 1;
-		const actor: ActorId = `task:${name}`;
-		return this.#add(
-			fact("op.begin", actor, { op: "explore", args: {}, task: name }),
-			seq,
-		);
-	}
-
-	#close(thread: number, before: Uint8Array, after: Uint8Array): void {
-		const { model, programs } = this.#example.system;
-		const variables = model.threads[thread];
-		if (variables === undefined) return;
-		const ended =
-			(after[variables.pc] as number) >= (programs[thread]?.length ?? 0);
-		const finished =
-			mask32(before, variables.open) !== 0 &&
-			mask32(after, variables.open) === 0;
-		if (!ended && !finished) return;
-		const actor: ActorId = `task:${variables.name}`;
-		this.#add(fact("op.commit", actor, {}), this.#open[thread] as number);
-		this.#open[thread] = 0;
+		for (const f of facts) this.#add(f);
 	}
 
 	#fill(bit: number): void {
@@ -199,19 +159,21 @@ class Writer {
 					: {}),
 				...(real ? { pa: targetAddress(entry.to, iova) } : {}),
 			}),
-			0,
 		);
 	}
 
-	/** The device uses the entry that should not be there. */
+	/**
+	 * The device uses the leaf entry that should not be there. A pointer into a freed page is not used here: what a walk through it
+	 * would reach is anything.
+	 */
 	#harm(): void {
 		const { system, witness } = this.#example;
 		const { model, caches } = system;
 		const entry = caches.entries[witness];
-		if (entry === undefined) return;
+		if (entry === undefined || entry.kind === "walk") return;
+		if (entry.to >= model.targets.length) return;
 		const page = 31 - Math.clz32(entry.pages & -entry.pages);
 		const iova = iovaOf(model, 1, page);
-		const garbage = entry.kind === "walk" || entry.to >= model.targets.length;
 		this.#add(
 			fact("dma.done", LOG_DEVICE, {
 				dev: LOG_DEVICE,
@@ -219,10 +181,9 @@ class Writer {
 				len: spanBytes(1),
 				write: false,
 				outcome: "done",
-				...(garbage ? {} : { pa: targetAddress(entry.to, iova) }),
-				what: garbage ? "garbage" : (model.targets[entry.to] ?? ""),
+				pa: targetAddress(entry.to, iova),
+				what: model.targets[entry.to] ?? "",
 			}),
-			0,
 		);
 	}
 }

@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS, explore } from "../../src/explore/explore.ts";
 import { parseScenario } from "../../src/explore/scenario-file.ts";
 import type { Scenario } from "../../src/explore/scenario-schema.ts";
 import { toLog } from "../../src/explore/to-log.ts";
+import { verifyRecords } from "../../src/replay/verify.ts";
 import { loadScenario, scenarioFiles } from "../../src/scenarios/library.ts";
 import { headerProblem } from "../../src/vocabulary/header.ts";
 import { recordProblem } from "../../src/vocabulary/records.ts";
@@ -35,11 +36,9 @@ describe("the disaster of seed 2", () => {
 		const types = toLog(example).records.map((r) => r.type);
 		expect(types.slice(types.indexOf("hw.filled"))).toEqual([
 			"hw.filled",
-			"op.begin",
 			"slot.cleared",
 			"table.unlinked",
 			"table.freed",
-			"dma.done",
 		]);
 	});
 });
@@ -53,6 +52,32 @@ test("the fill that matters is the block entry, cached before the swap", () => {
 
 test("there is none for an invariant that holds", () => {
 	expect(counterexample(shipped("m-ok-1"), "PT-25", options)).toBeUndefined();
+});
+
+/** What the judge of src/invariants finds again in the log alone, by id. */
+const REVERIFIED = [
+	["m-bad-1", "PT-25"],
+	["m-bad-2", "PT-25"],
+	["m-bad-3", "PT-25"],
+	["m-bad-4", "PT-37"],
+	["s-bad-3", "PT-32"],
+	["flush-started-too-early", "PT-32"],
+	["amd-v2-free-in-walk", "PT-25"],
+	["superpage-disaster", "PT-25"],
+	["superpage-flush-after", "PT-25"],
+	["vtd-612-superpage-switch", "PT-25"],
+	["gather-sync-mid-unmap", "PT-25"],
+	["context-switch-order", "PT-25"],
+	["block-against-page", "PT-37"],
+] as const;
+
+test.each(REVERIFIED)("the log of %s verifies red with %s", (name, id) => {
+	const example = counterexample(shipped(name), id, options);
+	if (example === undefined) throw new Error("no counterexample");
+	const { header, records } = toLog(example);
+	const report = verifyRecords(header, records);
+	expect(report.verdict).toBe("violated");
+	expect(report.violations.map((v) => v.id)).toContain(id);
 });
 
 const red = scenarioFiles().flatMap((file) => {
