@@ -29,17 +29,19 @@ export function dmaDone({ state, lane, call, device }: CallScope): void {
 	const readBlocked = writeBlocked || seen.startsWith(READ_BLOCKED);
 	const where = textOf(call.out, "seen_where");
 	const what = where === "" ? seen : `${seen} in ${where}`;
+	// What somebody else reads elsewhere: whether the device's write changed it is not in the recording.
+	const told = where === "";
 	const common = { dev: device.id, len, what, from: call.t };
 	state.emit(lane, "dma.done", device.id, {
 		...common,
 		iova: src,
 		write: false,
-		outcome: readBlocked ? "blocked" : "done",
+		outcome: !told ? "unknown" : readBlocked ? "blocked" : "done",
 	});
 	state.emit(lane, "dma.done", device.id, {
 		...common,
 		iova: dst,
 		write: true,
-		outcome: writeBlocked ? "blocked" : "done",
+		outcome: !told ? "unknown" : writeBlocked ? "blocked" : "done",
 	});
 }

@@ -150,7 +150,7 @@ export const HARDWARE_RECORDS = {
 	"fq.flush.finished": { dom: "domain" },
 
 	/**
-	 * A device did DMA and told what happened. `outcome`: "done" (the access went through) or "blocked". `what` is free text of the
+	 * A device did DMA and told what happened. `outcome`: "done" (the access went through), "blocked" or "unknown". `what` is free text of the
 	 * recorder for people (what the device saw); no verdict may use it. `pa` when the place reached is known. `from`: when the access started (ns).
 	 */
 	"dma.done": {
