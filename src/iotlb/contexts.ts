@@ -56,6 +56,22 @@ function nameSpace(unit: Unit, space: Space, did: number): void {
 	unit.spaces.set(did, space);
 }
 
+/** The domain got the id it had before: what the nameless tag gathered meanwhile belongs to the old one. */
+function merge(iotlb: Iotlb, unit: Unit, from: Space, into: Space): void {
+	unlink(iotlb, from);
+	unit.spaces.delete(from.did);
+	for (const entry of [...unit.contexts.values(), ...unit.staleContexts])
+		if (entry.space === from) entry.space = into;
+	for (const [sid, seq] of from.live) into.live.set(sid, seq);
+	for (const [sid, seq] of from.setting) into.setting.set(sid, seq);
+	for (const stale of from.stale) stale.did = into.did;
+	into.stale.push(...from.stale);
+	into.tables.push(...from.tables);
+	into.holds ||= from.holds;
+	into.clean = [];
+	into.changedSeq = Math.max(into.changedSeq, from.changedSeq);
+}
+
 /**
  * A domain id was given to a domain. Returns the tag's former domain when entries of it may still be cached (PT-53), else undefined.
  */
@@ -63,14 +79,15 @@ export function assignDid(iotlb: Iotlb, facts: TagFacts): DomainId | undefined {
 	iotlb.armed = true;
 	const unit = unitOf(iotlb, facts.iommu);
 	const old = unit.spaces.get(facts.did);
-	if (old !== undefined && old.dom === facts.dom) {
-		old.released = false;
-		return undefined;
-	}
-	const left = old === undefined ? undefined : retire(iotlb, old);
 	const nameless = iotlb.byDomain
 		.get(facts.dom)
 		?.find((space) => space.iommu === unit.id && space.did < 0);
+	if (old !== undefined && old.dom === facts.dom) {
+		old.released = false;
+		if (nameless !== undefined) merge(iotlb, unit, nameless, old);
+		return undefined;
+	}
+	const left = old === undefined ? undefined : retire(iotlb, old);
 	if (nameless !== undefined) nameSpace(unit, nameless, facts.did);
 	else
 		newSpace(iotlb, unit, facts.did, facts.dom, facts.seq, facts.preexisting);
@@ -280,7 +297,7 @@ export function deviceMoved(
 	}
 }
 
-/** The tag that a requester's entry points to, by what a witness or a device tells; names it when its id was not known yet. */
+/** The tag that a requester's entry points to, by what a witness tells; the one without a name when its id was not told yet. */
 export function spaceOfRequester(
 	iotlb: Iotlb,
 	iommu: IommuId,
@@ -289,13 +306,14 @@ export function spaceOfRequester(
 ): Space | undefined {
 	const unit = iotlb.units.get(iommu);
 	const named = unit?.spaces.get(did);
-	if (unit === undefined || named !== undefined) return named;
+	if (unit === undefined || (named !== undefined && !named.released))
+		return named;
 	const space =
 		unit.contexts.get(sid)?.space ??
 		[...unit.spaces.values()].find(
 			(other) => other.did < 0 && other.setting.has(sid),
 		);
-	if (space === undefined || space.did >= 0) return undefined;
-	nameSpace(unit, space, did);
+	if (space === undefined || space.did >= 0) return named;
+	// The id stays unnamed until its own record comes: another domain may still hold the name here.
 	return space;
 }

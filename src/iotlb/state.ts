@@ -86,7 +86,7 @@ export interface Space {
 export interface ContextEntry {
 	readonly sid: number;
 	readonly dom: DomainId;
-	readonly space: Space;
+	space: Space;
 	readonly seq: number;
 	readonly dev: DeviceId | undefined;
 }
