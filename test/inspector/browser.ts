@@ -24,6 +24,7 @@ export function startBrowser(): Promise<Browser> {
 			"--no-first-run",
 			"--disable-dev-shm-usage",
 			"--enable-precise-memory-info",
+			"--js-flags=--expose-gc",
 		],
 	});
 }

@@ -270,6 +270,7 @@ class Writer {
 				first: 0,
 				n: bytes / PAGE,
 			});
+			this.#put("pages.freed", name, { pages: name });
 			this.#put("area.gone", ioas, { ioas, iova: hex });
 		});
 	}

@@ -33,6 +33,8 @@ export class Spans {
 	readonly name: string[] = [];
 	readonly row: number[] = [];
 	readonly #index: LogIndex;
+	/** One string per name, however many operations have it. */
+	readonly #names = new Map<string, string>();
 	readonly #byOp = new Map<number, number>();
 	readonly #rowTakenBy: number[] = [];
 	#seen = 0;
@@ -95,7 +97,9 @@ export class Spans {
 		this.begin.push(at);
 		this.end.push(-1);
 		this.outcome.push("open");
-		this.name.push(operationName(this.#index.textAt(at)));
+		const name = operationName(this.#index.textAt(at));
+		this.name.push(this.#names.get(name) ?? name);
+		this.#names.set(name, this.name[number] as string);
 		this.row.push(this.#freeRow(number));
 		this.#byOp.set(this.#index.seq[at] as number, number);
 	}
@@ -120,7 +124,15 @@ export class Spans {
 	}
 }
 
+const NAME_MARK = '"data":{"op":"';
+
+/** The name in an `op.begin`; canonical lines have it first in their data. */
 function operationName(line: string): string {
+	const from = line.indexOf(NAME_MARK) + NAME_MARK.length;
+	const to = line.indexOf('"', from);
+	const name = line.slice(from, to);
+	if (from >= NAME_MARK.length && to > from && !name.includes("\\"))
+		return name;
 	try {
 		const { data } = JSON.parse(line) as { data?: { op?: unknown } };
 		return typeof data?.op === "string" ? data.op : "?";

@@ -41,11 +41,12 @@ export interface TopologyLayout {
 	readonly links: readonly Link[];
 }
 
-const COLUMNS = {
-	ioas: { x: 10, width: 122 },
-	hwpt: { x: 172, width: 130 },
-	group: { x: 356, width: 214 },
-	domain: { x: 632, width: 158 },
+/** The columns, left to right. */
+export const COLUMNS = {
+	ioas: { x: 10, width: 112 },
+	hwpt: { x: 152, width: 152 },
+	group: { x: 352, width: 230 },
+	domain: { x: 632, width: 160 },
 } as const;
 /** Width of every topology drawing: it does not change while the cursor moves. */
 export const TOPOLOGY_WIDTH = 800;

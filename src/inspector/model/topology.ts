@@ -180,7 +180,7 @@ function hazardsOf(
 	if (books !== undefined && books !== hw)
 		hazards.push({
 			severity: "error",
-			text: `books say ${books}, hardware uses ${hw}`,
+			text: `books ${books} ≠ hardware ${hw}`,
 		});
 	if (domain !== undefined && domain.freedSeq > 0)
 		hazards.push({
@@ -191,7 +191,7 @@ function hazardsOf(
 	if (hwpt === undefined && isUsers && books === hw)
 		hazards.push({
 			severity: "warning",
-			text: `not attached, yet its hardware translates through ${hw}`,
+			text: `not attached, yet translates by ${hw}`,
 		});
 	return hazards;
 }

@@ -5,7 +5,16 @@ import { App } from "./app.ts";
 import { startKeys } from "./keys.ts";
 import { startFilter } from "./record-list.ts";
 import { LogClient, type LogPlace } from "./log-client.ts";
-import { logs, pendingCalls, cursor, startState } from "./state.ts";
+import {
+	cursor,
+	firstLog,
+	hasRows,
+	hasTimeline,
+	isComplete,
+	logs,
+	pendingCalls,
+	startState,
+} from "./state.ts";
 import "./style.css";
 import { startTheme } from "./theme.ts";
 
@@ -46,6 +55,17 @@ async function logsServed(): Promise<LogPlace[]> {
 
 /** Says on the page itself which cursor position is fully painted: for tests and the benchmark. */
 function tellWhenPainted(): void {
+	effect(() => {
+		const { summary } = firstLog.value?.progress.value ?? {};
+		const isAll = isComplete.value && summary?.folded === summary?.count;
+		document.body.dataset["folded"] = isAll ? "all" : "some";
+	});
+	effect(() => {
+		if (!isComplete.value || !hasRows.value || !hasTimeline.value) return;
+		requestAnimationFrame(() => {
+			document.body.dataset["opened"] = "yes";
+		});
+	});
 	effect(() => {
 		const at = cursor.value;
 		if (pendingCalls.value > 0) return;

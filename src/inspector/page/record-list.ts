@@ -9,7 +9,15 @@ import type { Row } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
 import { dataInShort, grouped } from "./format.ts";
 import { ExportButtons } from "./record-export.ts";
-import { count, cursor, firstLog, moveTo, query, useCall } from "./state.ts";
+import {
+	count,
+	cursor,
+	firstLog,
+	hasRows,
+	moveTo,
+	query,
+	useCall,
+} from "./state.ts";
 import { h } from "preact";
 
 const { div, input, p, span } = html;
@@ -172,6 +180,9 @@ export function RecordList(): VNode {
 		missing.length === 0 ? undefined : { positions },
 	);
 	for (const row of fresh ?? []) cache.set(row.at, row);
+	useEffect(() => {
+		if (cache.size > 0) hasRows.value = true;
+	}, [fresh]);
 	const here = cache.get(cursor.value);
 	const opHere = here === undefined ? -1 : here.op || -1;
 	return div(

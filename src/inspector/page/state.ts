@@ -31,6 +31,14 @@ export const count = computed(
 	() => firstLog.value?.progress.value.summary.count ?? 0,
 );
 
+/** All of the first log is indexed. */
+export const isComplete = computed(
+	() => firstLog.value?.progress.value.isComplete ?? false,
+);
+/** The list shows records; the timeline is drawn. */
+export const hasRows = signal(false);
+export const hasTimeline = signal(false);
+
 /** The position in every log: the cursor, and in a second log the same place in the same operation. */
 export const positions = signal<readonly number[]>([]);
 

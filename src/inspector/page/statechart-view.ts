@@ -189,12 +189,30 @@ const tip = (id: string): VNode =>
 			viewBox: "0 0 8 8",
 			refX: 7,
 			refY: 4,
-			markerWidth: 6,
-			markerHeight: 6,
+			markerWidth: 8,
+			markerHeight: 8,
+			markerUnits: "userSpaceOnUse",
 			orient: "auto",
 		},
 		path({ d: "M0 0 8 4 0 8z", class: id }),
 	);
+
+/** Room to keep above and below the active state. */
+const SIGHT_MARGIN = 110;
+
+/** Scrolls only when the active state would be at the edge or outside. */
+function keepInSight(paper: SVGSVGElement | null): void {
+	const active = paper?.querySelector(".is-active")?.getBoundingClientRect();
+	const pane = paper?.closest(".log-view");
+	if (active === undefined || !pane) return;
+	const frame = pane.getBoundingClientRect();
+	if (
+		active.top < frame.top + SIGHT_MARGIN ||
+		active.bottom > frame.bottom - SIGHT_MARGIN / 2
+	)
+		pane.scrollTop +=
+			active.top - frame.top - (frame.height - active.height) / 2;
+}
 
 /** The drawing; the active state is kept in sight. */
 function Drawing(props: {
@@ -206,9 +224,7 @@ function Drawing(props: {
 	const lit = litOf(place);
 	const active = place?.states.join(" ") ?? "";
 	useEffect(() => {
-		paper.current
-			?.querySelector(".is-active")
-			?.scrollIntoView({ block: "nearest", inline: "nearest" });
+		keepInSight(paper.current);
 	}, [active, layout]);
 	const wires = layout.wires.toSorted(
 		(a, b) =>
@@ -256,6 +272,10 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 		div(
 			{ class: "view-bar" },
 			h(Chooser, { log }),
+			layout === undefined ? null : h(Exports, { chart: layout.chart }),
+		),
+		div(
+			{ class: "chart-line" },
 			shown === undefined
 				? null
 				: span(
@@ -271,7 +291,6 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 						{ class: "link", onClick: () => moveTo(shown.since) },
 						"go to the last change",
 					),
-			layout === undefined ? null : h(Exports, { chart: layout.chart }),
 		),
 		layout === undefined
 			? p(

@@ -6,7 +6,14 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { laneOrder } from "../model/timeline.ts";
 import { html } from "./dom.ts";
 import { grouped } from "./format.ts";
-import { count, cursor, firstLog, moveTo, useCall } from "./state.ts";
+import {
+	count,
+	cursor,
+	firstLog,
+	hasTimeline,
+	moveTo,
+	useCall,
+} from "./state.ts";
 import { theme } from "./theme.ts";
 import { LANE_HEIGHT, paintTimeline, TOP_HEIGHT } from "./timeline-paint.ts";
 
@@ -129,6 +136,7 @@ export function TimelineStrip(): VNode {
 	useLayoutEffect(() => {
 		if (paper.current === null || picture === undefined) return;
 		paintTimeline(paper.current, picture, { from, to, width });
+		hasTimeline.value = true;
 	}, [picture, width, theme.value]);
 	const scale = width / (to - from);
 	const positionOf = (event: MouseEvent): number =>

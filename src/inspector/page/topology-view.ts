@@ -7,6 +7,7 @@ import type {
 	TopologyGroup,
 } from "../model/topology.ts";
 import {
+	COLUMNS,
 	DEVICE_HEIGHT,
 	HAZARD_HEIGHT,
 	layoutTopology,
@@ -169,7 +170,7 @@ function domainPart(placed: Placed<TopologyDomain>): VNode {
 			{
 				class: "small",
 				x: placed.x + placed.width - 8,
-				y: placed.y + 18,
+				y: placed.y + 35,
 				"text-anchor": "end",
 			},
 			item.staleRanges > 0 ? `${item.staleRanges} stale` : `${item.devices} hw`,
@@ -213,10 +214,10 @@ export function TopologyView({ log, at }: ViewProps): VNode {
 				role: "img",
 				"aria-label": `Topology: ${wrong.length} devices differ between books and hardware`,
 			},
-			heading(10, "IOAS"),
-			heading(172, "hwpt (books)"),
-			heading(356, "group and devices"),
-			heading(632, "domain (hardware)"),
+			heading(COLUMNS.ioas.x, "IOAS"),
+			heading(COLUMNS.hwpt.x, "hwpt (books)"),
+			heading(COLUMNS.group.x, "group and devices"),
+			heading(COLUMNS.domain.x, "domain (hardware)"),
 			...layout.links.map(({ kind, from, to, path: d, isWrong }) =>
 				path({
 					key: `${kind} ${from}`,

@@ -4,6 +4,7 @@ import { h } from "preact";
 import { html } from "./dom.ts";
 import type { LogClient } from "./log-client.ts";
 import { logs, positions, view } from "./state.ts";
+import { SequenceView } from "./sequence-view.ts";
 import { StatechartView } from "./statechart-view.ts";
 import { TopologyView } from "./topology-view.ts";
 import type { ViewId } from "./views.ts";
@@ -24,7 +25,7 @@ const COMPONENTS: Readonly<Record<ViewId, FunctionComponent<ViewProps>>> = {
 	statechart: StatechartView,
 	pages: Nothing,
 	iotlb: Nothing,
-	sequence: Nothing,
+	sequence: SequenceView,
 	violations: Nothing,
 	diff: Nothing,
 };

@@ -80,6 +80,9 @@ export interface Calls {
 	topology: [{ at: number }, Topology | undefined];
 	/** The statechart's place of an actor; without one, of the operation at the cursor. */
 	chart: [{ at: number; actor?: string }, ChartPlace | undefined];
+	/** All matching records as CSV / the timeline as a Chrome trace. */
+	csv: [{ query: string }, string];
+	perfetto: [object, string];
 	placeOf: [{ at: number }, Place];
 	positionOfPlace: [Place, number];
 	/** Rows of one operation, capped. */

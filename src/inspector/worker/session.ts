@@ -1,4 +1,6 @@
 /** A log that is open: its index and everything that is answered about it. No DOM, no messages: tests use it as it is. */
+import { csv } from "../export/csv.ts";
+import { perfettoTrace } from "../export/perfetto.ts";
 import { LogIndex } from "../model/log-index.ts";
 import { matcherOf, parseQuery } from "../model/query.ts";
 import { type Span, Spans } from "../model/spans.ts";
@@ -100,9 +102,23 @@ export class Session {
 			return world === undefined ? undefined : topologyOf(world);
 		},
 		chart: ({ at, actor }) => this.#charts.at(at, actor),
+		csv: ({ query }) => this.#csv(query),
+		perfetto: () => [...perfettoTrace(this.index, this.spans)].join(""),
 		placeOf: ({ at }) => this.#placeOf(at),
 		positionOfPlace: (place) => this.#positionOfPlace(place),
 	};
+
+	async #csv(query: string): Promise<string> {
+		const found = await this.#filter(query);
+		const positions =
+			found ?? this.index.seq.subarray(0, this.index.count).keys();
+		const row = (at: number): Row => this.row(at);
+		return csv(
+			(function* () {
+				for (const at of positions) yield row(at);
+			})(),
+		);
+	}
 
 	/** Folds some more of the log into the world; true when there is more to do. */
 	work(): boolean {

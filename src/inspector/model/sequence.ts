@@ -1,0 +1,112 @@
+/** One operation as a sequence diagram: a lifeline per actor, an arrow per record. */
+import type { Row } from "../worker/protocol.ts";
+
+/** An arrow, or a note on one lifeline when `to` equals `from`. */
+export interface Message {
+	readonly at: number;
+	readonly seq: number;
+	readonly from: number;
+	readonly to: number;
+	readonly text: string;
+	/** Takes back an earlier step. */
+	readonly isUndo: boolean;
+	readonly kind: "call" | "step" | "return" | "failure";
+}
+/** The diagram. Lifelines are in the order of their first appearance. */
+export interface Sequence {
+	readonly lifelines: readonly string[];
+	readonly messages: readonly Message[];
+}
+
+/** Fields that name whom a record is about, the first that is there. */
+const ABOUT = [
+	"dom",
+	"hwpt",
+	"ioas",
+	"access",
+	"fq",
+	"dev",
+	"obj",
+	"owner",
+	"group",
+	"pages",
+	"iommu",
+	"ctx",
+];
+/** The lifeline of whoever called. */
+export const CALLER = "caller";
+
+/** Makes the diagram of an operation's rows. */
+export function sequenceOf(rows: readonly Row[]): Sequence {
+	const lifelines: string[] = [];
+	const lifeline = (name: string): number => {
+		const known = lifelines.indexOf(name);
+		return known >= 0 ? known : lifelines.push(name) - 1;
+	};
+	let caller = CALLER;
+	const messages = rows.map((row): Message => {
+		const data = dataOf(row.text);
+		if (row.type === "op.begin") {
+			caller = typeof data["task"] === "string" ? data["task"] : CALLER;
+			const from = lifeline(caller);
+			return message(row, data, from, lifeline(row.actor), "call");
+		}
+		const isEnd = row.type === "op.commit" || row.type === "op.fail";
+		const from = lifeline(row.actor);
+		if (isEnd)
+			return message(
+				row,
+				data,
+				from,
+				lifeline(caller),
+				row.type === "op.fail" ? "failure" : "return",
+			);
+		const about = ABOUT.map((key) => data[key]).find(
+			(value) => typeof value === "string" && value !== row.actor,
+		);
+		const to = about === undefined ? from : lifeline(about as string);
+		const isFailure =
+			row.type.endsWith(".failed") || row.type.endsWith(".refused");
+		return message(row, data, from, to, isFailure ? "failure" : "step");
+	});
+	return { lifelines, messages };
+}
+
+function message(
+	row: Row,
+	data: Readonly<Record<string, unknown>>,
+	from: number,
+	to: number,
+	kind: Message["kind"],
+): Message {
+	const isUndo = data["undo"] === true;
+	return {
+		at: row.at,
+		seq: row.seq,
+		from,
+		to,
+		text: `${isUndo ? "undo: " : ""}${textOf(row.type, data)}`,
+		isUndo,
+		kind,
+	};
+}
+
+function textOf(type: string, data: Readonly<Record<string, unknown>>): string {
+	if (type === "op.begin") return String(data["op"]);
+	if (type === "op.commit") return "ok";
+	if (type === "op.fail") return `${data["errno"]} at ${data["step"]}`;
+	const extra = ["errno", "iova", "len", "delta", "u", "n", "why"]
+		.filter((key) => data[key] !== undefined)
+		.map((key) => `${key}=${data[key]}`)
+		.join(" ");
+	return extra === "" ? type : `${type} ${extra}`;
+}
+
+function dataOf(text: string): Readonly<Record<string, unknown>> {
+	try {
+		const { data } = JSON.parse(text) as { data?: unknown };
+		if (typeof data === "object" && data !== null)
+			return data as Record<string, unknown>;
+	} catch {}
+	return {};
+}
