@@ -78,7 +78,8 @@ function unmapRange(
 	const size = enlarges ? Math.max(asked, span) : asked;
 	const freelist = gather?.freelist ?? [];
 	const last = iova + size - 1;
-	if (isReachable(config, last)) {
+	if (!isReachable(config, last)) edit.warn("domain_unmap");
+	else {
 		clearLevel(edit, config.levels, edit.root, 0, iova, last, freelist);
 		if (iova === 0 && last === 2 ** (config.gaw - 12) - 1)
 			dropRoot(edit, freelist);
