@@ -1,0 +1,108 @@
+/** Bad scenarios: a clear error with line and column, never a crash. */
+import { describe, expect, test } from "vitest";
+import { explore } from "../../src/explore/explore.ts";
+import {
+	parseScenario,
+	ScenarioError,
+	withSettings,
+} from "../../src/explore/scenario-file.ts";
+import fc from "fast-check";
+
+const good = `name: x
+root: { 0: T }
+tables: { T: {} }
+switches: { s: false }
+threads:
+  - name: t
+    steps:
+      - clear: root.0
+`;
+const now = () => performance.now();
+const errorOf = (text: string): string => {
+	try {
+		explore(parseScenario(text, "f.yaml"), { now });
+	} catch (error) {
+		expect(error).toBeInstanceOf(ScenarioError);
+		return (error as Error).message;
+	}
+	return "no error";
+};
+
+describe("errors", () => {
+	test.each([
+		["", "f.yaml:1:1"],
+		["name: [", "not YAML"],
+		[
+			good.replace("clear:", "cleer:"),
+			"f.yaml:8:9: a step holds exactly one verb (found cleer)",
+		],
+		[good.replace("clear: root.0", "clear: root"), "f.yaml:8:16: "],
+		[
+			good.replace("clear: root.0", "clear: root.7"),
+			"root.7 does not exist; root has 1 slots",
+		],
+		[
+			good.replace("clear: root.0", "write: { slot: root.0, value: nwe }"),
+			"nwe is neither empty, nor a table (T), nor a target (old, new)",
+		],
+		[good.replace("clear: root.0", "goto: nowhere"), "no label nowhere"],
+		[
+			good.replace("clear: root.0", "free: $r"),
+			"never reads anything into register r",
+		],
+		[
+			good.replace("clear: root.0", "flush: { pages: [9] }"),
+			"page 9 does not exist",
+		],
+		[
+			good.replace("clear: root.0", "clear: root.0\n        when: q"),
+			"no switch q",
+		],
+		[
+			good.replace("tables: { T: {} }", "tables: { T: { level: 2 } }"),
+			"level 2 is not below",
+		],
+		[
+			good.replace(
+				"name: x",
+				"name: x\ngeometry: { levels: 4, slots: 8, fanout: 8 }",
+			),
+			"the explorer takes at most",
+		],
+		[good.replace("name: x", "name: x\nbogus: 1"), "bogus"],
+	])("%#", (text, message) => {
+		expect(errorOf(text)).toContain(message);
+	});
+
+	test("unknown settings name the known ones", () => {
+		const scenario = parseScenario(good, "f");
+		expect(() => withSettings(scenario, { q: true })).toThrow(
+			/no switch or parameter q; there are s, driver/,
+		);
+		expect(() => withSettings(scenario, { s: 1 })).toThrow(/on or off/);
+		expect(() => withSettings(scenario, { bbm: 7 })).toThrow(ScenarioError);
+	});
+
+	test("any text is a scenario or a ScenarioError", () => {
+		fc.assert(
+			fc.property(
+				fc.string({ maxLength: 200 }),
+				fc.nat(good.length),
+				(junk, at) => {
+					errorOf(good.slice(0, at) + junk + good.slice(at));
+				},
+			),
+			{ numRuns: 300 },
+		);
+	});
+
+	test("a limit is admitted", () => {
+		const scenario = parseScenario(good, "f");
+		const result = explore(scenario, { now, limits: { maxStates: 1 } });
+		expect(result).toMatchObject({
+			verdict: "incomplete",
+			complete: false,
+			stoppedBy: "maxStates",
+		});
+	});
+});
