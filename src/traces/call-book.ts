@@ -24,6 +24,9 @@ const ROUNDING_NS = 500;
 /** A source of text lines, pulled when needed. */
 export type LinePull = () => Promise<readonly string[] | undefined>;
 
+/** Reads a line as a call; "note": understood, but no call. */
+export type CallParser = (text: string) => Call | "note" | undefined;
+
 interface Due {
 	readonly call: Call;
 	readonly isEnd: boolean;
@@ -37,14 +40,24 @@ export class CallBook {
 	private readTo = Number.NEGATIVE_INFINITY;
 	private reached = Number.NEGATIVE_INFINITY;
 	private readonly report: ImportReport;
+	private readonly parse: CallParser;
+	private lines = 0;
+	/** Names a line that is no call. */
+	onBad: ((line: number) => void) | undefined;
 	/** The emulator's log, when there is one: it is merged by the same clock. */
 	witness: Witness | undefined;
 	/** Bus name of the device behind an open file of the calling program. */
 	readonly deviceOfFd = new Map<number, string>();
 
-	constructor(report: ImportReport, pull: LinePull | undefined) {
+	/** `parse` reads one line; a line that is no call is handed to `onBad` with its number. */
+	constructor(
+		report: ImportReport,
+		pull: LinePull | undefined,
+		parse: CallParser = parseCall,
+	) {
 		this.report = report;
 		this.pull = pull;
+		this.parse = parse;
 	}
 
 	/** Reads calls up to `t` and the look-ahead beyond. */
@@ -73,10 +86,12 @@ export class CallBook {
 	}
 
 	private add(text: string): void {
+		this.lines++;
 		if (text.trim() === "") return;
-		const call = parseCall(text);
+		const call = this.parse(text);
 		if (call === undefined) {
 			this.report.calls.bad++;
+			this.onBad?.(this.lines);
 			return;
 		}
 		if (call === "note") return;

@@ -81,11 +81,15 @@ export class State {
 	}
 
 	/** Names the current line as unexplained. */
-	unexplained(why: string, event = this.eventOrNone()): void {
+	unexplained(
+		why: string,
+		event = this.eventOrNone(),
+		lineNumber = this.report.lines,
+	): void {
 		const { report, line } = this;
 		report.unexplainedCount++;
 		if (report.unexplained.length < UNEXPLAINED_KEPT)
-			report.unexplained.push({ line: report.lines, event, why });
+			report.unexplained.push({ line: lineNumber, event, why });
 		const key = `${event}: ${why}`;
 		const same = this.sameReason.get(key) ?? 0;
 		if (same >= SAME_REASON_MAX) return;
@@ -95,7 +99,7 @@ export class State {
 			line.t,
 			"trace.unexplained",
 			"host",
-			{ line: report.lines, event, why },
+			{ line: lineNumber, event, why },
 			undefined,
 		);
 	}
