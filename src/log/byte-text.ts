@@ -6,7 +6,7 @@ import { type FieldKind, isOfKind } from "../vocabulary/fields.ts";
 
 /** Bytes to read from. `view` and `bytes` show the same memory; `end` is where the valid bytes stop. */
 export interface Window {
-	bytes: Buffer;
+	bytes: Uint8Array;
 	view: DataView;
 	end: number;
 }
@@ -22,7 +22,7 @@ const LITTLE = true;
 
 /** Prepares ASCII text of at least 4 characters. */
 export function literal(text: string): Literal {
-	return literalAt(Buffer.from(text, "latin1"), 0, text.length);
+	return literalAt(new TextEncoder().encode(text), 0, text.length);
 }
 
 function literalAt(bytes: Uint8Array, at: number, length: number): Literal {
@@ -80,6 +80,15 @@ export function nameIs(name: Name, kind: FieldKind, bit: number): boolean {
 	return true;
 }
 
+const utf8 = new TextDecoder();
+
+/** Text of UTF-8 bytes. Buffers have a faster way; browsers have no buffers. */
+export function textOf(bytes: Uint8Array, from: number, to: number): string {
+	return typeof Buffer !== "undefined" && bytes instanceof Buffer
+		? bytes.toString("utf8", from, to)
+		: utf8.decode(bytes.subarray(from, to));
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** 1 where a byte may stand in a plain string: printable ASCII but quote and backslash. */
@@ -120,9 +129,9 @@ export class NameCache {
 		return this.#make(bytes, at, p + 1 - at, slot);
 	}
 
-	#make(bytes: Buffer, at: number, length: number, slot: number): Name {
+	#make(bytes: Uint8Array, at: number, length: number, slot: number): Name {
 		const { words, last } = literalAt(bytes, at, length);
-		const text = bytes.toString("latin1", at + 1, at + length - 1);
+		const text = textOf(bytes, at + 1, at + length - 1);
 		const name: Name = { length, words, last, text, kinds: 0 };
 		this.#slots[slot] = name;
 		return name;

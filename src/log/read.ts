@@ -1,105 +1,121 @@
 /**
- * Logs from files, streams and standard input: plain or gzip (by content, not by name). The scan itself is synchronous per chunk;
- * there is a promise per chunk and none per record.
+ * Reading logs, wherever they are: a file, a directory of segments, a stream, standard input; NDJSON or binary; plain or gzip. The scan
+ * itself is synchronous per chunk; there is a promise per chunk and none per record.
  */
-import { open } from "node:fs/promises";
-import { Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
+import { firstBytes, type LogSource, plainChunks } from "./chunks.ts";
+import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
-import { type LogHandler, LogScanner, type ScanSummary } from "./scan.ts";
+import { nodeIo } from "./io.ts";
 import { copyRecord } from "./scan-line.ts";
+import type { LogHandler, ScanSummary } from "./scan-types.ts";
 import type { Seal } from "./seal.ts";
+import {
+	brokenStart,
+	inSegment,
+	listSegments,
+	type Segment,
+} from "./segments.ts";
 
-/** Where a log comes from: a path, `-` for standard input, or chunks of bytes. */
-export type LogSource =
-	| string
-	| AsyncIterable<Uint8Array>
-	| Iterable<Uint8Array>;
+export type { LogSource } from "./chunks.ts";
 
-const READ_BYTES = 1 << 20;
+/** The codec that bytes are in, by their first ones. */
+const codecOf = (_first: Uint8Array | undefined): LogCodec => NDJSON;
 
-/** The bytes of a file, in chunks that are reused: use each before asking for the next. */
-async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
-	const file = await open(path, "r");
+/** Enough to hold what a segment starts with. */
+const START_BYTES = 4096;
+
+/** Scans chunk by chunk: yields after each, so that the caller sets the pace. */
+async function* scanning(
+	source: LogSource,
+	handler: LogHandler,
+): AsyncGenerator<void, ScanSummary> {
+	if (
+		typeof source === "string" &&
+		source !== "-" &&
+		(await nodeIo.isDirectory(source))
+	)
+		return yield* scanningSegments(source, handler);
+	return yield* scanningStream(source, handler, undefined, undefined);
+}
+
+async function* scanningStream(
+	source: LogSource,
+	handler: LogHandler,
+	segment: Segment | undefined,
+	before: ScanSummary | undefined,
+): AsyncGenerator<void, ScanSummary> {
+	const chunks = plainChunks(source);
 	try {
-		const buffer = Buffer.allocUnsafe(READ_BYTES);
-		for (;;) {
-			const { bytesRead } = await file.read(buffer, 0, READ_BYTES, null);
-			if (bytesRead === 0) return;
-			yield buffer.subarray(0, bytesRead);
+		const first = await firstBytes(chunks, START_BYTES);
+		const codec = codecOf(first);
+		let skip = 0;
+		let scanner = codec.scanner(handler);
+		if (segment !== undefined && before !== undefined) {
+			const start = codec.continues(Buffer.from(first ?? []));
+			if (start?.chain.head.hash !== before.head.hash)
+				throw brokenStart(segment);
+			scanner = codec.scanner(handler, { header: before.header, ...start });
+			skip = start.bytes;
 		}
+		if (first !== undefined) scanner.push(first.subarray(skip));
+		yield;
+		for await (const chunk of chunks) {
+			scanner.push(chunk);
+			yield;
+		}
+		return scanner.end();
 	} finally {
-		await file.close();
+		await chunks.return(undefined);
 	}
 }
 
-function chunksOf(
-	source: LogSource,
-): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
-	if (source === "-") return process.stdin as AsyncIterable<Uint8Array>;
-	return typeof source === "string" ? fileChunks(source) : source;
-}
-
-const isGzip = (bytes: Uint8Array): boolean =>
-	bytes[0] === 0x1f && bytes[1] === 0x8b;
-
-/** Chunks with gzip undone. A compressed stream that ends too early gives what it held, as a cut plain file would. */
-export async function* plainChunks(
-	source: LogSource,
-): AsyncGenerator<Uint8Array> {
-	const iterator = toAsync(chunksOf(source));
-	const first = await firstBytes(iterator);
-	if (first === undefined) return;
-	if (!isGzip(first)) {
-		yield first;
-		yield* iterator;
-		return;
+async function* scanningSegments(
+	directory: string,
+	handler: LogHandler,
+): AsyncGenerator<void, ScanSummary> {
+	const segments = await listSegments(nodeIo, directory);
+	let whole: ScanSummary | undefined;
+	for (const segment of segments) {
+		if (whole?.tail !== undefined) throw cutSegment(segment, whole);
+		try {
+			const part: ScanSummary = yield* scanningStream(
+				segment.path,
+				handler,
+				segment,
+				whole,
+			);
+			whole = whole === undefined ? part : joined(whole, part);
+		} catch (error) {
+			throw inSegment(error, segment);
+		}
 	}
-	const packed = Readable.from(copies(first, iterator), { objectMode: false });
-	const unpacked = createGunzip({ chunkSize: 1 << 18 });
-	packed.on("error", (error) => unpacked.destroy(error));
-	try {
-		yield* packed.pipe(unpacked) as AsyncIterable<Uint8Array>;
-	} catch (cause) {
-		if ((cause as NodeJS.ErrnoException).code === "Z_BUF_ERROR") return;
-		if (!((cause as NodeJS.ErrnoException).code ?? "").startsWith("Z_"))
-			throw cause;
-		throw new LogError("bad-gzip", "the gzip data is damaged", {
-			hint: "Copy the file again, or look for the uncompressed log.",
-			cause,
+	if (whole === undefined)
+		throw new LogError("not-a-log", `${directory} holds no segments`, {
+			hint: "A log directory holds files like 0000000000000000.ndjson.",
 		});
-	}
+	return whole;
 }
 
-async function* toAsync(
-	chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-	yield* chunks;
-}
+const joined = (a: ScanSummary, b: ScanSummary): ScanSummary => ({
+	...b,
+	seals: a.seals + b.seals,
+	lines: a.lines + b.lines,
+	bytes: a.bytes + b.bytes,
+	uncanonical: a.uncanonical + b.uncanonical,
+});
 
-/** The stream in front of zlib reads ahead, so reused chunks must be copied. */
-async function* copies(
-	first: Uint8Array,
-	rest: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-	yield Buffer.from(first);
-	for await (const chunk of rest) yield Buffer.from(chunk);
-}
-
-/** The first chunk, with at least 2 bytes unless there are fewer. */
-async function firstBytes(
-	iterator: AsyncGenerator<Uint8Array>,
-): Promise<Uint8Array | undefined> {
-	let bytes: Uint8Array | undefined;
-	while (bytes === undefined || bytes.length < 2) {
-		const { value, done } = await iterator.next();
-		if (done) return bytes;
-		bytes = bytes === undefined ? value : Buffer.concat([bytes, value]);
-	}
-	return bytes;
-}
+const cutSegment = (next: Segment, whole: ScanSummary): LogError =>
+	new LogError(
+		"missing-lines",
+		`the segment before record ${next.first} ends without a seal`,
+		{
+			line: whole.tail?.line,
+			seq: whole.head.seq + 1,
+			hint: "It was cut after the next one had begun. Put back a copy of it.",
+		},
+	);
 
 /**
  * Reads a whole log and hands every sealed record to the handler, in order. Throws LogError when the log is damaged: the code
@@ -110,9 +126,11 @@ export async function scanLog(
 	source: LogSource,
 	handler: LogHandler = {},
 ): Promise<ScanSummary> {
-	const scanner = new LogScanner(handler);
-	for await (const chunk of plainChunks(source)) scanner.push(chunk);
-	return scanner.end();
+	const scan = scanning(source, handler);
+	for (;;) {
+		const { value, done } = await scan.next();
+		if (done) return value;
+	}
 }
 
 /** A sealed batch: records of their own, which may be kept. */
@@ -136,7 +154,7 @@ export async function readLog(source: LogSource): Promise<OpenLog> {
 	const ready: LogBatch[] = [];
 	let header: LogHeader | undefined;
 	let records: LogRecord[] = [];
-	const scanner = new LogScanner({
+	const scan = scanning(source, {
 		header: (found) => {
 			header = found;
 		},
@@ -148,12 +166,10 @@ export async function readLog(source: LogSource): Promise<OpenLog> {
 			records = [];
 		},
 	});
-	const chunks = plainChunks(source);
 	let summary: ScanSummary | undefined;
 	const more = async (): Promise<void> => {
-		const { value, done } = await chunks.next();
-		if (done) summary = scanner.end();
-		else scanner.push(value);
+		const { value, done } = await scan.next();
+		if (done) summary = value;
 	};
 	while (header === undefined && summary === undefined) await more();
 	if (header === undefined)
@@ -168,7 +184,8 @@ export async function readLog(source: LogSource): Promise<OpenLog> {
 					await more();
 				}
 			} finally {
-				await chunks.return(undefined);
+				// Ends the reading of the source; a summary is not made then.
+				await scan.return(undefined as unknown as ScanSummary);
 			}
 		},
 	};

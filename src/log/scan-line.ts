@@ -22,6 +22,7 @@ import {
 	type Name,
 	NameCache,
 	nameIs,
+	textOf,
 	type Window,
 } from "./byte-text.ts";
 import { jsonEnd, NO_END, stringEnd } from "./json-bytes.ts";
@@ -66,7 +67,7 @@ const FALSE = literal("false");
  * present fields, overwritten by the next record of that kind. Use `copyRecord` to keep one.
  */
 export class LineDecoder implements Window {
-	bytes: Buffer = Buffer.alloc(0);
+	bytes: Uint8Array = new Uint8Array(0);
 	view: DataView = new DataView(new ArrayBuffer(0));
 	end = 0;
 	/** After a decode: the position behind the line's newline. */
@@ -77,7 +78,7 @@ export class LineDecoder implements Window {
 	readonly #values: unknown[] = [];
 
 	/** Reads from these bytes from now on, up to `end`. */
-	use(bytes: Buffer, end: number): void {
+	use(bytes: Uint8Array, end: number): void {
 		this.bytes = bytes;
 		this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		this.end = end;
@@ -297,7 +298,7 @@ export class LineDecoder implements Window {
 		const close = this.bytes.indexOf(QUOTE, quote + 1);
 		if (close < 0 || close - quote > 20) return undefined;
 		this.position = close + 1;
-		return u64FromHex(this.bytes.toString("latin1", quote + 1, close));
+		return u64FromHex(textOf(this.bytes, quote + 1, close));
 	}
 
 	/** Strings that hold escapes or anything but ASCII, or are too short for the cache. */
@@ -306,7 +307,7 @@ export class LineDecoder implements Window {
 		if (this.bytes[start] !== QUOTE) return undefined;
 		const end = stringEnd(this.bytes, start, this.end);
 		if (end === NO_END) return undefined;
-		const source = this.bytes.toString("utf8", start, end);
+		const source = textOf(this.bytes, start, end);
 		const value = parsed(source);
 		// U+FFFD may stand for bytes that are no UTF-8, which the general path refuses.
 		if (
@@ -323,7 +324,7 @@ export class LineDecoder implements Window {
 		const start = this.position;
 		const end = jsonEnd(this.bytes, start, this.end);
 		if (end === NO_END || end - start > JSON_PLAIN_MAX) return undefined;
-		const source = this.bytes.toString("utf8", start, end);
+		const source = textOf(this.bytes, start, end);
 		if (source.includes("\ufffd")) return undefined;
 		this.position = end;
 		return parsed(source);

@@ -11,53 +11,28 @@ import { explainDamage } from "./damage.ts";
 import { LogError } from "./error.ts";
 import { decodeHeader } from "./header-line.ts";
 import { decodeLine } from "./record-line.ts";
+import type {
+	LogHandler,
+	ResumePoint,
+	ScanSummary,
+	TornTail,
+} from "./scan-types.ts";
 import { LineDecoder } from "./scan-line.ts";
 import {
+	type Chain,
 	decodeSeal,
 	digest,
 	type Head,
 	SEAL_START,
 	SEAL_TAIL_LENGTH,
-	type Seal,
 } from "./seal.ts";
 
-/** Receives the content of a log in order. */
-export interface LogHandler {
-	header?(header: LogHeader): void;
-	/**
-	 * One record. The object is reused for later records: copy what must stay (`copyRecord`). It is handed on before the seal of
-	 * its batch is checked: when the scan throws, what came since the last `seal` call must not be trusted.
-	 */
-	record?(record: LogRecord): void;
-	/** A batch ended and its hash is right. The header's own seal (seq 0) is told too. */
-	seal?(seal: Seal): void;
-}
-
-/** Bytes behind the last seal: an append that was cut short, or one that is just being written. */
-export interface TornTail {
-	/** First line of it, from 1, and its byte offset in the (uncompressed) log. */
-	readonly line: number;
-	readonly offset: number;
-	readonly bytes: number;
-	/** Whole records in it, which are dropped with it. */
-	readonly records: number;
-	/** The first seq that is not in the log. */
-	readonly seq: number;
-}
-
-/** What a scan found. */
-export interface ScanSummary {
-	readonly header: LogHeader;
-	readonly head: Head;
-	readonly records: number;
-	readonly seals: number;
-	/** Lines and bytes up to and with the last seal. */
-	readonly lines: number;
-	readonly bytes: number;
-	/** Record lines that were not canonical byte for byte as far as the fast path sees; they were read all the same. */
-	readonly uncanonical: number;
-	readonly tail: TornTail | undefined;
-}
+export type {
+	LogHandler,
+	ResumePoint,
+	ScanSummary,
+	TornTail,
+} from "./scan-types.ts";
 
 const NEWLINE = 0x0a;
 const SEAL_NEEDLE = Buffer.from(`\n${SEAL_START}`);
@@ -105,8 +80,16 @@ export class LogScanner {
 	/** Set at the first damage: bytes are only collected from then on, and explained at the end. */
 	#damaged: LogError | undefined;
 
-	constructor(handler: LogHandler) {
+	/** Reads from the start of a log, or from behind a seal. */
+	constructor(handler: LogHandler, resume?: ResumePoint) {
 		this.#handler = handler;
+		if (resume === undefined) return;
+		this.#header = resume.header;
+		this.#head = resume.chain.head;
+		this.#lines = resume.lines;
+		this.#end = this.#buffer.write(`${resume.chain.line}\n`);
+		this.#batch = this.#end;
+		this.#origin = resume.bytes - this.#end;
 	}
 
 	/** Takes the next bytes; hands on every batch that is complete with them. The chunk may be reused afterwards. */
@@ -134,6 +117,7 @@ export class LogScanner {
 		return {
 			header: this.#header,
 			head: this.#head,
+			chain: this.#chainNow(),
 			records: this.#head.seq,
 			seals: this.#seals,
 			lines: this.#lines,
@@ -141,6 +125,22 @@ export class LogScanner {
 			uncanonical: this.#uncanonical,
 			tail,
 		};
+	}
+
+	/** Where reading could go on later: behind the last seal. Only after the header was read. */
+	place(): ResumePoint {
+		const header = this.#header as LogHeader;
+		return {
+			header,
+			chain: this.#chainNow(),
+			lines: this.#lines,
+			bytes: this.#origin + this.#batch,
+		};
+	}
+
+	#chainNow(): Chain {
+		const line = this.#buffer.toString("utf8", this.#chain, this.#batch - 1);
+		return { line, head: this.#head };
 	}
 
 	/** The last sealed position so far. */
@@ -265,7 +265,7 @@ export class LogScanner {
 				line,
 				seq,
 			});
-		this.#head = seal;
+		this.#head = { seq: seal.seq, hash: seal.hash };
 		this.#lines = line;
 		this.#seals++;
 		this.#chain = at;

@@ -1,0 +1,67 @@
+/** A codec turns batches into bytes and back. Stores and converters work with any; NDJSON is for people, binary for scale. */
+import type { LogHeader } from "../vocabulary/header.ts";
+import { LogScanner } from "./scan.ts";
+import type { LogHandler, ResumePoint, ScanSummary } from "./scan-types.ts";
+import { type Chain, decodeSeal } from "./seal.ts";
+import { sealFacts, sealHeader, type TimedFact } from "./write.ts";
+
+/** Bytes ready to be written, and the chain after them. */
+export interface SealedBytes {
+	readonly bytes: Buffer;
+	readonly chain: Chain;
+}
+
+/** Takes bytes, hands on records. */
+export interface Scanner {
+	push(chunk: Uint8Array): void;
+	end(): ScanSummary;
+	/** Where reading could go on later: behind the last seal. Only after the header was read. */
+	place(): ResumePoint;
+}
+
+/** A resume point without its header: what a segment's first bytes tell. */
+export type Continuation = Omit<ResumePoint, "header">;
+
+/** One way of writing a log down. */
+export interface LogCodec {
+	readonly name: "ndjson" | "binary";
+	/** File name extension of segments, with its dot. */
+	readonly extension: string;
+	/** The start of a log. */
+	start(header: LogHeader): SealedBytes;
+	/** One sealed batch. Throws LogError `bad-record`. */
+	seal(chain: Chain, facts: readonly TimedFact[], key?: string): SealedBytes;
+	/** What a later segment starts with: the bytes of the seal it goes on from. */
+	continuation(chain: Chain): Buffer;
+	/** Where to go on in a segment that starts with these bytes; undefined when they are no whole continuation. */
+	continues(bytes: Buffer): Continuation | undefined;
+	/** A reader, from the start of a log or from a seal. */
+	scanner(handler: LogHandler, resume?: ResumePoint): Scanner;
+}
+
+/** Text lines (docs/log-format.md). */
+export const NDJSON: LogCodec = {
+	name: "ndjson",
+	extension: ".ndjson",
+	start(header) {
+		const { text, chain } = sealHeader(header);
+		return { bytes: Buffer.from(text), chain };
+	},
+	seal(chain, facts, key) {
+		const { text, chain: next } = sealFacts(chain, facts, key);
+		return { bytes: Buffer.from(text), chain: next };
+	},
+	continuation: (chain) => Buffer.from(`${chain.line}\n`),
+	continues(bytes) {
+		const end = bytes.indexOf("\n");
+		const line = end < 0 ? "" : bytes.toString("utf8", 0, end);
+		const seal = decodeSeal(line);
+		if (seal === undefined) return undefined;
+		return {
+			chain: { line, head: { seq: seal.seq, hash: seal.hash } },
+			lines: 1,
+			bytes: end + 1,
+		};
+	},
+	scanner: (handler, resume) => new LogScanner(handler, resume),
+};

@@ -1,0 +1,274 @@
+/** Opening a log file for writing: find its end, undo an append that was cut short, or start a new log. */
+import { dirname, join } from "node:path";
+import type { LogHeader } from "../vocabulary/header.ts";
+import type { Continuation, LogCodec } from "./codec.ts";
+import { type Damage, LogError } from "./error.ts";
+import { ioError, type LogFile, type LogIo } from "./io.ts";
+import type {
+	LogHandler,
+	ResumePoint,
+	ScanSummary,
+	TornTail,
+} from "./scan-types.ts";
+import { plainChunks } from "./chunks.ts";
+import {
+	brokenStart,
+	inSegment,
+	listSegments,
+	type Segment,
+	segmentName,
+} from "./segments.ts";
+
+/** What opening had to do. */
+export interface Recovery {
+	/** Bytes behind the last seal that were dropped: never acknowledged. */
+	readonly dropped?: TornTail;
+	/** A byte that was put back, proven by the seal. */
+	readonly mended?: { readonly line: number; readonly column: number };
+	/** A copy of damaged bytes of the last batch, which could not be mended and were cut off. */
+	readonly savedAs?: string;
+}
+
+/** An opened segment: where to go on. */
+export interface OpenSegment {
+	readonly segment: Segment;
+	readonly file: LogFile;
+	readonly summary: ScanSummary;
+	readonly recovery: Recovery;
+}
+
+const READ_BYTES = 1 << 20;
+
+/** Scans an open file from its start, or as a later segment of a log. */
+export async function scanFile(
+	file: LogFile,
+	codec: LogCodec,
+	handler: LogHandler,
+	resume: ResumePoint | undefined,
+	onScanner: (place: () => ResumePoint) => void = () => {},
+): Promise<ScanSummary> {
+	const scanner = codec.scanner(handler, resume);
+	onScanner(() => scanner.place());
+	const buffer = Buffer.allocUnsafe(READ_BYTES);
+	let position = resume?.bytes ?? 0;
+	for (;;) {
+		const count = await file.read(buffer, position);
+		if (count === 0) return scanner.end();
+		scanner.push(buffer.subarray(0, count));
+		position += count;
+	}
+}
+
+/** Room for a whole continuation: a seal line with the longest key, every character of it escaped. */
+const CONTINUATION_BYTES_MAX = 4096;
+
+/** What a later segment goes on from; undefined when its start is not whole. */
+export async function segmentStart(
+	file: LogFile,
+	codec: LogCodec,
+): Promise<Continuation | undefined> {
+	const bytes = Buffer.alloc(CONTINUATION_BYTES_MAX);
+	return codec.continues(bytes.subarray(0, await file.read(bytes, 0)));
+}
+
+/** Where to start reading a segment. Throws LogError `missing-lines` when it does not start with a seal. */
+export async function startOf(
+	file: LogFile,
+	segment: Segment,
+	codec: LogCodec,
+	header: LogHeader | undefined,
+): Promise<ResumePoint | undefined> {
+	if (segment.first === 0 || header === undefined) return undefined;
+	const start = await segmentStart(file, codec);
+	if (start === undefined || start.chain.head.seq !== segment.first - 1)
+		throw brokenStart(segment);
+	return { header, ...start };
+}
+
+/** Reads only the header of a log, from its first segment. */
+export async function readHeader(
+	io: LogIo,
+	first: Segment,
+	codec: LogCodec,
+): Promise<LogHeader> {
+	let header: LogHeader | undefined;
+	const scanner = codec.scanner({ header: (found) => (header = found) });
+	for await (const chunk of first.archived
+		? plainChunks(first.path)
+		: fileChunks(io, first.path)) {
+		scanner.push(chunk);
+		if (header !== undefined) return header;
+	}
+	return scanner.end().header;
+}
+
+async function* fileChunks(
+	io: LogIo,
+	path: string,
+): AsyncGenerator<Uint8Array> {
+	const file = await io.open(path, "read");
+	try {
+		const buffer = Buffer.allocUnsafe(READ_BYTES);
+		for (let position = 0; ; ) {
+			const count = await file.read(buffer, position);
+			if (count === 0) return;
+			yield buffer.subarray(0, count);
+			position += count;
+		}
+	} finally {
+		await file.close();
+	}
+}
+
+/** Tells whether a segment holds not even its first seal: its making was interrupted, and nothing in it was acknowledged. */
+export async function isUnborn(
+	io: LogIo,
+	segment: Segment,
+	codec: LogCodec,
+): Promise<boolean> {
+	const file = await io.open(segment.path, "read").catch((error: unknown) => {
+		throw ioError(error, `opening ${segment.path}`);
+	});
+	try {
+		if (segment.first > 0)
+			return (await segmentStart(file, codec)) === undefined;
+		let born = false;
+		const scanner = codec.scanner({ seal: () => (born = true) });
+		const buffer = Buffer.allocUnsafe(READ_BYTES);
+		for (let position = 0; !born; ) {
+			const count = await file.read(buffer, position);
+			if (count === 0) scanner.end();
+			scanner.push(buffer.subarray(0, count));
+			position += count;
+		}
+		return false;
+	} catch (error) {
+		if (!(error instanceof LogError)) throw error;
+		return (
+			(error.code === "torn-tail" && error.seq === 0) ||
+			(await file.size()) === 0
+		);
+	} finally {
+		await file.close();
+	}
+}
+
+/** Opens the last segment for writing and brings it to its last whole seal. Throws LogError when earlier batches are damaged. */
+export async function openSegment(
+	io: LogIo,
+	segment: Segment,
+	codec: LogCodec,
+	header: LogHeader | undefined,
+	handler: LogHandler,
+	onScanner: (place: () => ResumePoint) => void,
+): Promise<OpenSegment> {
+	const file = await io.open(segment.path, "write").catch((error: unknown) => {
+		throw ioError(error, `opening ${segment.path}`);
+	});
+	try {
+		const resume = await startOf(file, segment, codec, header);
+		const scan = (): Promise<ScanSummary> =>
+			scanFile(file, codec, handler, resume, onScanner);
+		try {
+			const summary = await scan();
+			if (summary.tail === undefined)
+				return { segment, file, summary, recovery: {} };
+			await cut(file, summary.bytes);
+			return { segment, file, summary, recovery: { dropped: summary.tail } };
+		} catch (error) {
+			if (!(error instanceof LogError) || error.damage?.lastBatch !== true)
+				throw error;
+			const recovery = await mend(io, segment, file, error, error.damage);
+			return { segment, file, summary: await scan(), recovery };
+		}
+	} catch (error) {
+		await file.close();
+		throw inSegment(error, segment);
+	}
+}
+
+async function cut(file: LogFile, size: number): Promise<void> {
+	await file.truncate(size);
+	await file.datasync();
+}
+
+/** Only the last batch is damaged: put the byte back if it is one, else set the bytes aside and cut them off. */
+async function mend(
+	io: LogIo,
+	segment: Segment,
+	file: LogFile,
+	error: LogError,
+	damage: Damage,
+): Promise<Recovery> {
+	if (damage.fix !== undefined) {
+		await file.write(Uint8Array.of(damage.fix.byte), damage.fix.offset);
+		await file.datasync();
+		return { mended: { line: error.line ?? 0, column: error.column ?? 0 } };
+	}
+	if (damage.goodBytes === 0) throw error;
+	const bytes = Buffer.alloc((await file.size()) - damage.goodBytes);
+	await file.read(bytes, damage.goodBytes);
+	const savedAs = `${segment.path}.damaged-${error.seq ?? 0}`;
+	await io.remove(savedAs);
+	await io.createWhole(savedAs, bytes);
+	await cut(file, damage.goodBytes);
+	return { savedAs };
+}
+
+/** Makes a file with these bytes and makes it durable, its name included. */
+export async function createDurable(
+	io: LogIo,
+	path: string,
+	bytes: Uint8Array,
+): Promise<LogFile> {
+	const file = await io.open(path, "create").catch((error: unknown) => {
+		throw ioError(error, `creating ${path}`);
+	});
+	try {
+		await file.write(bytes, 0);
+		await file.datasync();
+		await io.syncDirectory(dirname(path));
+		return file;
+	} catch (error) {
+		await file.close();
+		await io.remove(path).catch(() => {});
+		throw ioError(error, `creating ${path}`);
+	}
+}
+
+/** Where a log's files are. */
+export interface Layout {
+	readonly segmented: boolean;
+	readonly lockPath: string;
+	readonly segments: readonly Segment[];
+	/** Path of the segment that starts with a record. */
+	readonly pathOf: (first: number) => string;
+}
+
+/** Looks at what is there. A directory, or a wish for segments, makes a segmented log. */
+export async function findLayout(
+	io: LogIo,
+	path: string,
+	segmented: boolean,
+	extension: string,
+): Promise<Layout> {
+	if (segmented || (await io.isDirectory(path))) {
+		await io.makeDirectory(path).catch((error: unknown) => {
+			throw ioError(error, `making the directory ${path}`);
+		});
+		return {
+			segmented: true,
+			lockPath: join(path, "lock"),
+			segments: await listSegments(io, path),
+			pathOf: (first) => join(path, segmentName(first, extension)),
+		};
+	}
+	const names = await io.list(dirname(path));
+	const there = names.includes(path.split("/").at(-1) ?? path);
+	return {
+		segmented: false,
+		lockPath: `${path}.lock`,
+		segments: there ? [{ first: 0, path, archived: false }] : [],
+		pathOf: () => path,
+	};
+}

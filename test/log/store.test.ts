@@ -1,0 +1,60 @@
+/** The contract on every store of this machine, and what memory and file stores do beyond it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { openFileStore } from "../../src/log/file-store.ts";
+import { memoryStore } from "../../src/log/memory-store.ts";
+import { loadLog } from "../../src/log/read.ts";
+import { HEADER, mapOperation } from "./arbitrary.ts";
+import { storeContract } from "./store-contract.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "ledger-store-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+let count = 0;
+const fresh = (): string => join(folder, `log-${count++}`);
+
+storeContract("memory", async () => ({
+	open: async () => memoryStore(HEADER),
+	lasting: false,
+	ndjson: true,
+}));
+
+storeContract("one file", async () => {
+	const path = fresh();
+	return {
+		open: () => openFileStore(path, { header: HEADER }),
+		lasting: true,
+		ndjson: true,
+	};
+});
+
+storeContract("segments of a few batches", async () => {
+	const path = fresh();
+	return {
+		open: () => openFileStore(path, { header: HEADER, segmentBytes: 1500 }),
+		lasting: true,
+		ndjson: true,
+	};
+});
+
+storeContract("one file, fsync now and then", async () => {
+	const path = fresh();
+	return {
+		open: () =>
+			openFileStore(path, {
+				header: HEADER,
+				fsync: "interval",
+				fsyncIntervalMs: 2,
+			}),
+		lasting: true,
+		ndjson: true,
+	};
+});
+
+test("memory, file and text agree byte for byte", async () => {
+	const memory = memoryStore(HEADER);
+	for (let i = 0; i < 3; i++) await memory.append(mapOperation(i * 4));
+	const loaded = await loadLog([Buffer.from(memory.text())]);
+	expect(loaded.head).toEqual(memory.head);
+});
