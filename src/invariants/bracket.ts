@@ -23,6 +23,8 @@ export interface Bracket {
 	switched: Map<GroupId, DomainId | null | undefined>;
 	/** Groups whose domain was set in this operation: what it was before its first switch. */
 	readonly domBefore: Map<GroupId, DomainId | null | undefined>;
+	/** Reservations made and dropped in this operation, by "ioas owner". */
+	readonly reserved: Map<string, { net: number; seq: number }>;
 	/** seq of the last inv.issued of this operation; 0 = none. */
 	invSeq: number;
 	/** seq of the last tag.flushed; 0 = none. */
@@ -40,6 +42,7 @@ export const newBracket = (seq: number, op: OpenOp | undefined): Bracket => ({
 	attaches: [],
 	switched: new Map(),
 	domBefore: new Map(),
+	reserved: new Map(),
 	invSeq: 0,
 	flushClaimSeq: 0,
 	unmapSeq: 0,

@@ -227,9 +227,12 @@ export const GROUP_MOVES: readonly Invariant[] = [
 	},
 ];
 
-/** Where the switch in progress goes: the first attach of this bracket for the group that is not an undo. */
+/** Where the switch in progress goes: the first attach for the group since its domain was last set that is not an undo. */
 function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
 	return bracket.attaches.find(
-		(attach) => !attach.undo && group.members.includes(attach.dev),
+		(attach) =>
+			!attach.undo &&
+			attach.seq > group.domSeq &&
+			group.members.includes(attach.dev),
 	)?.dom;
 }

@@ -43,6 +43,8 @@ export interface Finding {
 	/** The log must be complete from this seq on for the finding to stand (default 0: from its start). */
 	readonly since?: number;
 	readonly evidence?: Evidence;
+	/** Lowers the invariant's own severity. */
+	readonly severity?: "warning";
 	/** Stale ranges (src/iotlb) that this is about: a later use of one proves it. */
 	readonly stales?: readonly number[];
 }

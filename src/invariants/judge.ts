@@ -233,7 +233,7 @@ function isBusy(
 	aspect: Aspect,
 	id: string,
 ): boolean {
-	if (state.brackets.size <= 1) return false;
+	if (state.brackets.size === 0) return false;
 	for (const bracket of state.brackets.values())
 		if (bracket !== except && bracket.touched.get(aspect)?.has(id) === true)
 			return true;

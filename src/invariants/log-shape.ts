@@ -279,6 +279,15 @@ function attachmentChange(
 		: { what: parts.join(", "), group: where };
 }
 
+/** The kernel was told to fail a step of this call (fail-nth): the hole at the answer's copy is the documented A8, provoked from outside. */
+function injected(args: unknown): { readonly severity?: "warning" } {
+	const nth =
+		typeof args === "object" && args !== null
+			? (args as { readonly fail_nth?: unknown }).fail_nth
+			: undefined;
+	return Number(nth ?? 0) > 0 ? { severity: "warning" } : {};
+}
+
 function errnoMeansUnchanged(
 	{ world, bracket }: Context,
 	record: LogRecord<"op.fail">,
@@ -311,7 +320,7 @@ function errnoMeansUnchanged(
 		`${op.name} returned ${record.data.errno}, but ${change.what}${note}`,
 		[...new Set([change.group, ...devs])],
 		[bracket.seq, ...outcomes.slice(0, 2).map((step) => step.seq), record.seq],
-		{ since: bracket.seq },
+		{ since: bracket.seq, ...injected(op.args) },
 	);
 }
 

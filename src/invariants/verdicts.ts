@@ -160,7 +160,7 @@ function makeViolation(
 	].sort((a, b) => a - b);
 	return {
 		id: invariant.id,
-		severity: invariant.severity,
+		severity: finding.severity ?? invariant.severity,
 		seq: finding.seq ?? seq,
 		evidence: finding.evidence ?? "possible",
 		subject: finding.subject,

@@ -144,6 +144,8 @@ export function changeTag(
 	if (space === undefined) return undefined;
 	space.tagRefs = Math.max(0, ref ?? space.tagRefs + delta);
 	space.tagSeq = facts.seq;
+	// The kernel's own count says that nothing is attached any more: from here on the log knows all who reach it.
+	if (ref === 0 && delta === -1) space.preexisting = false;
 	return space;
 }
 

@@ -62,7 +62,7 @@ export interface Space {
 	did: number;
 	readonly dom: DomainId;
 	/** The domain was alive before the log: who reaches it is not known, so it always may hold entries. */
-	readonly preexisting: boolean;
+	preexisting: boolean;
 	/** Evidence that such a domain is in use: its cache tags were walked, or a witness saw an entry of it. */
 	used: boolean;
 	/** The id was given back; it may go to another domain. */

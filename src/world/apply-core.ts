@@ -3,7 +3,7 @@ import { deviceMoved } from "../iotlb/contexts.ts";
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { deviceOf, domainOf, groupOf, iotlbOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
-import type { World } from "./types.ts";
+import type { Group, World } from "./types.ts";
 
 /** Counts the groups whose current domain a domain is. */
 function countGroup(
@@ -45,6 +45,15 @@ function setHardware(
 	if (world.iotlb.armed) deviceMoved(iotlbOf(world), dev, dom, seq);
 }
 
+/** With its last member a group gives up its domains (facts iommufd §4.7). */
+function groupDied(world: World, group: Group): void {
+	countGroup(world, group.dom, -1);
+	group.dom = undefined;
+	group.def = undefined;
+	group.blk = undefined;
+	group.blkBefore = undefined;
+}
+
 export const APPLY_CORE: Appliers = {
 	"op.begin": (world, r) => {
 		world.ops.set(r.seq, {
@@ -73,6 +82,7 @@ export const APPLY_CORE: Appliers = {
 	"grp.member.removed": (world, { data }) => {
 		const group = groupOf(world, data.group);
 		group.members = group.members.filter((dev) => dev !== data.dev);
+		if (group.members.length === 0) groupDied(world, group);
 		const device = deviceOf(world, data.dev);
 		if (device.group === data.group) device.group = undefined;
 		if (device.hw !== undefined) {

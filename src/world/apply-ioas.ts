@@ -54,7 +54,9 @@ export const APPLY_IOAS: Appliers = {
 	},
 	"resv.dropped": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
-		ioas.resv = ioas.resv.filter((entry) => entry.owner !== data.owner);
+		const left = ioas.resv.filter((entry) => entry.owner !== data.owner);
+		world.effect.unreserved = ioas.resv.length - left.length;
+		ioas.resv = left;
 	},
 
 	"area.claimed": (world, { data, seq }) => {

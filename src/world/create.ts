@@ -65,6 +65,7 @@ export function createWorld(header: LogHeader): World {
 			pins: false,
 		},
 		effect: {
+			unreserved: 0,
 			overlap: 0,
 			present: 0,
 			beyond: 0,

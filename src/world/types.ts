@@ -255,6 +255,8 @@ export interface Effect {
 	present: number;
 	/** dom.unmap with more unmapped than asked: frames that the last leaf met by the request reaches beyond it. */
 	beyond: number;
+	/** resv.dropped: entries that were there. */
+	unreserved: number;
 	/** did.assigned: the domain that had the tag before and may still have entries under it. */
 	tagLeft: DomainId | undefined;
 	/** The record could not be applied: why. */
