@@ -21,6 +21,9 @@ import type { CallInput } from "./run.ts";
 import { parseCounts, Run } from "./run.ts";
 import { parseCall } from "./call.ts";
 
+export { ImportError } from "./recording.ts";
+export type { ImportOptions, Recording } from "./recording.ts";
+
 /** An import under way: the header is known, the records come with `batches` or `run` (one of them, once). `report` is final when they end. */
 export interface ImportedRecording {
 	readonly header: LogHeader;

@@ -177,7 +177,7 @@ function addOther(stat: Stat, record: LogRecord): void {
 			return endOp(stat, record);
 		case "dma.done":
 			if (record.data.outcome === "done") stat.dmaDone++;
-			else stat.dmaBlocked++;
+			else if (record.data.outcome === "blocked") stat.dmaBlocked++;
 			return;
 		case "dma.fault":
 			stat.faults++;
