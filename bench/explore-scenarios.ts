@@ -1,0 +1,58 @@
+/** Scenarios that the explorer's benchmark scales: a block map against `n` page maps in one empty region. */
+import {
+	type Scenario,
+	scenarioSchema,
+} from "../src/explore/scenario-schema.ts";
+
+/** src/scenarios/library/block-against-page.yaml with n page threads; bench/spin/block-against-pages.pml is the same for Spin. */
+export function blockAgainstPages(n: number): Scenario {
+	const numbers = Array.from({ length: n }, (_, i) => i);
+	const block = [
+		{ begin: { map: numbers } },
+		{ read: { slot: "root.0", into: "b" } },
+		{ if: { value: "$b", is: "leaf", goto: "exists" } },
+		{ unless: { value: "$b", is: "table", goto: "install" } },
+		{ clear: "root.0" },
+		{ flush: { pages: "all", scope: "all" } },
+		{ free: "$b" },
+		{ label: "install", write: { slot: "root.0", value: "block" } },
+		{ done: { map: numbers, to: "block" } },
+		{ return: 0 },
+		{ label: "exists", done: { fail: numbers } },
+		{ return: "-EEXIST" },
+	];
+	const page = (i: number) => [
+		{ begin: { map: [i] } },
+		{ read: { slot: "root.0", into: "d" } },
+		{ if: { value: "$d", is: "leaf", goto: "exists" } },
+		{ if: { value: "$d", is: "table", goto: "have" } },
+		{
+			cas: {
+				slot: "root.0",
+				expect: "empty",
+				value: `T${i}`,
+				saw: "d",
+				else: "lost",
+			},
+		},
+		{ let: { register: "d", value: `T${i}` } },
+		{ goto: "have" },
+		{ label: "lost", free: `T${i}` },
+		{ if: { value: "$d", is: "leaf", goto: "exists" } },
+		{ label: "have", write: { slot: `$d.${i}`, value: "page" } },
+		{ done: { map: [i], to: "page" } },
+		{ return: 0 },
+		{ label: "exists", done: { fail: [i] } },
+		{ return: "-EEXIST" },
+	];
+	return scenarioSchema.parse({
+		name: `block-against-${n}-pages`,
+		geometry: { fanout: n < 3 ? 2 : 4 },
+		tables: Object.fromEntries(numbers.map((i) => [`T${i}`, {}])),
+		targets: ["block", "page"],
+		threads: [
+			{ name: "block", steps: block },
+			...numbers.map((i) => ({ name: `page${i}`, steps: page(i) })),
+		],
+	});
+}
