@@ -9,6 +9,7 @@ import {
 	rmSync,
 	statSync,
 } from "node:fs";
+import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
@@ -24,7 +25,7 @@ const MIB = 2 ** 20;
 async function writeLog(path: string, records: number): Promise<void> {
 	const out = createWriteStream(path);
 	for (const piece of generateLog({ records, groups: 16 }))
-		if (!out.write(piece)) await new Promise((done) => out.once("drain", done));
+		if (!out.write(piece)) await once(out, "drain");
 	out.end();
 	await finished(out);
 }

@@ -44,3 +44,7 @@ export function dataInShort(line: string): string {
 		return line;
 	}
 }
+
+/** A byte address. */
+export const hex = (address: number): string =>
+	`0x${Math.floor(address).toString(16)}`;

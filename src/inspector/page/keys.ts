@@ -60,6 +60,16 @@ export const KEYS: readonly KeyBinding[] = [
 		run: () => void jump("failure", -1),
 	},
 	{
+		keys: ["]"],
+		does: "next violation",
+		run: () => void jump("violation", 1),
+	},
+	{
+		keys: ["["],
+		does: "violation before",
+		run: () => void jump("violation", -1),
+	},
+	{
 		keys: [" "],
 		does: "play / stop",
 		run: () => {

@@ -34,6 +34,7 @@ const NOTHING_YET: Progress = {
 		tLast: 0,
 	},
 	isComplete: false,
+	isJudged: false,
 	connection: "none",
 	error: undefined,
 };

@@ -12,17 +12,25 @@ import type { ViewProps } from "./view-pane.ts";
 const { button, div, p, span } = html;
 const { defs, g, line, marker, path, rect, root, text, title } = svg;
 
-const COLUMN = 138;
+const COLUMN_MAX = 138;
+const COLUMN_MIN = 84;
+/** Width that the lifelines share. */
+const ROOM = 760;
 const ROW = 24;
 const TOP = 34;
 const LEFT = 70;
 /** Arrows drawn at most: the one at the cursor is always among them. */
 const DRAWN_MAX = 240;
 
-function arrow(message: Message, row: number, at: number): VNode {
+function arrow(
+	message: Message,
+	row: number,
+	at: number,
+	column: number,
+): VNode {
 	const y = TOP + 22 + row * ROW;
-	const x1 = LEFT + message.from * COLUMN;
-	const x2 = LEFT + message.to * COLUMN;
+	const x1 = LEFT + message.from * column;
+	const x2 = LEFT + message.to * column;
 	const isSelf = x1 === x2;
 	const classes = ["message", message.kind];
 	if (message.isUndo) classes.push("undo");
@@ -83,7 +91,11 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 		Math.min(here - DRAWN_MAX / 2, messages.length - DRAWN_MAX),
 	);
 	const drawn = messages.slice(from, from + DRAWN_MAX);
-	const width = LEFT + lifelines.length * COLUMN + 120;
+	const column = Math.max(
+		COLUMN_MIN,
+		Math.min(COLUMN_MAX, (ROOM - LEFT) / Math.max(1, lifelines.length - 0.5)),
+	);
+	const width = LEFT + lifelines.length * column + 60;
 	const height = TOP + 40 + drawn.length * ROW;
 	const left = messages.length - drawn.length + operation.leftOut;
 	return div(
@@ -137,14 +149,14 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 			...lifelines.flatMap((name, i) => [
 				line({
 					class: "lifeline",
-					x1: LEFT + i * COLUMN,
-					x2: LEFT + i * COLUMN,
+					x1: LEFT + i * column,
+					x2: LEFT + i * column,
 					y1: TOP,
 					y2: height - 8,
 				}),
 				rect({
 					class: "life-head",
-					x: LEFT + i * COLUMN - 62,
+					x: LEFT + i * column - column / 2 + 4,
 					y: 8,
 					width: 124,
 					height: 22,
@@ -153,7 +165,7 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 				text(
 					{
 						class: "life-name",
-						x: LEFT + i * COLUMN,
+						x: LEFT + i * column,
 						y: 23,
 						"text-anchor": "middle",
 					},
@@ -161,7 +173,7 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 					title(null, name),
 				),
 			]),
-			...drawn.map((message, row) => arrow(message, row, at)),
+			...drawn.map((message, row) => arrow(message, row, at, column)),
 		),
 	);
 }

@@ -1,5 +1,5 @@
 /** The timeline: density of records, operations as spans, a lane per actor; zoomed with the wheel, clicked to move the cursor. */
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { h } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -14,57 +14,23 @@ import {
 	moveTo,
 	useCall,
 } from "./state.ts";
+import {
+	followCursor,
+	pan,
+	shown,
+	zoom,
+	zoomAround,
+} from "./timeline-window.ts";
 import { theme } from "./theme.ts";
 import { LANE_HEIGHT, paintTimeline, TOP_HEIGHT } from "./timeline-paint.ts";
 
 const { button, canvas, div, span } = html;
 
-/** The window shown, in record positions; undefined = all. */
-const zoom = signal<{ from: number; to: number } | undefined>(undefined);
 /** The first lane shown. */
 const laneTop = signal(0);
 
 const LANES_SHOWN = 6;
 const ZOOM_STEP = 1.25;
-const RECORDS_SHOWN_MIN = 20;
-
-const shown = computed(() => {
-	const { from, to } = zoom.value ?? { from: 0, to: count.value };
-	return { from, to: Math.max(to, from + 1) };
-});
-
-function zoomAround(at: number, factor: number): void {
-	const { from, to } = shown.value;
-	const size = (to - from) * factor;
-	if (size >= count.value) {
-		zoom.value = undefined;
-		return;
-	}
-	const width = Math.max(size, Math.min(RECORDS_SHOWN_MIN, count.value));
-	const share = (at - from) / (to - from);
-	const start = Math.max(0, Math.min(at - share * width, count.value - width));
-	zoom.value = { from: Math.round(start), to: Math.round(start + width) };
-}
-
-function pan(by: number): void {
-	const { from, to } = shown.value;
-	const start = Math.max(0, Math.min(from + by, count.value - (to - from)));
-	if (zoom.value !== undefined)
-		zoom.value = { from: Math.round(start), to: Math.round(start + to - from) };
-}
-
-/** Keeps the cursor inside the window while it is moved by other means. */
-function followCursor(): void {
-	const { from, to } = shown.value;
-	const at = cursor.value;
-	if (zoom.value === undefined || (at >= from && at < to)) return;
-	const start = Math.max(
-		0,
-		Math.min(at - (to - from) / 2, count.value - (to - from)),
-	);
-	zoom.value = { from: Math.round(start), to: Math.round(start + to - from) };
-}
-
 function useWidth(): [{ current: HTMLDivElement | null }, number] {
 	const place = useRef<HTMLDivElement | null>(null);
 	const [width, setWidth] = useState(800);
@@ -76,6 +42,18 @@ function useWidth(): [{ current: HTMLDivElement | null }, number] {
 		return () => watcher.disconnect();
 	}, []);
 	return [place, width];
+}
+
+const MARKS_DRAWN_MAX = 200;
+
+/** Violations inside the window. */
+function marksShown(
+	marks: Uint32Array | undefined,
+	from: number,
+	to: number,
+): number[] {
+	const inside = [...(marks ?? [])].filter((at) => at >= from && at < to);
+	return [...new Set(inside)].slice(0, MARKS_DRAWN_MAX);
 }
 
 /** The lanes on screen: numbers of actors. */
@@ -132,6 +110,12 @@ export function TimelineStrip(): VNode {
 		{ axis: "record", from, to, columns: width, lanes },
 		count.value,
 	);
+	const marks = useCall(
+		firstLog.value,
+		"marks",
+		{},
+		firstLog.value?.progress.value.summary.folded,
+	);
 	useEffect(followCursor, [cursor.value]);
 	useLayoutEffect(() => {
 		if (paper.current === null || picture === undefined) return;
@@ -176,6 +160,17 @@ export function TimelineStrip(): VNode {
 				"aria-label": `Records ${grouped(from + 1)} to ${grouped(to)} of ${grouped(count.value)}: density, operations, actors`,
 				style: { width: `${width}px`, height: `${height}px` },
 			}),
+			...marksShown(marks, from, to).map((at) =>
+				div(
+					{
+						key: at,
+						class: "violation-mark",
+						title: "violation",
+						style: { transform: `translateX(${(at + 0.5 - from) * scale}px)` },
+					},
+					"✕",
+				),
+			),
 			div({
 				class: "cursor-line",
 				style: {

@@ -3,6 +3,7 @@ import type { ComponentChild, VNode } from "preact";
 import { h } from "preact";
 import { useState } from "preact/hooks";
 import { html } from "./dom.ts";
+import type { Neighbour } from "../worker/protocol.ts";
 import { icon } from "./icons.ts";
 import { grouped, nanoseconds } from "./format.ts";
 import {
@@ -53,11 +54,7 @@ function Steps(): VNode {
 	);
 }
 
-function jumpPair(
-	name: string,
-	what: "operation" | "actor" | "failure",
-	key: string,
-): VNode {
+function jumpPair(name: string, what: Neighbour, key: string): VNode {
 	return div(
 		{ class: "jump", role: "group", "aria-label": name },
 		tool("‹", `${name} before (Shift ${key})`, () => void jump(what, -1)),
@@ -120,6 +117,7 @@ export function Toolbar(): VNode {
 		jumpPair("operation", "operation", "o"),
 		jumpPair("actor", "actor", "→"),
 		jumpPair("failure", "failure", "f"),
+		jumpPair("violation", "violation", "]"),
 		div({ class: "gap" }),
 		isLive
 			? tool(

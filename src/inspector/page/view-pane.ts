@@ -3,13 +3,17 @@ import type { FunctionComponent, VNode } from "preact";
 import { h } from "preact";
 import { html } from "./dom.ts";
 import type { LogClient } from "./log-client.ts";
+import { DiffView } from "./diff-view.ts";
+import { IotlbView } from "./iotlb-view.ts";
+import { PageTableView } from "./page-table-view.ts";
+import { ViolationsView } from "./violations-view.ts";
 import { logs, positions, view } from "./state.ts";
 import { SequenceView } from "./sequence-view.ts";
 import { StatechartView } from "./statechart-view.ts";
 import { TopologyView } from "./topology-view.ts";
 import type { ViewId } from "./views.ts";
 
-const { div, p, section } = html;
+const { div, section } = html;
 
 /** What every view gets: a log and a position in it. */
 export interface ViewProps {
@@ -17,17 +21,14 @@ export interface ViewProps {
 	readonly at: number;
 }
 
-const Nothing: FunctionComponent<ViewProps> = () =>
-	p({ class: "nothing" }, "Nothing to show.");
-
 const COMPONENTS: Readonly<Record<ViewId, FunctionComponent<ViewProps>>> = {
 	topology: TopologyView,
 	statechart: StatechartView,
-	pages: Nothing,
-	iotlb: Nothing,
+	pages: PageTableView,
+	iotlb: IotlbView,
 	sequence: SequenceView,
-	violations: Nothing,
-	diff: Nothing,
+	violations: ViolationsView,
+	diff: DiffView,
 };
 
 /** The pane. */

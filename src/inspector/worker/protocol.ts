@@ -2,10 +2,13 @@
  * What the page and a log's worker say to each other. Calls have one answer each; news come unasked. Everything is plain data, and
  * large columns travel as transferable buffers.
  */
+import type { IotlbPicture } from "../model/iotlb.ts";
+import type { PageTablePicture } from "../model/page-table.ts";
 import type { Topology } from "../model/topology.ts";
 import type { LineProblem } from "../model/log-index.ts";
 import type { Span } from "../model/spans.ts";
 import type { TimelinePicture, TimelineWindow } from "../model/timeline.ts";
+import type { StaleWindow } from "./stale-history.ts";
 
 /** A record as a list shows it. `at` is its position from 0. */
 export interface Row {
@@ -36,6 +39,50 @@ export interface Summary {
 	readonly tLast: number;
 }
 
+/** A broken invariant, for people. */
+export interface ViolationRow {
+	readonly id: string;
+	readonly severity: "error" | "warning";
+	readonly evidence: "possible" | "proven";
+	readonly seq: number;
+	/** Position of the record. */
+	readonly at: number;
+	readonly message: string;
+	readonly sentence: string;
+	readonly harm: string;
+	readonly subject: string;
+	readonly actors: readonly string[];
+	readonly source: readonly string[];
+	readonly leading: readonly Row[];
+	readonly healedSeq: number | undefined;
+	readonly uses: readonly { readonly seq: number; readonly what: string }[];
+}
+/** What the judge found so far. */
+export interface Judgement {
+	/** Records judged, of how many. */
+	readonly judged: number;
+	readonly violations: readonly ViolationRow[];
+	readonly warnings: readonly ViolationRow[];
+	readonly leftOut: number;
+	readonly unexplained: readonly {
+		readonly id: string;
+		readonly missing: string;
+		readonly seq: number;
+		readonly count: number;
+	}[];
+	readonly checked: number;
+	readonly exercised: number;
+	readonly catalogue: number;
+}
+
+/** Two places in a log compared. */
+export interface Difference {
+	readonly what: string;
+	readonly actor: string;
+	readonly before: string;
+	readonly after: string;
+}
+
 /** Where an actor, or the operation at the cursor, stands in its statechart. */
 export interface ChartPlace {
 	/** Id of the machine; `flow` picks among machines of one id. */
@@ -62,7 +109,7 @@ export interface Place {
 }
 
 /** Which neighbour of a record is wanted. */
-export type Neighbour = "operation" | "actor" | "failure";
+export type Neighbour = "operation" | "actor" | "failure" | "violation";
 
 /** The calls: name → [argument, answer]. */
 export interface Calls {
@@ -83,6 +130,27 @@ export interface Calls {
 	/** All matching records as CSV / the timeline as a Chrome trace. */
 	csv: [{ query: string }, string];
 	perfetto: [object, string];
+	violations: [object, Judgement | undefined];
+	/** Positions of errors, ascending. */
+	marks: [object, Uint32Array];
+	/** A domain's page table: of `domain`, or of the first that has one. */
+	pageTable: [
+		{
+			at: number;
+			domain?: string;
+			window?: { readonly from: number; readonly to: number };
+		},
+		(
+			| { domains: readonly string[]; picture: PageTablePicture | undefined }
+			| undefined
+		),
+	];
+	iotlb: [{ at: number }, IotlbPicture | undefined];
+	staleWindows: [
+		{ from: number; to: number },
+		{ windows: readonly StaleWindow[]; dropped: number },
+	];
+	diff: [{ from: number; to: number }, readonly Difference[] | undefined];
 	placeOf: [{ at: number }, Place];
 	positionOfPlace: [Place, number];
 	/** Rows of one operation, capped. */
@@ -115,6 +183,8 @@ export interface Progress {
 	readonly summary: Summary;
 	/** All bytes of a log that does not grow are indexed. */
 	readonly isComplete: boolean;
+	/** … and judged to its end. */
+	readonly isJudged: boolean;
 	/** A live log's connection: what a person should know about it. */
 	readonly connection: "none" | "following" | "reconnecting" | "ended";
 	readonly error: string | undefined;

@@ -5,6 +5,13 @@ import { LogIndex } from "../model/log-index.ts";
 import { matcherOf, parseQuery } from "../model/query.ts";
 import { type Span, Spans } from "../model/spans.ts";
 import { positionAtTime, timelinePicture } from "../model/timeline.ts";
+import type { DomainId } from "../../vocabulary/ids.ts";
+import type { World } from "../../world/types.ts";
+import { differences, factsOf } from "../model/diff.ts";
+import { iotlbOf } from "../model/iotlb.ts";
+import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
+import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
+import { StaleHistory } from "./stale-history.ts";
 import { topologyOf } from "../model/topology.ts";
 import { ChartPlaces } from "./chart-places.ts";
 import type { Calls, Neighbour, Place, Row, Summary } from "./protocol.ts";
@@ -13,6 +20,8 @@ import { WorldTrack } from "./world-track.ts";
 
 /** Rows of one operation that are given out at most; a drawing of more helps nobody. */
 export const OPERATION_ROWS_MAX = 2000;
+/** Stale windows given out at most for one drawing. */
+const WINDOWS_SHOWN_MAX = 2000;
 /** Records matched between two looks at the message queue. */
 const FILTER_SLICE = 1 << 15;
 
@@ -26,13 +35,15 @@ export class Session {
 	readonly track: WorldTrack;
 	readonly #pause: Pause;
 	readonly #charts: ChartPlaces;
+	readonly #stales: StaleHistory;
 	#filterRun = 0;
 
 	constructor(pause: Pause, sizeHintBytes?: number) {
 		this.index = new LogIndex(sizeHintBytes);
 		this.spans = new Spans(this.index);
 		const history = new StateHistory();
-		this.track = new WorldTrack(this.index, history);
+		this.#stales = new StaleHistory();
+		this.track = new WorldTrack(this.index, [history, this.#stales]);
 		this.#charts = new ChartPlaces(this.index, this.spans, history);
 		this.#pause = pause;
 	}
@@ -97,9 +108,28 @@ export class Session {
 		positionAtTime: ({ t }) => positionAtTime(this.index, t),
 		operationAt: ({ at }) => this.#operationAt(at),
 		operation: ({ op }) => this.#operation(op),
-		topology: async ({ at }) => {
-			const world = await this.track.worldAt(at, this.#pause);
-			return world === undefined ? undefined : topologyOf(world);
+		topology: ({ at }) => this.#view(at, topologyOf),
+		iotlb: ({ at }) => this.#view(at, iotlbOf),
+		pageTable: ({ at, domain, window }) =>
+			this.#view(at, (world) => {
+				const domains = domainsWithTables(world);
+				const chosen = world.domains.map.get(
+					(domain ?? domains[0]) as DomainId,
+				);
+				const picture =
+					chosen === undefined ? undefined : pageTableOf(chosen, window);
+				return { domains, picture };
+			}),
+		staleWindows: ({ from, to }) => ({
+			windows: this.#stales.between(from, to, WINDOWS_SHOWN_MAX),
+			dropped: this.#stales.dropped,
+		}),
+		violations: () => judgementOf(this),
+		marks: () => violationMarks(this),
+		diff: async ({ from, to }) => {
+			const before = await this.#view(from, factsOf);
+			const after = await this.#view(to, factsOf);
+			return before && after && differences(before, after);
 		},
 		chart: ({ at, actor }) => this.#charts.at(at, actor),
 		csv: ({ query }) => this.#csv(query),
@@ -120,9 +150,17 @@ export class Session {
 		);
 	}
 
-	/** Folds some more of the log into the world; true when there is more to do. */
+	/** Folds and judges some more of the log; true when there is more to do. */
 	work(): boolean {
 		return this.track.foldSlice();
+	}
+
+	async #view<T>(
+		at: number,
+		read: (world: World) => T,
+	): Promise<T | undefined> {
+		const world = await this.track.worldAt(at, this.#pause);
+		return world === undefined ? undefined : read(world);
 	}
 
 	#placeOf(at: number): Place {
@@ -176,6 +214,7 @@ export class Session {
 			const here = spans.firstFrom(direction === 1 ? at + 1 : at);
 			return spans.begin[direction === 1 ? here : here - 1] ?? -1;
 		}
+		if (what === "violation") return violationNear(this, at, direction);
 		const actor = index.actor[at];
 		const fail = index.types.names.indexOf("op.fail");
 		for (

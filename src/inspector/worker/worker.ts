@@ -23,6 +23,7 @@ let connection: Progress["connection"] = "none";
 let error: string | undefined;
 let isComplete = false;
 let isLive = false;
+let isJudged = false;
 let toldAt = 0;
 
 function tell(now = performance.now()): void {
@@ -30,7 +31,7 @@ function tell(now = performance.now()): void {
 	const summary = session.summary();
 	post({
 		kind: "progress",
-		progress: { summary, isComplete, connection, error },
+		progress: { summary, isComplete, isJudged, connection, error },
 	});
 }
 
@@ -61,6 +62,10 @@ async function workOn(): Promise<void> {
 	while (session.work()) {
 		scheduleTell();
 		await pause();
+	}
+	if (isComplete) {
+		session.track.finish();
+		isJudged = true;
 	}
 	isWorking = false;
 	scheduleTell();

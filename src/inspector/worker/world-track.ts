@@ -8,8 +8,10 @@ import { copyRecord, LineDecoder } from "../../log/scan-line.ts";
 import type { LogHeader } from "../../vocabulary/header.ts";
 import { headerProblem } from "../../vocabulary/header.ts";
 import type { LogRecord } from "../../vocabulary/records.ts";
+import { createJudge, type Judge } from "../../invariants/judge.ts";
 import { applyRecord } from "../../world/apply.ts";
-import { createWorld, snapshotWorld, successor } from "../../world/create.ts";
+import { snapshotWorld, successor } from "../../world/create.ts";
+import type { Verdicts } from "../../invariants/verdicts.ts";
 import type { World } from "../../world/types.ts";
 import type { LogIndex } from "../model/log-index.ts";
 import type { Pause } from "./session.ts";
@@ -30,8 +32,6 @@ interface Snapshot {
 export interface Witness {
 	/** After the record was applied. */
 	record(world: World, record: LogRecord, at: number): void;
-	/** Called before applying. */
-	before?(world: World, record: LogRecord): void;
 }
 
 /** Folds an index that may still grow. */
@@ -41,17 +41,30 @@ export class WorldTrack {
 	/** Records that were not in the vocabulary or broken; the fold goes on without them. */
 	unreadable = 0;
 	readonly #index: LogIndex;
-	readonly #witness: Witness | undefined;
+	readonly #witnesses: readonly Witness[];
 	readonly #decoder = new LineDecoder();
 	#bytes: Uint8Array | undefined;
 	#snapshots: Snapshot[] = [];
 	#distance = DISTANCE_AT_START;
-	#running: World | undefined;
+	#judge: Judge | undefined;
+	#isFinished = false;
 	#cursor: { applied: number; world: World } | undefined;
 
-	constructor(index: LogIndex, witness?: Witness) {
+	constructor(index: LogIndex, witnesses: readonly Witness[] = []) {
 		this.#index = index;
-		this.#witness = witness;
+		this.#witnesses = witnesses;
+	}
+
+	/** What the judge has found so far. */
+	get verdicts(): Verdicts | undefined {
+		return this.#judge?.verdicts;
+	}
+
+	/** The log ends here: what is judged at rest is judged now. */
+	finish(): void {
+		if (this.#isFinished) return;
+		this.#isFinished = true;
+		this.#judge?.finish();
 	}
 
 	/** Tells whether the log is one that a world can be made of. */
@@ -63,21 +76,19 @@ export class WorldTrack {
 	/** Folds a slice; true when records are left. */
 	foldSlice(): boolean {
 		if (!this.isPossible) return false;
-		if (this.#running === undefined) {
+		if (this.#judge === undefined) {
 			const header = this.#index.header as unknown as LogHeader;
-			this.#running = createWorld(header);
-			this.#snapshots = [{ applied: 0, world: snapshotWorld(this.#running) }];
+			this.#judge = createJudge(header);
+			this.#snapshots = [
+				{ applied: 0, world: snapshotWorld(this.#judge.world) },
+			];
 		}
-		const world = this.#running;
+		const { world } = this.#judge;
 		const end = Math.min(this.#index.count, this.folded + SLICE);
 		for (; this.folded < end; this.folded++) {
 			const record = this.#recordAt(this.folded);
 			if (record === undefined) this.unreadable++;
-			else {
-				this.#witness?.before?.(world, record);
-				applyRecord(world, record);
-				this.#witness?.record(world, record, this.folded);
-			}
+			else this.#foldOne(this.#judge, record);
 			if ((this.folded + 1) % this.#distance === 0) this.#keep(world);
 		}
 		return this.folded < this.#index.count;
@@ -113,9 +124,21 @@ export class WorldTrack {
 		}
 		for (; cursor.applied < wanted; cursor.applied++) {
 			const record = this.#recordAt(cursor.applied);
-			if (record !== undefined) applyRecord(cursor.world, record);
+			if (record !== undefined) applySafely(cursor.world, record);
 		}
 		return cursor.world;
+	}
+
+	/** A record that the reducers choke on is counted and left out: a viewer shows the rest. */
+	#foldOne(judge: Judge, record: LogRecord): void {
+		try {
+			judge.next(record);
+		} catch {
+			this.unreadable++;
+			return;
+		}
+		for (const witness of this.#witnesses)
+			witness.record(judge.world, record, this.folded);
 	}
 
 	#keep(world: World): void {
@@ -146,4 +169,10 @@ export class WorldTrack {
 			return undefined;
 		}
 	}
+}
+
+function applySafely(world: World, record: LogRecord): void {
+	try {
+		applyRecord(world, record);
+	} catch {}
 }

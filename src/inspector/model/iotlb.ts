@@ -1,0 +1,119 @@
+/** What hardware may still hold at a record, for people. */
+import { FRAME_SHIFT } from "../../vocabulary/address.ts";
+import type { World } from "../../world/types.ts";
+
+const FRAME_BYTES = 2 ** FRAME_SHIFT;
+
+/** A range that memory no longer maps and hardware may still translate. Bytes. */
+export interface StaleRange {
+	readonly id: number;
+	readonly dom: string;
+	readonly iommu: string;
+	readonly did: number;
+	readonly iova: number;
+	readonly lengthBytes: number;
+	/** What is left of it after partial invalidations. */
+	readonly leftBytes: number;
+	readonly pa: number | undefined;
+	/** Record that cleared it, and its time. */
+	readonly seq: number;
+	readonly t: number;
+	readonly isCertain: boolean;
+	readonly isQueued: boolean;
+	/** seq of the record that claimed it flushed while it was not. */
+	readonly unflushedSeq: number;
+}
+/** A tag under which hardware caches. */
+export interface Tag {
+	readonly iommu: string;
+	readonly did: number;
+	readonly dom: string;
+	readonly requesters: readonly string[];
+	readonly mayHold: boolean;
+	readonly staleRanges: number;
+	readonly staleTables: number;
+}
+/** The picture. */
+export interface IotlbPicture {
+	/** False: the log shows no tag, entry or invalidation, so nothing can be said. */
+	readonly isArmed: boolean;
+	readonly stale: readonly StaleRange[];
+	readonly staleLeftOut: number;
+	readonly tags: readonly Tag[];
+	/** Invalidations issued and not completed. */
+	readonly pending: readonly {
+		readonly iommu: string;
+		readonly inv: number;
+		readonly seq: number;
+		readonly kind: string;
+		readonly gran: string;
+	}[];
+	/** Over the log so far. */
+	readonly windows: { readonly count: number; readonly longestNs: number };
+}
+
+/** Ranges given out at most. */
+export const STALE_SHOWN_MAX = 500;
+
+/** Reads it off a world. */
+export function iotlbOf(world: World): IotlbPicture {
+	const { iotlb } = world;
+	const spaces = [...iotlb.byDomain.values()].flat();
+	const stale = spaces.flatMap((space) =>
+		space.stale
+			.filter(({ parts }) => parts.length > 0)
+			.map(
+				(range): StaleRange => ({
+					id: range.id,
+					dom: range.dom,
+					iommu: range.iommu,
+					did: range.did,
+					iova: range.start * FRAME_BYTES,
+					lengthBytes: range.n * FRAME_BYTES,
+					leftBytes:
+						range.parts.reduce((sum, part) => sum + part.n, 0) * FRAME_BYTES,
+					pa: range.pa < 0 ? undefined : range.pa * FRAME_BYTES,
+					seq: range.seq,
+					t: range.t,
+					isCertain: range.certain,
+					isQueued: range.queued,
+					unflushedSeq: range.unflushedSeq,
+				}),
+			),
+	);
+	return {
+		isArmed: iotlb.armed,
+		stale: stale.slice(0, STALE_SHOWN_MAX),
+		staleLeftOut: Math.max(0, stale.length - STALE_SHOWN_MAX),
+		tags: spaces.map((space) => ({
+			iommu: space.iommu,
+			did: space.did,
+			dom: space.dom,
+			requesters: [...space.live.keys()].map(requesterName),
+			mayHold: space.holds || space.live.size > 0,
+			staleRanges: space.stale.length,
+			staleTables: space.tables.length,
+		})),
+		pending: [...iotlb.units.values()].flatMap((unit) =>
+			unit.pending.map(({ inv, seq, kind, gran }) => ({
+				iommu: unit.id,
+				inv,
+				seq,
+				kind,
+				gran,
+			})),
+		),
+		windows: {
+			count: iotlb.windows.count,
+			longestNs: iotlb.windows.longestNs,
+		},
+	};
+}
+
+const hex2 = (value: number): string => value.toString(16).padStart(2, "0");
+
+/** A requester id as bus:device.function. */
+const requesterName = (key: number | string): string =>
+	typeof key === "string"
+		? key
+		: `${hex2((key >> 8) & 0xff)}:${hex2((key >> 3) & 31)}.${key & 7}`;
