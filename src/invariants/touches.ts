@@ -87,6 +87,9 @@ export const TOUCHES: Touchers = {
 	"ig.list.remove": (world, { data }, touch) => {
 		device(world, data.dev, touch);
 		touch("group", data.group);
+		// Its reservations go later in the same operation.
+		const ig = world.igs.map.get(igKey(data.ctx, data.group));
+		hwpt(world, ig?.hwpt ?? undefined, touch);
 	},
 	"idev.hwpt.set": (world, { data }, touch) => {
 		device(world, data.dev, touch);

@@ -200,6 +200,18 @@ const coversContext = (
 		? command.did === undefined || command.did === did
 		: command.sid === undefined || command.sid === sid);
 
+/**
+ * The last record whose stale entries the command drops: those cleared after it was issued may have been cached again by then — unless
+ * nobody reached the tag any more.
+ */
+const reach = (space: Space, command: Invalidation): number =>
+	!space.preexisting &&
+	space.live.size === 0 &&
+	space.setting.size === 0 &&
+	space.changedSeq < command.seq
+		? Number.POSITIVE_INFINITY
+		: command.seq;
+
 function dropAll(
 	iotlb: Iotlb,
 	space: Space,
@@ -207,17 +219,14 @@ function dropAll(
 	seq: number,
 	t: number,
 ): void {
+	const limit = reach(space, command);
 	if (space.stale.length > 0)
 		space.stale = space.stale.filter(
-			(stale) => stale.seq > command.seq || !note(iotlb, stale, [], seq, t),
+			(stale) => stale.seq > limit || !note(iotlb, stale, [], seq, t),
 		);
 	if (space.tables.length > 0)
-		space.tables = space.tables.filter((table) => table.seq > command.seq);
-	if (
-		!space.preexisting &&
-		space.live.size === 0 &&
-		space.changedSeq < command.seq
-	) {
+		space.tables = space.tables.filter((table) => table.seq > limit);
+	if (limit === Number.POSITIVE_INFINITY) {
 		space.holds = false;
 		space.clean = [];
 	}
@@ -231,10 +240,11 @@ function dropRange(
 	t: number,
 ): void {
 	const { start, n } = command;
+	const limit = reach(space, command);
 	if (space.stale.length > 0) {
 		let gone = false;
 		for (const stale of space.stale) {
-			if (stale.seq > command.seq || !meets(stale.parts, start, n)) continue;
+			if (stale.seq > limit || !meets(stale.parts, start, n)) continue;
 			const left = subtract(stale.parts, start, n);
 			if (left.length === 0) gone = true;
 			note(iotlb, stale, left, seq, t);
@@ -245,7 +255,7 @@ function dropRange(
 	if (!command.leafOnly && space.tables.length > 0)
 		space.tables = space.tables.filter(
 			(table) =>
-				table.seq > command.seq ||
+				table.seq > limit ||
 				table.start < start ||
 				table.start + table.n > start + n,
 		);
