@@ -3,6 +3,9 @@ import type { Command } from "./command.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
 import { runCommand } from "./run.ts";
+import { statCommand } from "./stat.ts";
+import { tailCommand } from "./tail.ts";
+import { captureCommand } from "./capture.ts";
 import { vectorsCommand } from "./vectors.ts";
 import { verifyCommand } from "./verify.ts";
 import { importCommand } from "./import.ts";
@@ -10,10 +13,13 @@ import { importCommand } from "./import.ts";
 /** The commands. */
 export const COMMANDS: readonly Command[] = [
 	verifyCommand,
-	vectorsCommand,
 	runCommand,
 	exploreCommand,
 	importCommand,
+	statCommand,
+	tailCommand,
+	captureCommand,
+	vectorsCommand,
 	inspectCommand,
 	reportCommand,
 ];

@@ -1,14 +1,14 @@
-/**
- * Verify what lies at a path: a native log, a kernel trace, a folder with a whole recording, recorded calls. Finds out which, streams
- * it through the judge once, and once more to fetch the few records that a report quotes.
- */
-import { open, stat } from "node:fs/promises";
-import { createGunzip } from "node:zlib";
+/** Verify what lies at a path: stream it through the judge once, and once more to fetch the few records that a report quotes. */
 import { LogError } from "../log/error.ts";
-import { scanLog } from "../log/read.ts";
 import type { TornTail } from "../log/scan.ts";
 import { copyRecord } from "../log/scan-line.ts";
-import { importRecording, ImportError } from "../traces/import.ts";
+import { ImportError } from "../traces/recording.ts";
+import {
+	type Input,
+	type InputFormat,
+	type InputOptions,
+	openInput,
+} from "./input.ts";
 import type { ImportReport } from "../traces/report.ts";
 import { type Drift, redecidePath } from "./redecide-path.ts";
 import type { LogHeader } from "../vocabulary/header.ts";
@@ -21,14 +21,8 @@ import {
 	type Verifier,
 } from "./verify.ts";
 
-/** What a path can hold. */
-export type InputFormat = "native" | "ftrace" | "qemu" | "calls";
-
 /** How to verify. */
-export interface VerifyPathOptions {
-	readonly format?: "auto" | InputFormat;
-	/** Read only the file named, nothing that lies beside it. */
-	readonly alone?: boolean;
+export interface VerifyPathOptions extends InputOptions {
 	/** Decide the commands of a run log again and compare byte for byte. */
 	readonly redecide?: boolean;
 	/** Called now and then with the records judged so far. */
@@ -65,15 +59,6 @@ export interface FileReport {
 	readonly quoted: ReadonlyMap<number, LogRecord>;
 }
 
-type OnHeader = (header: LogHeader) => void;
-type OnRecord = (record: LogRecord) => void;
-/** What is left to say when all records are through. */
-interface Ending {
-	readonly tail?: TornTail;
-	readonly imported?: ImportReport;
-}
-type Source = (onHeader: OnHeader, onRecord: OnRecord) => Promise<Ending>;
-
 const PROGRESS_EVERY = 50_000;
 /** Findings of one file whose records are fetched; more are listed without them. */
 const QUOTED_MAX = 50;
@@ -83,19 +68,13 @@ export async function verifyPath(
 	path: string,
 	options: VerifyPathOptions = {},
 ): Promise<FileReport> {
-	let format: InputFormat =
-		options.format === undefined || options.format === "auto"
-			? "native"
-			: options.format;
+	const { format: asked = "auto" } = options;
+	let format: InputFormat = asked === "auto" ? "native" : asked;
 	try {
-		if (options.format === undefined || options.format === "auto")
-			format = await formatOf(path);
-		const source =
-			format === "native"
-				? nativeSource(path)
-				: importSource(path, format, options);
-		const file = await judge(path, format, source, options);
-		return options.redecide === true && path !== "-"
+		const input = await openInput(path, options);
+		format = input.format;
+		const file = await judge(path, input, options);
+		return options.redecide === true && input.again
 			? withDrift(file, await redecidePath(path))
 			: file;
 	} catch (error) {
@@ -133,38 +112,15 @@ export function verifyRun(
 	return { file: name, verdict, format: "native", header, report, quoted };
 }
 
-const nativeSource =
-	(path: string): Source =>
-	async (onHeader, onRecord) => {
-		const { tail } = await scanLog(path, {
-			header: onHeader,
-			record: onRecord,
-		});
-		return tail === undefined ? {} : { tail };
-	};
-
-const importSource =
-	(path: string, format: InputFormat, options: VerifyPathOptions): Source =>
-	async (onHeader, onRecord) => {
-		const recording = await importRecording(path, {
-			alone: options.alone ?? false,
-			format: format === "calls" ? "calls" : "auto",
-		});
-		onHeader(recording.header);
-		await recording.run(onRecord);
-		return { imported: recording.report };
-	};
-
 async function judge(
 	path: string,
-	format: InputFormat,
-	source: Source,
+	input: Input,
 	options: VerifyPathOptions,
 ): Promise<FileReport> {
 	let header: LogHeader | undefined;
 	let verifier: Verifier | undefined;
 	let count = 0;
-	const ending = await source(
+	const ending = await input.stream(
 		(found) => {
 			header = found;
 			verifier = createVerifier(found);
@@ -179,14 +135,13 @@ async function judge(
 	if (header === undefined || verifier === undefined)
 		throw new LogError("not-a-log", "no header", { line: 1 });
 	const report = verifier.finish();
-	const quoted =
-		path === "-" ? new Map<number, LogRecord>() : await quote(source, report);
+	const quoted = input.again ? await quote(input, report) : new Map();
 	// A log that was cut short cannot be said to hold: what was cut is not known.
 	const cut = ending.tail !== undefined && report.verdict === "holds";
 	return {
 		file: path,
 		verdict: cut ? "unexplained" : report.verdict,
-		format,
+		format: input.format,
 		header,
 		report,
 		...ending,
@@ -196,13 +151,13 @@ async function judge(
 
 /** Runs through the source once more and keeps the records that the findings name. */
 async function quote(
-	source: Source,
+	input: Input,
 	report: Report,
 ): Promise<Map<number, LogRecord>> {
 	const wanted = quotedSeqs(report);
 	const quoted = new Map<number, LogRecord>();
 	if (wanted.size === 0) return quoted;
-	await source(
+	await input.stream(
 		() => {},
 		(record) => {
 			if (wanted.has(record.seq)) quoted.set(record.seq, copyRecord(record));
@@ -238,51 +193,4 @@ function problemOf(error: unknown): Problem | undefined {
 	const { code, message } = error as NodeJS.ErrnoException;
 	if (code === "ENOENT") return { code, message: "no such file or folder" };
 	return typeof code === "string" ? { code, message } : undefined;
-}
-
-const SNIFF_BYTES = 4096;
-
-/** Tells what a path holds, by its content. Standard input is taken for a native log unless the caller says otherwise. */
-async function formatOf(path: string): Promise<InputFormat> {
-	if (path === "-") return "native";
-	if ((await stat(path)).isDirectory()) return "ftrace";
-	const start = await firstText(path);
-	if (/^\s*\{"(?:format":"iommu-ledger|seq"|seal")|"iommu-ledger"/.test(start))
-		return "native";
-	if (/^\s*\{.*"(?:call|ret)"/m.test(start)) return "calls";
-	if (/^\d+@\d+\.\d+:\w+|^(?:iommufd|vfio|iommu)_\w+ /m.test(start))
-		return "qemu";
-	return /\S/.test(start) && /^# tracer:|\[\d{3}\]|^cpus=/m.test(start)
-		? "ftrace"
-		: "native";
-}
-
-async function firstText(path: string): Promise<string> {
-	const file = await open(path, "r");
-	try {
-		const { buffer, bytesRead } = await file.read(
-			Buffer.alloc(SNIFF_BYTES),
-			0,
-			SNIFF_BYTES,
-			0,
-		);
-		const start = buffer.subarray(0, bytesRead);
-		const zipped = start[0] === 0x1f && start[1] === 0x8b;
-		return (zipped ? await unzippedStart(start) : start).toString("latin1");
-	} finally {
-		await file.close();
-	}
-}
-
-/** What the first bytes of a gzip file unpack to; that they are cut short is expected. */
-function unzippedStart(start: Buffer): Promise<Buffer> {
-	return new Promise((resolve) => {
-		const gunzip = createGunzip();
-		const chunks: Buffer[] = [];
-		const finish = (): void => resolve(Buffer.concat(chunks));
-		gunzip.on("data", (chunk: Buffer) => chunks.push(chunk));
-		gunzip.on("end", finish);
-		gunzip.on("error", finish);
-		gunzip.end(start);
-	});
 }
