@@ -6,7 +6,7 @@
 /**
  * What went wrong.
  *
- * Content: `not-a-log` (no header), `newer-version`, `bad-line` (no JSON), `bad-record` (schema), `too-large`, `bad-gzip`.
+ * Content: `not-a-log` (no header), `newer-version`, `older-version` (read it, convert it, but do not append), `bad-line` (no JSON), `bad-record` (schema), `too-large`, `bad-gzip`.
  * Integrity: `flipped-byte`, `missing-lines`, `swapped-lines`, `duplicate-line`, `torn-tail`, `damaged` (none of the others
  * explains it), `head-mismatch` (the log is whole, but not the one that was expected).
  * Store: `conflict` (expected position), `key-reused` (idempotency key with other content), `locked` (another writer),
@@ -15,6 +15,7 @@
 export type LogErrorCode =
 	| "not-a-log"
 	| "newer-version"
+	| "older-version"
 	| "bad-line"
 	| "bad-record"
 	| "too-large"
@@ -40,6 +41,8 @@ export type LogErrorCode =
 export interface Damage {
 	/** Everything before this offset is whole and sealed. */
 	readonly goodBytes: number;
+	/** The segment concerned, when the log has several. */
+	readonly path?: string;
 	/** No later seal follows: only the last append is concerned. */
 	readonly lastBatch: boolean;
 	/** The one byte that, put back, makes the seal right again. */

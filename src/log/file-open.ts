@@ -238,6 +238,7 @@ export async function createDurable(
 
 /** Where a log's files are. */
 export interface Layout {
+	readonly path: string;
 	readonly segmented: boolean;
 	readonly lockPath: string;
 	readonly segments: readonly Segment[];
@@ -257,6 +258,7 @@ export async function findLayout(
 			throw ioError(error, `making the directory ${path}`);
 		});
 		return {
+			path,
 			segmented: true,
 			lockPath: join(path, "lock"),
 			segments: await listSegments(io, path),
@@ -266,6 +268,7 @@ export async function findLayout(
 	const names = await io.list(dirname(path));
 	const there = names.includes(path.split("/").at(-1) ?? path);
 	return {
+		path,
 		segmented: false,
 		lockPath: `${path}.lock`,
 		segments: there ? [{ first: 0, path, archived: false }] : [],

@@ -34,4 +34,6 @@ export interface FileStore extends LogStore {
 	segments(): readonly Segment[];
 	/** Starts a new segment with the next append. */
 	rotate(): void;
+	/** Compresses segments that end before record `before` into the log's archive (archive.ts). */
+	archive(before: number): Promise<readonly Segment[]>;
 }

@@ -5,7 +5,9 @@
  * Not promised: with `interval` and `never`, that a power cut keeps what was answered (a killed process loses nothing). And no
  * store can know about a disk that lies about fdatasync.
  */
-import type { LogHeader } from "../vocabulary/header.ts";
+import { dirname } from "node:path";
+import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
+import { archiveSegments } from "./archive.ts";
 import { changeSignal } from "./change-signal.ts";
 import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
@@ -131,6 +133,18 @@ class Store implements FileStore {
 		this.#rotateNext = this.#layout.segmented;
 	}
 
+	async archive(before: number): Promise<readonly Segment[]> {
+		const moved = await archiveSegments(
+			this.#layout.path,
+			Math.min(before, this.#written.head.seq),
+		);
+		this.#segments = this.#segments.map(
+			(segment) =>
+				moved.find(({ first }) => first === segment.first) ?? segment,
+		);
+		return moved;
+	}
+
 	/** Finds the end of the log, or starts it. */
 	async open(): Promise<void> {
 		this.#segments = [...this.#layout.segments];
@@ -143,7 +157,7 @@ class Store implements FileStore {
 				? undefined
 				: await readHeader(this.#io, first, this.#codec);
 		if (header !== undefined) await this.#readBefore(header);
-		this.#goOn(
+		await this.#goOn(
 			await openSegment(
 				this.#io,
 				last,
@@ -177,12 +191,18 @@ class Store implements FileStore {
 			});
 		const { bytes, chain } = this.#codec.start(header);
 		const file = await createDurable(this.#io, path, bytes);
+		// The log's own directory may be new, too.
+		if (this.#layout.segmented) await this.#io.syncDirectory(dirname(this.#layout.path));
 		this.#segments = [{ first: 0, path, archived: false }];
 		this.#header = header;
 		this.#begin(file, { header, chain, bytes: bytes.length, lines: 2 });
 	}
 
-	#goOn({ file, summary, recovery }: OpenSegment): void {
+	async #goOn({ file, summary, recovery }: OpenSegment): Promise<void> {
+		if (summary.version < FORMAT_VERSION) {
+			await file.close();
+			throw tooOld(summary.version);
+		}
 		this.#header = summary.header;
 		this.recovery = recovery;
 		this.#begin(file, summary);
@@ -372,3 +392,13 @@ class Store implements FileStore {
 		}
 	}
 }
+
+const tooOld = (version: number): LogError =>
+	new LogError(
+		"older-version",
+		`the log is of format version ${version}; this program appends ${FORMAT_VERSION}`,
+		{
+			line: 1,
+			hint: "It can be read as it is. To append, make a current one of it: `iommu-ledger log convert`.",
+		},
+	);

@@ -9,6 +9,7 @@ import {
 	type LogHeader,
 } from "../vocabulary/header.ts";
 import { LogError } from "./error.ts";
+import { upcastHeader } from "./upcast.ts";
 import { jsonFaultAt, jsonText, quote } from "./json-text.ts";
 
 const KEYS = [
@@ -45,11 +46,11 @@ export function encodeHeader(header: LogHeader): string {
 }
 
 /**
- * Reads the header line. Older versions are accepted as they stand (records go through upcasters). Throws LogError: `not-a-log`
+ * Reads the header line. Headers of older versions come as this version has them (upcast.ts). Throws LogError: `not-a-log`
  * when the line is something else, `newer-version` for a log of a later program.
  */
 export function decodeHeader(text: string): LogHeader {
-	const value = parsed(text);
+	const value = upcastHeader(parsed(text));
 	const problem = headerProblem(value);
 	if (problem === undefined) return value as LogHeader;
 	const version = (value as { version?: unknown } | null)?.version;

@@ -9,7 +9,7 @@ import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import { nodeIo } from "./io.ts";
 import { copyRecord } from "./scan-line.ts";
-import type { LogHandler, ScanSummary } from "./scan-types.ts";
+import type { LogHandler, ScanSummary, TornTail } from "./scan-types.ts";
 import type { Seal } from "./seal.ts";
 import {
 	brokenStart,
@@ -56,7 +56,11 @@ async function* scanningStream(
 			const start = codec.continues(Buffer.from(first ?? []));
 			if (start?.chain.head.hash !== before.head.hash)
 				throw brokenStart(segment);
-			scanner = codec.scanner(handler, { header: before.header, ...start });
+			scanner = codec.scanner(handler, {
+				header: before.header,
+				version: before.version,
+				...start,
+			});
 			skip = start.bytes;
 		}
 		if (first !== undefined) scanner.push(first.subarray(skip));
@@ -86,7 +90,8 @@ async function* scanningSegments(
 				segment,
 				whole,
 			);
-			whole = whole === undefined ? part : joined(whole, part);
+			const named = { ...part, tail: inPath(part.tail, segment) };
+			whole = whole === undefined ? named : joined(whole, named);
 		} catch (error) {
 			throw inSegment(error, segment);
 		}
@@ -105,6 +110,11 @@ const joined = (a: ScanSummary, b: ScanSummary): ScanSummary => ({
 	bytes: a.bytes + b.bytes,
 	uncanonical: a.uncanonical + b.uncanonical,
 });
+
+const inPath = (
+	tail: TornTail | undefined,
+	{ path }: Segment,
+): TornTail | undefined => tail && { ...tail, path };
 
 const cutSegment = (next: Segment, whole: ScanSummary): LogError =>
 	new LogError(

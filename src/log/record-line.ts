@@ -14,8 +14,10 @@ import {
 	RECORD_FIELDS,
 	recordProblem,
 } from "../vocabulary/records.ts";
+import { FORMAT_VERSION } from "../vocabulary/header.ts";
 import { LogError } from "./error.ts";
 import { jsonFaultAt, jsonText, quote } from "./json-text.ts";
+import { upcastRecord } from "./upcast.ts";
 
 /** One field of a record type, ready for encoding and decoding. */
 export interface FieldPlan {
@@ -155,11 +157,16 @@ export function parseJsonLine(text: string, line: number): unknown {
 }
 
 /**
- * Reads one record line, canonical or not, and checks it against the schema. `line` counts from 1 and is for messages. Throws
+ * Reads one record line, canonical or not, and checks it against the schema. `line` counts from 1 and is for messages; `version`
+ * is the format version of the log it is from. Throws
  * LogError: `bad-line` (no JSON), `bad-record` (no record of this version), each with line and column.
  */
-export function decodeLine(text: string, line: number): LogRecord {
-	const value = parseJsonLine(text, line);
+export function decodeLine(
+	text: string,
+	line: number,
+	version = FORMAT_VERSION,
+): LogRecord {
+	const value = upcastRecord(version, parseJsonLine(text, line));
 	const problem = parsedRecordProblem(value);
 	if (problem === undefined) return value as LogRecord;
 	const seq = (value as { seq?: unknown } | null)?.seq;

@@ -25,11 +25,15 @@ export interface TornTail {
 	readonly records: number;
 	/** The first seq that is not in the log. */
 	readonly seq: number;
+	/** The segment it is in, when the log has several; line and offset are in that segment. */
+	readonly path?: string;
 }
 
 /** What a scan found. */
 export interface ScanSummary {
 	readonly header: LogHeader;
+	/** Format version of the file; header and records are given as the current version has them. */
+	readonly version: number;
 	readonly head: Head;
 	/** What an append goes on from. */
 	readonly chain: Chain;
@@ -47,6 +51,8 @@ export interface ScanSummary {
 /** A sealed place to go on reading from. */
 export interface ResumePoint {
 	readonly header: LogHeader;
+	/** Format version of the file; the current one when absent. */
+	readonly version?: number;
 	/** The seal line there, without newline. */
 	readonly chain: Chain;
 	/** Lines and bytes of the log up to and with that seal line. */

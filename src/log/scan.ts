@@ -5,12 +5,13 @@
  * Not verified here: that the log is the one you think it is (compare the head hash), and that free-form values are canonical
  * (`log check` does).
  */
-import type { LogHeader } from "../vocabulary/header.ts";
+import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { explainDamage } from "./damage.ts";
 import { LogError } from "./error.ts";
 import { decodeHeader } from "./header-line.ts";
 import { decodeLine } from "./record-line.ts";
+import { versionOf } from "./upcast.ts";
 import type {
 	LogHandler,
 	ResumePoint,
@@ -73,6 +74,8 @@ export class LogScanner {
 	/** Offset in the log of buffer position 0. */
 	#origin = 0;
 	#header: LogHeader | undefined;
+	/** Format version of the bytes; `#header` is as the current version has it. */
+	#version = FORMAT_VERSION;
 	#head: Head = { seq: -1, hash: "" };
 	#lines = 0;
 	#seals = 0;
@@ -85,6 +88,7 @@ export class LogScanner {
 		this.#handler = handler;
 		if (resume === undefined) return;
 		this.#header = resume.header;
+		this.#version = resume.version ?? FORMAT_VERSION;
 		this.#head = resume.chain.head;
 		this.#lines = resume.lines;
 		this.#end = this.#buffer.write(`${resume.chain.line}\n`);
@@ -116,6 +120,7 @@ export class LogScanner {
 		const tail = this.#tail();
 		return {
 			header: this.#header,
+			version: this.#version,
 			head: this.#head,
 			chain: this.#chainNow(),
 			records: this.#head.seq,
@@ -132,6 +137,7 @@ export class LogScanner {
 		const header = this.#header as LogHeader;
 		return {
 			header,
+			version: this.#version,
 			chain: this.#chainNow(),
 			lines: this.#lines,
 			bytes: this.#origin + this.#batch,
@@ -201,6 +207,7 @@ export class LogScanner {
 	#readBatch(buffer: Buffer): void {
 		const { record } = this.#handler;
 		const decoder = this.#decoder;
+		const old = this.#version < FORMAT_VERSION;
 		let at = this.#batch;
 		let line = this.#lines + 1;
 		if (this.#head.seq < 0) {
@@ -209,13 +216,13 @@ export class LogScanner {
 		}
 		let seq = Math.max(this.#head.seq, 0);
 		for (;;) {
-			let found = decoder.decode(at);
+			let found = old ? undefined : decoder.decode(at);
 			let next = decoder.position;
 			if (found === undefined) {
 				next = buffer.indexOf(NEWLINE, at) + 1;
 				if (startsSeal(buffer, at)) break;
-				found = slowRecord(buffer.subarray(at, next - 1), line);
-				this.#uncanonical++;
+				found = slowRecord(buffer.subarray(at, next - 1), line, this.#version);
+				if (!old) this.#uncanonical++;
 			}
 			if (found.seq !== seq + 1)
 				throw new LogError(
@@ -236,6 +243,7 @@ export class LogScanner {
 		const text = utf8Text(buffer.subarray(0, close));
 		if (text === undefined) throw notUtf8(1);
 		this.#header = decodeHeader(text);
+		this.#version = versionOf(JSON.parse(text));
 		this.#handler.header?.(this.#header);
 		return close + 1;
 	}
@@ -371,8 +379,8 @@ function startsSeal(buffer: Buffer, at: number): boolean {
 const notUtf8 = (line: number): LogError =>
 	new LogError("bad-line", "not UTF-8", { line, column: 1 });
 
-function slowRecord(bytes: Buffer, line: number): LogRecord {
+function slowRecord(bytes: Buffer, line: number, version: number): LogRecord {
 	const text = utf8Text(bytes);
 	if (text === undefined) throw notUtf8(line);
-	return decodeLine(text, line);
+	return decodeLine(text, line, version);
 }

@@ -68,7 +68,7 @@ export function inSegment(error: unknown, segment: Segment): unknown {
 	const named = new LogError(code, `${name}: ${error.message}`, {
 		seq,
 		hint,
-		damage,
+		damage: damage && { ...damage, path: segment.path },
 		cause: error,
 	});
 	return Object.assign(named, { line, column });
