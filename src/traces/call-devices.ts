@@ -5,7 +5,7 @@ import type { Ctx, Device, Hwpt } from "./identity.ts";
 import { addUsers, listAdd } from "./on-attach.ts";
 import { bound, closeIfDone, forgetIdev, igroupOf } from "./on-context.ts";
 import { hwptLive } from "./on-objects.ts";
-import { claimed } from "./on-owner.ts";
+import { claimed, released } from "./on-owner.ts";
 import { SAW } from "./ops.ts";
 
 /** open("/dev/iommu"). */
@@ -34,6 +34,10 @@ export function cdevClosed({ state, lane, call, op, device }: CallScope): void {
 	if (idev === undefined || op === undefined) return;
 	if ((op.saw & SAW.unbound) !== 0) return;
 	state.attributed("unbind: from the call's result");
+	const { group } = idev.device;
+	const traced = state.report.lines > 0;
+	if (group !== undefined && traced && (op.saw & SAW.released) === 0)
+		released(state, lane, group, Math.max(0, group.ownerCount - 1));
 	forgetIdev(state, lane, idev);
 }
 

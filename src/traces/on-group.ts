@@ -7,6 +7,7 @@ import type { Device, Domain, Group } from "./identity.ts";
 import type { Frame, Lane } from "./lanes.ts";
 import { enter, innermost, inside, leave } from "./lanes.ts";
 import { groupDetached } from "./on-attach.ts";
+import { released } from "./on-owner.ts";
 import { noteFailure } from "./ops.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
@@ -67,6 +68,9 @@ export function onSetDomainIn(state: State, lane: Lane): void {
 		state.setDefault(lane, group, fresh);
 	if (blocking !== undefined) state.setBlocking(lane, group, blocking);
 	const owners = line.num(K.ownerCnt);
+	// Sets without the release probe: the switch back shows the count that the release left.
+	if (owners === 0 && group.ownerCount > 0 && fresh === fallback)
+		released(state, lane, group, 0);
 	if (owners >= 0) group.ownerCount = owners;
 	if (old !== undefined) group.domain = old;
 	enter(lane, {

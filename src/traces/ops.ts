@@ -25,6 +25,7 @@ export const SAW = {
 	gone: 128,
 	type1: 256,
 	claimed: 512,
+	released: 1024,
 } as const;
 
 /** An operation under way. */
