@@ -49,7 +49,7 @@ function heldIg(x: Exec, group: GroupId): Ig {
 /** The view of a group that transactions decide on. */
 export function groupView(x: Exec, group: GroupId): GroupContext {
 	const g = groupOf(x, group);
-	const ig = igOf(x, group);
+	const ig = x.host.ctxs.has(x.ctx) ? igOf(x, group) : undefined;
 	const members = g.members.map((dev) => ({
 		dev,
 		requireDirect: driverOf(x, dev).dev.requireDirect,
@@ -80,7 +80,9 @@ function hwAttach(x: Exec, s: Step<"hw.attach">): Answer {
 	if (dev.requireDirect && s.blocking) return errno("EINVAL", [], "direct");
 	const undo = undoFlag(s.undo);
 	const refusal =
-		x.env.refuse?.(name, s.dom) ?? ops.attachErrno(dev, domainOf(x, s.dom));
+		x.env.refuse?.(name, s.dom) ??
+		x.env.fail?.("driver.attach") ??
+		ops.attachErrno(dev, domainOf(x, s.dom));
 	const devs = new Map(x.host.devs);
 	if (refusal !== undefined) {
 		const { hw: _, ...torn } = dev;
@@ -147,7 +149,9 @@ export const ownershipAnswers: Answers = {
 		);
 	},
 	"grp.torn": () => YES,
+	/** Legacy containers attach without a handle (iommu_attach_group). */
 	"grp.handle.set": (x, s) => {
+		if (x.host.containers.has(x.ctx)) return YES;
 		const g = groupOf(x, s.to as GroupId);
 		const { pasid, dev, dom } = s;
 		putGroup(x, { ...g, handles: { ...g.handles, [pasid]: { dev, dom } } });

@@ -245,6 +245,10 @@ const failed = (r: Returned & { readonly ok: false }): Answer => ({
 	step: r.step,
 });
 
+/** The switch of a whole group, for callers that have no hwpt. */
+export const runSwitch = (x: Exec, s: Step<"call.switch">): Returned =>
+	callSwitch(x, s);
+
 /** IOAS_ALLOC. */
 export function allocIoas(x: Exec, flags: number, respond: Respond): Answer {
 	if (flags !== 0) return { errno: "EOPNOTSUPP", step: "flags" };

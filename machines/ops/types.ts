@@ -17,7 +17,8 @@ import type {
 } from "../../src/vocabulary/ids.ts";
 import type { Fact } from "../../src/vocabulary/records.ts";
 import type { Iopt, Range } from "../iopt.ts";
-import type { AcctMode, IoptEnv, Mem } from "../iopt-pages.ts";
+import type { AcctMode, IoptEnv, Mem, PinnedRun } from "../iopt-pages.ts";
+import type { Tree } from "../iopt-tree.ts";
 import type { DriverOps } from "./driver.ts";
 
 /** What every object of a context has. `u` counts users, the id table's own included; unpublished ids answer ENOENT. */
@@ -177,9 +178,43 @@ export interface Domain {
 	/** Nested: the entries that user invalidations clear. */
 	readonly iotlb: readonly number[];
 }
+/** A DMA entry of a legacy container: one MAP_DMA, with the page frames it pinned. */
+export interface DmaEntry {
+	readonly iova: bigint;
+	readonly size: bigint;
+	readonly vaddr: bigint;
+	readonly prot: number;
+	readonly mapped: boolean;
+	readonly runs: readonly PinnedRun[];
+	readonly account: string;
+	readonly charged: number;
+}
+/** A domain of a legacy container and the groups on it; `fgsp`: its IOMMU makes leaves of any power of two (facts §5.4). */
+export interface VfioDomain {
+	readonly dom: DomainId;
+	readonly groups: readonly GroupId[];
+	readonly fgsp: boolean;
+	readonly cc: boolean;
+}
+/** A legacy VFIO container with a type1 IOMMU (drivers/vfio/vfio_iommu_type1.c). */
+export interface Container {
+	readonly name: CtxId;
+	/** Groups that joined; their ownership is claimed. */
+	readonly groups: readonly GroupId[];
+	/** Set by SET_IOMMU. */
+	readonly v2?: boolean;
+	readonly domains: readonly VfioDomain[];
+	/** Usable ranges; undefined before the first domain. */
+	readonly ranges?: readonly Range[];
+	readonly dma: Tree<bigint, DmaEntry>;
+	readonly entries: number;
+	readonly avail: number;
+}
 /** Everything. */
 export interface Host {
 	readonly ctxs: ReadonlyMap<CtxId, Ctx>;
+	/** Legacy VFIO containers (facts §5). */
+	readonly containers: ReadonlyMap<CtxId, Container>;
 	readonly groups: ReadonlyMap<GroupId, Group>;
 	readonly devs: ReadonlyMap<DeviceId, Dev>;
 	readonly domains: ReadonlyMap<DomainId, Domain>;

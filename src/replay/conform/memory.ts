@@ -15,6 +15,11 @@ const IMAGE: readonly [bigint, bigint] = [0x40_0000n, 0x1000_0000n];
 /** Where the stack and unrecorded anonymous memory lie (norandmaps). */
 const TOP: readonly [bigint, bigint] = [0x7fff_0000_0000n, USER_END];
 
+/** Everything user space could have mapped: for recordings that do not show mmap at all. */
+export const ALL_USER: readonly [bigint, bigint] = [0x1_0000n, USER_END];
+/** Frames of unrecorded pages start here, apart a process; recorded ones stay below. */
+const OTHER_PFN = 2 ** 36;
+
 interface Region {
 	readonly start: bigint;
 	readonly end: bigint;
@@ -35,8 +40,13 @@ export interface Mapping {
 export class UserMemory {
 	#procs = new Map<number, readonly Region[]>([[0, []]]);
 	#holes = new Map<number, readonly (readonly [bigint, bigint])[]>([[0, []]]);
-	#other = new Map<string, number>();
 	#nextPfn = HUGE_FRAMES;
+	readonly #assumed: readonly (readonly [bigint, bigint])[];
+
+	/** `assumed`: address ranges that count as mapped although no record says so. */
+	constructor(assumed: readonly (readonly [bigint, bigint])[] = [IMAGE, TOP]) {
+		this.#assumed = assumed;
+	}
 
 	/** Maps new pages, over whatever was there. */
 	map(proc: number, m: Mapping): void {
@@ -101,17 +111,17 @@ export class UserMemory {
 				const n = Number((r.end - r.start) / PAGE) - skip;
 				return { pfn: r.pfn + skip, n, writable: r.writable };
 			}
-		const shown = [IMAGE, TOP].some(([a, b]) => va >= a && va < b);
+		const around = this.#assumed.find(([a, b]) => va >= a && va < b);
 		const holes = this.#holes.get(proc) ?? [];
-		if (!shown || holes.some(([a, b]) => va >= a && va < b)) return undefined;
-		const key = `${proc}/${va / PAGE}`;
-		let pfn = this.#other.get(key);
-		if (pfn === undefined) {
-			pfn = this.#nextPfn;
-			this.#nextPfn += 2;
-			this.#other.set(key, pfn);
-		}
-		return { pfn, n: 1, writable: true };
+		if (around === undefined || holes.some(([a, b]) => va >= a && va < b))
+			return undefined;
+		const ends = [...regions.map((r) => r.start), ...holes.map(([a]) => a)];
+		const end = ends.reduce((e, a) => (a > va && a < e ? a : e), around[1]);
+		return {
+			pfn: OTHER_PFN * (proc + 1) + Number(va / PAGE),
+			n: Number((end - va + PAGE - 1n) / PAGE),
+			writable: true,
+		};
 	}
 
 	/** Pins pages: consecutive frames from `va`, or EFAULT. */

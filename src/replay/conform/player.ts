@@ -4,8 +4,8 @@
  */
 import { readFaults, writeResponses } from "../../../machines/ops/fault.ts";
 import { respondAlways } from "../../../machines/ops/ioas.ts";
-import {
-	covers,
+import { emptyHost } from "../../drivers/host.ts";
+import { covers,
 	envelopeErrno,
 	isIommufdCommand,
 	unknownErrno,
@@ -15,7 +15,7 @@ import { Fields, hex, refusal } from "./call.ts";
 import { differences } from "./compare.ts";
 import { iommufdCall } from "./iommufd-calls.ts";
 import type { FactSink } from "./session.ts";
-import { emptyHost, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import { testCall } from "./test-calls.ts";
 import { vfioCall } from "./vfio-calls.ts";
 

@@ -6,7 +6,6 @@ import type { CtxId } from "../../vocabulary/ids.ts";
 import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { Fact } from "../../vocabulary/records.ts";
 import { fact } from "../../vocabulary/records.ts";
-import { emptyMem } from "../../../machines/iopt-pages.ts";
 import type { Exec } from "../../../machines/ops/exec.ts";
 import { perform } from "../../../machines/ops/exec.ts";
 import { destroyAccess } from "../../../machines/ops/access.ts";
@@ -34,36 +33,10 @@ export type OpenFile =
 /** Who listens to the facts of a session: log, judge. */
 export type FactSink = (facts: readonly Fact[]) => void;
 
-/** A host with nothing but the drivers' static domains. */
-export function emptyHost(): Host {
-	const blocked: Domain = {
-		dom: "domain:1",
-		kind: "blocked",
-		driver: "mock",
-		pgsizes: 0n,
-		apertureStart: 0n,
-		apertureLast: 0n,
-		nest: false,
-		marks: new Set(),
-		cc: false,
-		priv: {},
-		iotlb: [],
-	};
-	return {
-		ctxs: new Map(),
-		groups: new Map(),
-		devs: new Map(),
-		domains: new Map([[blocked.dom, blocked]]),
-		mem: emptyMem(),
-		nextDomain: 2,
-		nextGroup: 0,
-	};
-}
-
 /** Everything a player keeps. */
 export class Session {
 	host: Host;
-	readonly memory = new UserMemory();
+	readonly memory: UserMemory;
 	readonly files = new Map<number, OpenFile>();
 	caller: Caller = {
 		proc: 0,
@@ -77,11 +50,16 @@ export class Session {
 	/** Fault injection for sweeps. */
 	fail: ((step: string) => ErrnoName | undefined) | undefined;
 	/** Contexts whose file is closed but held by others. */
-	readonly #closing = new Set<CtxId>();
+	protected readonly closing = new Set<CtxId>();
 	readonly #sink: FactSink;
-	#opened = 0;
+	protected opened = 0;
 
-	constructor(host: Host, sink: FactSink = () => undefined) {
+	constructor(
+		host: Host,
+		sink: FactSink = () => undefined,
+		memory: UserMemory = new UserMemory(),
+	) {
+		this.memory = memory;
 		this.host = host;
 		this.#sink = sink;
 	}
@@ -123,9 +101,14 @@ export class Session {
 		this.files.set(fd, file);
 		return fd;
 	}
+	/** The next context's name. */
+	nameContext(): CtxId {
+		this.opened += 1;
+		return `ctx:${this.opened}`;
+	}
 	/** Opens /dev/iommu; the number of the file. */
 	openIommufd(): number {
-		const ctx: CtxId = `ctx:${++this.#opened}`;
+		const ctx = this.nameContext();
 		const fresh = {
 			name: ctx,
 			objs: new Map(),
@@ -144,7 +127,7 @@ export class Session {
 		const file = this.files.get(fd);
 		if (file === undefined) return false;
 		this.files.delete(fd);
-		if (file.kind === "iommufd") this.#closing.add(file.ctx);
+		if (file.kind === "iommufd") this.closing.add(file.ctx);
 		else
 			this.run(file.ctx, proc, (x): Answer => {
 				if (file.kind === "access") destroyAccess(x, file.obj);
@@ -157,12 +140,12 @@ export class Session {
 
 	/** Ends a context whose file is closed once nothing holds it any more. */
 	release(ctx: CtxId, proc: number): void {
-		if (!this.#closing.has(ctx)) return;
+		if (!this.closing.has(ctx)) return;
 		for (const file of this.files.values()) if (file.ctx === ctx) return;
 		const held = [...(this.host.ctxs.get(ctx)?.objs.values() ?? [])];
 		if (held.some((o) => o.type === "idev" && !isMock(this.host, o.dev)))
 			return;
-		this.#closing.delete(ctx);
+		this.closing.delete(ctx);
 		this.run(ctx, proc, (x): Answer => {
 			const leaked = closeContext(x);
 			return leaked.length === 0 ? {} : { out: { leaked } };

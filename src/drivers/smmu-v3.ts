@@ -1,0 +1,68 @@
+/**
+ * Arm SMMUv3 (drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c, 6.12): a domain belongs to the SMMU it was made for, a software MSI window, no nesting yet
+ * (facts iommufd-semantics.md §8: 6.13), no enforced coherency in 6.12. What is not in the facts page is from knowledge of the driver and said so in docs/operations.md.
+ *
+ * Capabilities of a device: `ias` input address bits (48), `granule` in bytes (4096), `coherent` page-table walks and DMA (true), `dirty` (false),
+ * `iommu` unit.
+ */
+import type { DriverOps } from "../../machines/ops/driver.ts";
+import type { Dev } from "../../machines/ops/types.ts";
+import {
+	below,
+	DIRTY_TRACKING,
+	flagOf,
+	G1,
+	K4,
+	M2,
+	numberOf,
+	unitOf,
+} from "./caps.ts";
+
+const dirtyCapable = (dev: Dev): boolean => flagOf(dev, "dirty", false);
+/** Leaf sizes a granule (facts pagetable-semantics.md §1.1). */
+const PAGE_SIZES: { readonly [granule: number]: bigint } = {
+	4096: K4 | M2 | G1,
+	16384: 0x4000n | 0x200_0000n,
+	65536: 0x1_0000n | 0x2000_0000n,
+};
+
+/** The SMMUv3 personality. */
+export const smmuV3: DriverOps = {
+	name: "smmu-v3",
+	cacheCoherent: (dev) => flagOf(dev, "coherent", true),
+	enforcesCoherency: () => false,
+	tracksDirty: dirtyCapable,
+	isolatedMsi: (dev) => flagOf(dev, "isolatedMsi", true),
+	isSelftest: false,
+	userDomains: true,
+	sharedBlocking: false,
+	refusalBlocks: false,
+	userPasidTable: false,
+	allocPaging: (dev, flags, data) => {
+		const dirty = (flags & DIRTY_TRACKING) !== 0;
+		if ((flags & ~DIRTY_TRACKING) !== 0 || data.length > 0)
+			return { errno: "EOPNOTSUPP" };
+		if (dirty && !dirtyCapable(dev)) return { errno: "EOPNOTSUPP" };
+		return {
+			kind: "unmanaged",
+			pgsizes: PAGE_SIZES[numberOf(dev, "granule", 4096)] ?? K4 | M2 | G1,
+			apertureStart: 0n,
+			apertureLast: below(numberOf(dev, "ias", 48)),
+			nest: false,
+			dirty,
+			priv: { iommu: unitOf(dev) },
+		};
+	},
+	allocNested: () => ({ errno: "EOPNOTSUPP" }),
+	attachErrno: (dev, domain) => {
+		if (domain.kind !== "unmanaged") return undefined;
+		if (domain.driver !== "smmu-v3" || domain.priv["iommu"] !== unitOf(dev))
+			return "EINVAL";
+		return domain.dirty !== undefined && !dirtyCapable(dev)
+			? "EINVAL"
+			: undefined;
+	},
+	enablePageRequests: (dev) =>
+		flagOf(dev, "pri", false) ? undefined : "ENODEV",
+	hwInfo: () => undefined,
+};

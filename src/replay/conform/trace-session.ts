@@ -1,0 +1,140 @@
+/**
+ * A session over a host with real groups: the same contexts and files, plus device files, containers and group files. Can be set back
+ * to an earlier point, since all of its state is values: overlapping calls and injected faults need a search.
+ */
+import type { Host } from "../../../machines/ops/types.ts";
+import { addGroup } from "../../drivers/host.ts";
+import type { Topology, TopologyGroup } from "../../vocabulary/header.ts";
+import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
+import type { Reply } from "./call.ts";
+import { ALL_USER, UserMemory } from "./memory.ts";
+import { refusal } from "./call.ts";
+import type { FactSink, OpenFile } from "./session.ts";
+import { Session } from "./session.ts";
+
+/** An open VFIO device file; `ctx` once it is bound. */
+export interface DeviceFile {
+	readonly dev: DeviceId;
+	readonly ctx?: CtxId;
+}
+
+/** A point in a session that one can go back to. */
+export interface Checkpoint {
+	readonly host: Host;
+	readonly files: ReadonlyMap<number, OpenFile>;
+	readonly devFiles: ReadonlyMap<number, DeviceFile>;
+	readonly containers: ReadonlyMap<number, CtxId>;
+	readonly groupFiles: ReadonlyMap<number, GroupId>;
+	readonly joined: ReadonlyMap<GroupId, CtxId>;
+	readonly closing: readonly CtxId[];
+	readonly opened: number;
+}
+
+function refill<K, V>(map: Map<K, V>, from: ReadonlyMap<K, V>): void {
+	map.clear();
+	for (const [k, v] of from) map.set(k, v);
+}
+
+/** The session of a kernel recording. */
+export class TraceSession extends Session {
+	readonly devFiles = new Map<number, DeviceFile>();
+	readonly containers = new Map<number, CtxId>();
+	readonly groupFiles = new Map<number, GroupId>();
+	readonly joined = new Map<GroupId, CtxId>();
+	readonly #template: TopologyGroup | undefined;
+
+	constructor(host: Host, topology: Topology, sink?: FactSink) {
+		super(host, sink, new UserMemory([ALL_USER]));
+		this.#template = topology.groups[0];
+	}
+
+	/** Where the session stands. */
+	checkpoint(): Checkpoint {
+		return {
+			host: this.host,
+			files: new Map(this.files),
+			devFiles: new Map(this.devFiles),
+			containers: new Map(this.containers),
+			groupFiles: new Map(this.groupFiles),
+			joined: new Map(this.joined),
+			closing: [...this.closing],
+			opened: this.opened,
+		};
+	}
+	/** Goes back. */
+	restore(point: Checkpoint): void {
+		this.host = point.host;
+		refill(this.files, point.files);
+		refill(this.devFiles, point.devFiles);
+		refill(this.containers, point.containers);
+		refill(this.groupFiles, point.groupFiles);
+		refill(this.joined, point.joined);
+		this.closing.clear();
+		for (const ctx of point.closing) this.closing.add(ctx);
+		this.opened = point.opened;
+	}
+
+	/** An open whose file number the recording tells; a failed one is the environment's. */
+	openRecorded(ret: number, open: () => void): Reply {
+		if (ret < 0) return refusal("ENODEV");
+		open();
+		return { ret, errno: null, out: { fd: ret } };
+	}
+	/** Opens /dev/iommu under a recorded file number. */
+	openIommufdAt(fd: number): void {
+		const own = this.openIommufd();
+		const file = this.files.get(own) as OpenFile;
+		this.files.delete(own);
+		this.files.set(fd, file);
+	}
+
+	/** The device is in that group now: hot plug gives new groups (facts/trace-formats.md §7). */
+	place(dev: DeviceId, group: GroupId): void {
+		if (this.host.devs.get(dev)?.group === group) return;
+		const like = this.host.devs.get(dev);
+		const resv = (like?.resv ?? []).map((r) => ({
+			start: `0x${r.start.toString(16)}`,
+			last: `0x${r.last.toString(16)}`,
+			kind: r.kind as TopologyGroup["members"][number]["resv"][number]["kind"],
+		}));
+		const fallback = this.#template?.members[0]?.resv ?? [];
+		const caps = (like?.caps ?? this.#template?.members[0]?.caps ?? {}) as NonNullable<
+			TopologyGroup["members"][number]["caps"]
+		>;
+		if (like !== undefined) this.unplug(dev);
+		const driver = this.#template?.driver ?? "vtd";
+		const member = { dev, resv: like === undefined ? fallback : resv, caps };
+		const known = this.host.groups.get(group);
+		if (known === undefined)
+			this.host = addGroup(this.host, { group, driver, members: [member] });
+		else {
+			const fresh = addGroup(this.host, { group, driver, members: [member] });
+			const members = [...known.members, dev];
+			const groups = new Map(this.host.groups).set(group, { ...known, members });
+			this.host = { ...this.host, devs: fresh.devs, groups };
+		}
+	}
+
+	/** A device is removed from the machine. */
+	unplug(dev: DeviceId): void {
+		const devs = new Map(this.host.devs);
+		const old = devs.get(dev);
+		if (old === undefined) return;
+		devs.delete(dev);
+		const groups = new Map(this.host.groups);
+		const g = groups.get(old.group);
+		const members = g?.members.filter((m) => m !== dev) ?? [];
+		if (g !== undefined && members.length > 0) groups.set(old.group, { ...g, members });
+		else groups.delete(old.group);
+		this.host = { ...this.host, devs, groups };
+	}
+
+	/** A member starts or stops using the DMA API through a kernel driver. */
+	kernelDriver(dev: DeviceId, delta: 1 | -1): void {
+		const group = this.host.devs.get(dev)?.group;
+		const g = group === undefined ? undefined : this.host.groups.get(group);
+		if (g === undefined) return;
+		const groups = new Map(this.host.groups).set(g.group, { ...g, ocnt: g.ocnt + delta });
+		this.host = { ...this.host, groups };
+	}
+}
