@@ -20,7 +20,7 @@ import {
 	type TableStateIndex,
 } from "./page.ts";
 import { NO_TABLE, SCRATCH_TABLE, type Race } from "./race.ts";
-import type { TableCounts } from "./state.ts";
+import type { PageTable, TableCounts } from "./state.ts";
 import {
 	copyStore,
 	dropPage,
@@ -43,6 +43,8 @@ export class Edit {
 	counts: TableCounts;
 	/** A state holds the same counts object. */
 	countsAreShared = true;
+	/** Unlinked and flushed tables that wait for readers (tableFree=rcu). */
+	awaitingGrace: readonly number[];
 	/** Bytes (in frames) that the last map call reported as mapped. */
 	mapped = 0;
 	/** Table allocations that will still succeed. */
@@ -60,20 +62,14 @@ export class Edit {
 	#graveyard: Graveyard | null = null;
 	#scratch: Page | null = null;
 
-	constructor(
-		config: FormatConfig,
-		store: PageStore,
-		root: number,
-		mode: number,
-		nextTable: number,
-		counts: Readonly<TableCounts>,
-	) {
-		this.config = config;
-		this.store = copyStore(store, this.token);
-		this.root = root;
-		this.mode = mode;
-		this.nextTable = nextTable;
-		this.counts = counts as TableCounts;
+	constructor(from: PageTable) {
+		this.config = from.config;
+		this.store = copyStore(from.store, this.token);
+		this.root = from.root;
+		this.mode = from.mode;
+		this.nextTable = from.nextTable;
+		this.counts = from.counts as TableCounts;
+		this.awaitingGrace = from.awaitingGrace;
 	}
 
 	/** The counts, for writing: copied on the first change after a state took them. */

@@ -74,3 +74,19 @@ export function addPage(
 export function putPagesList(edit: Edit, list: readonly number[]): void {
 	for (let i = list.length - 1; i >= 0; i--) edit.free(list[i] as number);
 }
+
+/**
+ * After the flush of a sync: the listed tables are free — or, with tableFree=rcu (proposed in seed 2, not in 6.12), have to wait for the
+ * readers that may still walk them, until `endGracePeriod`.
+ */
+export function releaseAfterFlush(edit: Edit, list: readonly number[]): void {
+	if (edit.config.policy.tableFree !== "rcu") putPagesList(edit, list);
+	else if (list.length > 0)
+		edit.awaitingGrace = [...edit.awaitingGrace, ...list];
+}
+
+/** All reader sections that were open have ended: what waited for them is freed. */
+export function endGracePeriod(edit: Edit): void {
+	putPagesList(edit, edit.awaitingGrace);
+	edit.awaitingGrace = [];
+}

@@ -27,4 +27,6 @@ export interface PageTable {
 	readonly mode: number;
 	readonly nextTable: number;
 	readonly counts: Readonly<TableCounts>;
+	/** Unlinked and flushed tables that wait for readers (tableFree=rcu). */
+	readonly awaitingGrace: readonly number[];
 }

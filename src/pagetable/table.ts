@@ -19,7 +19,7 @@
  * - Side effects: set `edit.effects = []` before an operation to collect what the driver asked of others, `edit.steps = []` to
  *   collect the atomic steps (events.ts); both are null, and free, by default.
  * - Gathers: `newGather(queued)` + `coreUnmapFast` + `syncGather` for callers that flush later (flush queue); tables that wait are in
- *   `gather.freelist` until `putPagesList`.
+ *   `gather.freelist` until `releaseAfterFlush`, and with tableFree=rcu until `endGracePeriod` (gather.ts).
  * - Driver calls below the core (one map_pages or unmap_pages): `edit.config.driver.map/unmap`.
  * - Interruption: `edit.armRace` runs a second operation in the middle of the next one; `edit.allocationsLeft` makes allocations fail.
  */
@@ -72,16 +72,23 @@ export function createTable(
 
 /** Like createTable, as an edit whose effects hold the allocation of the root. */
 export function createEdit(config: FormatConfig): Edit {
-	const nobody = {};
-	const edit = new Edit(config, new PageStore(nobody, []), 0, 0, 1, {
-		private: 0,
-		linked: 0,
-		unlinked: 0,
-		quarantined: 0,
-		allocated: 0,
-		freed: 0,
-		livePages: 0,
-		linkedPerLevel: [0, 0, 0, 0, 0, 0, 0, 0],
+	const edit = new Edit({
+		config,
+		store: new PageStore({}, []),
+		root: NO_TABLE,
+		mode: 0,
+		nextTable: 1,
+		counts: {
+			private: 0,
+			linked: 0,
+			unlinked: 0,
+			quarantined: 0,
+			allocated: 0,
+			freed: 0,
+			livePages: 0,
+			linkedPerLevel: [0, 0, 0, 0, 0, 0, 0, 0],
+		},
+		awaitingGrace: [],
 	});
 	edit.effects = [];
 	const { geometry } = config;
@@ -96,15 +103,7 @@ export function createEdit(config: FormatConfig): Edit {
 }
 
 /** Starts an edit of a state. The state stays as it is. */
-export const beginEdit = (table: PageTable): Edit =>
-	new Edit(
-		table.config,
-		table.store,
-		table.root,
-		table.mode,
-		table.nextTable,
-		table.counts,
-	);
+export const beginEdit = (table: PageTable): Edit => new Edit(table);
 
 /** The state an edit has reached. The edit may go on: from now on it copies what this state shares. */
 export function commitEdit(edit: Edit): PageTable {
@@ -120,6 +119,7 @@ export function commitEdit(edit: Edit): PageTable {
 		mode: edit.mode,
 		nextTable: edit.nextTable,
 		counts,
+		awaitingGrace: edit.awaitingGrace,
 	};
 }
 
@@ -162,6 +162,7 @@ export const finishEdit = (edit: Edit): PageTable => ({
 	mode: edit.mode,
 	nextTable: edit.nextTable,
 	counts: edit.counts,
+	awaitingGrace: edit.awaitingGrace,
 });
 
 /** iova_to_phys as the driver answers it: the frame, or -1 for none. */

@@ -112,7 +112,6 @@ function mapOne(
 		}
 		clearEntry(edit, table, slot + i, word, call);
 	}
-	if (call.freelist.length > 0) call.updated = true;
 	edit.writeRun(table, slot, entries, leafWord(pa, size, prot), 0);
 	return 0;
 }
@@ -132,8 +131,9 @@ function clearEntry(
 		edit.warn("free_clear_pte");
 		expected = old;
 	}
-	if (isTable(expected))
-		collectTables(edit, frameIn(expected), nextLevel(expected), call.freelist);
+	if (!isTable(expected)) return;
+	call.updated = true;
+	collectTables(edit, frameIn(expected), nextLevel(expected), call.freelist);
 }
 
 /** free_sub_pt / free_pt_lvl: children first, tables of the lowest level are not looked into. `levels`: of the subtree. */

@@ -10,7 +10,7 @@ import {
 import type { Edit } from "../edit.ts";
 import { NO_TABLE } from "../race.ts";
 import { AP_RDONLY, DBM, FRAME_STEP, lpaeKind } from "../formats/arm-lpae.ts";
-import { gatherIsEmpty, putPagesList, type Gather } from "../gather.ts";
+import { gatherIsEmpty, releaseAfterFlush, type Gather } from "../gather.ts";
 import { wordAt, type Page } from "../page.ts";
 import { findPage } from "../store.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
@@ -68,7 +68,7 @@ function lookup(table: Walkable, iova: number): number {
 function sync(edit: Edit, gather: Gather): void {
 	const start = gatherIsEmpty(gather) ? Number.POSITIVE_INFINITY : gather.start;
 	edit.effects?.push(["SY", start, gather.last, gather.granule]);
-	putPagesList(edit, gather.freelist);
+	releaseAfterFlush(edit, gather.freelist);
 }
 
 /** arm_lpae_read_and_clear_dirty: fails with -EINVAL and a warning on the first hole (facts §7). */

@@ -6,6 +6,7 @@ import {
 	addPage,
 	gatherIsEmpty,
 	putPagesList,
+	releaseAfterFlush,
 	type Gather,
 } from "../gather.ts";
 import { wordAt, writableLine, type Page } from "../page.ts";
@@ -101,7 +102,7 @@ export function vtdSync(edit: Edit, gather: Gather): void {
 	const hint = gather.freelist.length === 0 ? 1 : 0;
 	const start = gatherIsEmpty(gather) ? Number.POSITIVE_INFINITY : gather.start;
 	edit.effects?.push(["Q", start, gather.last, 0xfff, hint]);
-	putPagesList(edit, gather.freelist);
+	releaseAfterFlush(edit, gather.freelist);
 }
 
 /** domain_exit: everything unmapped and freed. */
