@@ -76,8 +76,15 @@ export function onReleaseGroup(state: State, lane: Lane): void {
 	released(state, lane, group, 0);
 }
 
-function released(state: State, lane: Lane, group: Group, ocnt: number): void {
+/** Records that a claim was given back. */
+export function released(
+	state: State,
+	lane: Lane,
+	group: Group,
+	ocnt: number,
+): void {
 	group.ownerCount = ocnt;
+	if (lane.op !== undefined) lane.op.saw |= SAW.released;
 	state.emit(lane, "grp.owner.released", group.id, { group: group.id, ocnt });
 }
 
