@@ -95,6 +95,16 @@ function target({ state, lane, call, op }: CallScope): Hwpt | undefined {
 	return hwpt;
 }
 
+/** What the attach reserved is in no line of a trace without those probes: their absence proves nothing. */
+function noReservations({ state, lane }: CallScope): void {
+	if (state.report.lines === 0) return;
+	state.undecided("reservations: no probe");
+	state.emit(lane, "trace.lost", "host", {
+		n: 0,
+		why: "reservations are not in this trace (no probe)",
+	});
+}
+
 /** VFIO_DEVICE_ATTACH_IOMMUFD_PT: attach, or replace when already attached. */
 export function attachDone(scope: CallScope): void {
 	const { state, lane, call, op, device } = scope;
@@ -107,6 +117,7 @@ export function attachDone(scope: CallScope): void {
 	const { group, idev } = device;
 	if (group === undefined) return state.undecided("attach in an unknown group");
 	state.attributed("attach: from the call's result");
+	noReservations(scope);
 	const again = idev?.attached === 1;
 	if (idev !== undefined) idev.attached = 1;
 	const igroup = igroupOf(op.ctx, group);
