@@ -83,7 +83,7 @@ function problemLines(file: FileReport): string[] {
 	];
 }
 
-/** Equal ids are shown together: the first few in full, the rest as a count. */
+/** In order of the log, so that the cause stands before its consequences; of equal ids the first few in full, the rest as a count. */
 function findingLines(
 	file: FileReport,
 	violations: readonly Violation[],
@@ -93,7 +93,7 @@ function findingLines(
 	const lines: string[] = [];
 	const shown = new Map<string, number>();
 	const hidden = new Map<string, number>();
-	for (const violation of proofFirst(violations)) {
+	for (const violation of violations) {
 		const count = shown.get(violation.id) ?? 0;
 		const perId = options.all
 			? Number.POSITIVE_INFINITY
@@ -115,11 +115,6 @@ function findingLines(
 		);
 	return lines;
 }
-
-const proofFirst = (violations: readonly Violation[]): Violation[] =>
-	violations.toSorted(
-		(a, b) => Number(b.evidence === "proven") - Number(a.evidence === "proven"),
-	);
 
 function oneFinding(file: FileReport, v: Violation, io: Io): string[] {
 	const trail = v.leadingRecords.filter((seq) => seq !== v.seq);
