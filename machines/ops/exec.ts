@@ -160,8 +160,9 @@ export function reserveId<T extends Obj>(
 	make: (base: { id: number; u: 1; published: false; name: never }) => T,
 ): T {
 	const ctx = ctxOf(x);
+	let held = x.env.heldIds ?? 0;
 	let id = 1;
-	while (ctx.objs.has(id)) id++;
+	while (ctx.objs.has(id) || held-- > 0) id++;
 	const gen = (ctx.gens.get(id) ?? 0) + 1;
 	const name = objectId(KINDS[type], ctx.name, id, gen) as never;
 	const obj = make({ id, u: 1, published: false, name });

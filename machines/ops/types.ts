@@ -241,6 +241,8 @@ export interface OpEnv extends IoptEnv {
 	readonly drivers: { readonly [name: string]: DriverOps };
 	/** A driver made to refuse for a scenario or a sweep; asked before the personality's own check. */
 	readonly refuse?: (dev: DeviceId, dom: DomainId) => ErrnoName | undefined;
+	/** So many of the lowest free object ids are held by calls on other threads. */
+	readonly heldIds?: number;
 	/** Named switches (facts §9); absent = the kernel as it is. */
 	readonly switches?: { readonly sameIoasUnreserve?: boolean };
 	/** The kernel has VFIO no-IOMMU mode (CONFIG_VFIO_NOIOMMU). */

@@ -27,7 +27,8 @@ export function emulatedUnit(commandLine: string): EmulatedUnit {
 	const snoopControl = on("snoop-control");
 	const intremap = value("intremap") !== "off";
 	// FRO at 0x220, 64K domain ids, MAMV 18, page-selective invalidation, 2M and 1G pages, drain.
-	let cap = (0x22n << 24n) | 6n | (18n << 48n) | bit(39) | (3n << 34n) | (3n << 54n);
+	let cap =
+		(0x22n << 24n) | 6n | (18n << 48n) | bit(39) | (3n << 34n) | (3n << 54n);
 	cap |= BigInt(aw - 1) << 16n;
 	cap |= aw === 48 ? 0x600n : 0x200n;
 	if (on("caching-mode")) cap |= bit(7);

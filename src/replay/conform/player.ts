@@ -5,7 +5,8 @@
 import { readFaults, writeResponses } from "../../../machines/ops/fault.ts";
 import { respondAlways } from "../../../machines/ops/ioas.ts";
 import { emptyHost } from "../../drivers/host.ts";
-import { covers,
+import {
+	covers,
 	envelopeErrno,
 	isIommufdCommand,
 	unknownErrno,

@@ -49,6 +49,8 @@ export class Session {
 	memlockPages: number | undefined;
 	/** Fault injection for sweeps. */
 	fail: ((step: string) => ErrnoName | undefined) | undefined;
+	/** Lowest free object ids that calls on other threads hold at this moment. */
+	heldIds = 0;
 	/** Contexts whose file is closed but held by others. */
 	protected readonly closing = new Set<CtxId>();
 	readonly #sink: FactSink;
@@ -70,6 +72,7 @@ export class Session {
 			caller: { ...this.caller, proc },
 			drivers: PERSONALITIES,
 			noIommu: true,
+			heldIds: this.heldIds,
 			pin: (mm, va, n, write) => this.memory.pin(mm, va, n, write),
 			limit: () => this.memlockPages,
 			touch: (p, va, length, write) => this.memory.touch(p, va, length, write),

@@ -9,13 +9,29 @@ import { getHwInfo } from "../../../machines/ops/device-info.ts";
 import { hwptInvalidate } from "../../../machines/ops/device-info.ts";
 import type { Exec } from "../../../machines/ops/exec.ts";
 import { hwptAlloc } from "../../../machines/ops/hwpt.ts";
-import { allowIovas, iovaRanges, option, respondAlways } from "../../../machines/ops/ioas.ts";
+import {
+	allowIovas,
+	iovaRanges,
+	option,
+	respondAlways,
+} from "../../../machines/ops/ioas.ts";
 import { ioasCopy, ioasMap, ioasUnmap } from "../../../machines/ops/map.ts";
 import { allocIoas } from "../../../machines/ops/transact.ts";
-import { closeContainer, openContainer, setContainer, setType, unsetContainer } from "../../../machines/ops/type1.ts";
+import {
+	closeContainer,
+	openContainer,
+	setContainer,
+	setType,
+	unsetContainer,
+} from "../../../machines/ops/type1.ts";
 import { type1Map, type1Unmap } from "../../../machines/ops/type1-dma.ts";
 import type { Answer } from "../../../machines/ops/types.ts";
-import { attachCdev, bindCdev, closeCdev, detachCdev } from "../../../machines/ops/vfio-cdev.ts";
+import {
+	attachCdev,
+	bindCdev,
+	closeCdev,
+	detachCdev,
+} from "../../../machines/ops/vfio-cdev.ts";
 import type { JsonObject, Reply } from "./call.ts";
 import { hex, hexRanges, refusal, replyOf } from "./call.ts";
 import type { TraceSession } from "./trace-session.ts";
@@ -51,7 +67,11 @@ const groupOf = (c: TraceCall): GroupId => groupId(num(c, "group"));
 type Handler = (s: TraceSession, c: TraceCall) => Reply;
 
 /** Runs an operation on the context behind `iommufd`; EBADF when that file is not open. */
-function onIommufd(s: TraceSession, c: TraceCall, body: (x: Exec) => Answer): Reply {
+function onIommufd(
+	s: TraceSession,
+	c: TraceCall,
+	body: (x: Exec) => Answer,
+): Reply {
 	const file = s.files.get(num(c, "iommufd"));
 	if (file?.kind !== "iommufd") return refusal("EBADF");
 	return replyOf(s.run(file.ctx, 0, body));
@@ -63,14 +83,20 @@ function ctxOfDevice(s: TraceSession, c: TraceCall): CtxId | undefined {
 }
 
 /** Renames an output and puts what the program prints on errors in its place. */
-const shown = (reply: Reply, name: string, as: string, otherwise: unknown): Reply => ({
+const shown = (
+	reply: Reply,
+	name: string,
+	as: string,
+	otherwise: unknown,
+): Reply => ({
 	...reply,
 	out: { [as]: reply.errno === null ? reply.out?.[name] : otherwise },
 });
 
 const HANDLERS: { readonly [call: string]: Handler } = {
 	OPEN_IOMMUFD: (s, c) => s.openRecorded(c.ret, () => s.openIommufdAt(c.ret)),
-	CLOSE_IOMMUFD: (s, c) => (s.close(num(c, "fd"), 0) ? replyOf({}) : refusal("EBADF")),
+	CLOSE_IOMMUFD: (s, c) =>
+		s.close(num(c, "fd"), 0) ? replyOf({}) : refusal("EBADF"),
 	OPEN_CDEV: (s, c) =>
 		s.openRecorded(c.ret, () => {
 			s.place(devOf(c), groupOf(c));
@@ -95,20 +121,28 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 		const file = s.devFiles.get(fd);
 		if (file === undefined) return refusal("EBADF");
 		const bound = (): boolean =>
-			[...s.devFiles.values()].some((f) => f.dev === file.dev && f.ctx !== undefined);
-		if (file.ctx !== undefined) return shown(refusal("EINVAL"), "", "dev_id", 0);
+			[...s.devFiles.values()].some(
+				(f) => f.dev === file.dev && f.ctx !== undefined,
+			);
+		if (file.ctx !== undefined)
+			return shown(refusal("EINVAL"), "", "dev_id", 0);
 		const target = s.files.get(num(c, "iommufd"));
-		if (target?.kind !== "iommufd") return shown(refusal("EBADFD"), "", "dev_id", 0);
+		if (target?.kind !== "iommufd")
+			return shown(refusal("EBADFD"), "", "dev_id", 0);
 		const reply = replyOf(
-			s.run(target.ctx, 0, (x) => bindCdev(x, file.dev, bound(), respondAlways)),
+			s.run(target.ctx, 0, (x) =>
+				bindCdev(x, file.dev, bound(), respondAlways),
+			),
 		);
-		if (reply.errno === null) s.devFiles.set(fd, { dev: file.dev, ctx: target.ctx });
+		if (reply.errno === null)
+			s.devFiles.set(fd, { dev: file.dev, ctx: target.ctx });
 		return shown(reply, "dev_id", "dev_id", 0);
 	},
 	VFIO_DEVICE_ATTACH_IOMMUFD_PT: (s, c) => {
 		const ctx = ctxOfDevice(s, c);
 		if (ctx === undefined) return shown(refusal("EINVAL"), "", "pt_id", 0);
-		const respond = () => (c.args["arg_readonly"] === 1 ? ("EFAULT" as const) : undefined);
+		const respond = () =>
+			c.args["arg_readonly"] === 1 ? ("EFAULT" as const) : undefined;
 		const reply = replyOf(
 			s.run(ctx, 0, (x) => attachCdev(x, devOf(c), num(c, "pt_id"), respond)),
 		);
@@ -201,7 +235,10 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 	IOMMU_IOAS_IOVA_RANGES: ioasRanges,
 	IOMMU_IOAS_ALLOW_IOVAS: (s, c) => {
 		const list = c.args["ranges"] as [string, string][];
-		const ranges = list.map(([a, b]) => ({ start: BigInt(a), last: BigInt(b) }));
+		const ranges = list.map(([a, b]) => ({
+			start: BigInt(a),
+			last: BigInt(b),
+		}));
 		return onIommufd(s, c, (x) =>
 			allowIovas(x, { ioasId: num(c, "ioas_id"), reserved: 0, ranges }),
 		);
@@ -263,7 +300,9 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 	VFIO_GROUP_GET_STATUS: () => replyOf({}),
 	VFIO_GROUP_SET_CONTAINER: (s, c) => {
 		const group = groupOf(c);
-		const reply = onContainer(s, num(c, "container"), (x) => setContainer(x, group));
+		const reply = onContainer(s, num(c, "container"), (x) =>
+			setContainer(x, group),
+		);
 		const ctx = s.containers.get(num(c, "container"));
 		if (reply.errno === null && ctx !== undefined) s.joined.set(group, ctx);
 		return reply;
@@ -289,7 +328,11 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 	VFIO_IOMMU_UNMAP_DMA: (s, c) =>
 		shown(
 			onContainer(s, num(c, "container"), (x) =>
-				type1Unmap(x, { flags: num(c, "flags"), iova: big(c, "iova"), size: big(c, "size") }),
+				type1Unmap(x, {
+					flags: num(c, "flags"),
+					iova: big(c, "iova"),
+					size: big(c, "size"),
+				}),
 			),
 			"size",
 			"unmapped",
@@ -297,7 +340,11 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 		),
 };
 
-function onContainer(s: TraceSession, fd: number, body: (x: Exec) => Answer): Reply {
+function onContainer(
+	s: TraceSession,
+	fd: number,
+	body: (x: Exec) => Answer,
+): Reply {
 	const ctx = s.containers.get(fd);
 	return ctx === undefined ? refusal("EBADF") : replyOf(s.run(ctx, 0, body));
 }
@@ -344,7 +391,8 @@ function hwInfo(s: TraceSession, c: TraceCall): Reply {
 	);
 	const view = new DataView(shownBytes.buffer);
 	const ok = reply.errno === null;
-	const register = (at: number): string => hex(ok ? view.getBigUint64(at, true) : 0n);
+	const register = (at: number): string =>
+		hex(ok ? view.getBigUint64(at, true) : 0n);
 	return {
 		...reply,
 		out: {

@@ -27,29 +27,73 @@ const INJECT_MAX = 80;
 /** Calls that are not answers of VFIO or iommufd, by name. */
 const SKIPPED: { readonly [call: string]: string } = {
 	EDU_DMA: "EDU_DMA: a DMA of the device, not an answer of VFIO or iommufd",
-	EDU_DMA_READ: "EDU_DMA_READ: a DMA of the device, not an answer of VFIO or iommufd",
-	SYSFS_WRITE: "SYSFS_WRITE: driver core and sysfs, not an answer of VFIO or iommufd",
+	EDU_DMA_READ:
+		"EDU_DMA_READ: a DMA of the device, not an answer of VFIO or iommufd",
+	SYSFS_WRITE:
+		"SYSFS_WRITE: driver core and sysfs, not an answer of VFIO or iommufd",
 };
 const INJECTED = "call with an injected fault: followed, not compared";
 
+/** Calls that make an object, and calls that hold an id for a while. */
+const TAKES_IDS = new Set([
+	"VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+	"IOMMU_HWPT_ALLOC",
+	"IOMMU_IOAS_ALLOC",
+	"VFIO_DEVICE_BIND_IOMMUFD",
+]);
+const HOLDS_IDS = new Set([
+	...TAKES_IDS,
+	"VFIO_DEVICE_DETACH_IOMMUFD_PT",
+	"IOMMU_DESTROY",
+]);
+/** How far in the list overlapping calls are looked for. */
+const OVERLAP_WINDOW = 200;
+
 const isInjected = (c: TraceCall): boolean => c.out["fault_injected"] === 1;
 
-/** A way to perform a call: plainly, or with the k-th failable step failing. */
+/**
+ * A way to perform a call: plainly (0), with the k-th failable step failing (k > 0), or while overlapping calls hold the lowest -k free
+ * object ids (k < 0): a refused or replaced automatic hwpt takes and gives back its id inside such a call.
+ */
 type Variant = number;
 const PLAIN: Variant = 0;
+const HELD_IDS_MAX = 3;
 
+/** What is left: everything from `head` on that is not in `taken` (ascending). */
+interface Pending {
+	readonly head: number;
+	readonly taken: readonly number[];
+}
+interface Option {
+	readonly index: number;
+	readonly variant: Variant;
+}
 interface Choice {
 	readonly point: Checkpoint;
-	readonly pending: readonly TraceCall[];
-	readonly rest: readonly { readonly index: number; readonly variant: Variant }[];
-	readonly done: number;
+	readonly pending: Pending;
+	readonly rest: readonly Option[];
 }
+
+/** What is left after one more call is taken. */
+function without(pending: Pending, index: number): Pending {
+	const taken = [...pending.taken, index].sort((a, b) => a - b);
+	let { head } = pending;
+	let gone = 0;
+	while (taken[gone] === head) {
+		head++;
+		gone++;
+	}
+	return { head, taken: taken.slice(gone) };
+}
+const progress = (p: Pending): number => p.head + p.taken.length;
 
 /** Plays one recording. */
 export class TracePlayer {
 	readonly #session: TraceSession;
 	readonly #overrides = new Map<DeviceId, string>();
 	readonly #bound = new Map<DeviceId, string>();
+	readonly #outcomes = new Map<number, TraceOutcome>();
+	#calls: readonly TraceCall[] = [];
 
 	constructor(session: TraceSession, drivers: ReadonlyMap<DeviceId, string>) {
 		this.#session = session;
@@ -58,57 +102,54 @@ export class TracePlayer {
 
 	/** Plays the calls in an order that fits; the outcome of each by line. */
 	play(calls: readonly TraceCall[]): Map<number, TraceOutcome> {
-		const outcomes = new Map<number, TraceOutcome>();
-		let pending: readonly TraceCall[] = [...calls].sort((a, b) => a.t - b.t);
+		this.#calls = [...calls].sort((a, b) => a.t - b.t);
+		this.#outcomes.clear();
+		let pending: Pending = { head: 0, taken: [] };
 		let choices: Choice[] = [];
 		let budget = BACKTRACK_MAX;
-		let best: { left: number; choice: Choice } | undefined;
-		while (pending.length > 0) {
-			const step = this.#advance(pending, choices, outcomes);
-			if (step !== undefined) {
-				pending = step;
-				if (best !== undefined && pending.length < best.left) {
+		let best:
+			| { readonly point: Checkpoint; readonly pending: Pending }
+			| undefined;
+		while (pending.head < this.#calls.length) {
+			const next = this.#advance(pending, choices);
+			if (next !== undefined) {
+				pending = next;
+				if (best !== undefined && progress(pending) > progress(best.pending)) {
 					best = undefined;
 					budget = BACKTRACK_MAX;
 				}
 				continue;
 			}
 			// Nothing fits here: go back to the last open choice, or give up at the farthest point.
-			const here = { point: this.#session.checkpoint(), pending, rest: [], done: 0 };
-			if (best === undefined || pending.length < best.left)
-				best = { left: pending.length, choice: here };
+			if (best === undefined || progress(pending) > progress(best.pending))
+				best = { point: this.#session.checkpoint(), pending };
 			const back = budget-- > 0 ? retry(choices) : undefined;
 			if (back !== undefined) {
 				choices = back.choices;
 				this.#session.restore(back.choice.point);
-				const taken = this.#take(back.choice.pending, back.index, back.variant, outcomes);
-				if (taken !== undefined) pending = taken;
-				else pending = back.choice.pending;
+				pending =
+					this.#take(back.choice.pending, back.option) ?? back.choice.pending;
 				continue;
 			}
-			this.#session.restore(best.choice.point);
-			pending = this.#giveUp(best.choice.pending, outcomes);
+			this.#session.restore(best.point);
+			pending = this.#giveUp(best.pending);
 			choices = [];
 			best = undefined;
 			budget = BACKTRACK_MAX;
 		}
-		return outcomes;
+		return this.#outcomes;
 	}
 
 	/** Takes the next call that fits; the calls left, or undefined when none fits. */
-	#advance(
-		pending: readonly TraceCall[],
-		choices: Choice[],
-		outcomes: Map<number, TraceOutcome>,
-	): readonly TraceCall[] | undefined {
+	#advance(pending: Pending, choices: Choice[]): Pending | undefined {
 		const options = this.#options(pending);
 		const point = options.length > 1 ? this.#session.checkpoint() : undefined;
-		for (const [i, o] of options.entries()) {
+		for (const [i, option] of options.entries()) {
 			if (i > 0 && point !== undefined) this.#session.restore(point);
-			const left = this.#take(pending, o.index, o.variant, outcomes);
+			const left = this.#take(pending, option);
 			if (left === undefined) continue;
 			if (point !== undefined && i + 1 < options.length) {
-				choices.push({ point, pending, rest: options.slice(i + 1), done: 0 });
+				choices.push({ point, pending, rest: options.slice(i + 1) });
 				if (choices.length > CHOICES_MAX) choices.shift();
 			}
 			return left;
@@ -117,22 +158,53 @@ export class TracePlayer {
 		return undefined;
 	}
 
-	/** Calls that may come next, earliest return first; several ways for one with an injected fault. */
-	#options(pending: readonly TraceCall[]): { index: number; variant: Variant }[] {
+	#call(index: number): TraceCall {
+		return this.#calls[index] as TraceCall;
+	}
+
+	/** Calls that may come next, earliest return first; then other ways of performing them. */
+	#options(pending: Pending): Option[] {
 		let firstEnd = Number.POSITIVE_INFINITY;
 		const frontier: number[] = [];
-		for (const [i, c] of pending.entries()) {
+		for (let i = pending.head; i < this.#calls.length; i++) {
+			if (pending.taken.includes(i)) continue;
+			const c = this.#call(i);
 			if (c.t > firstEnd) break;
 			frontier.push(i);
 			if (c.tEnd < firstEnd) firstEnd = c.tEnd;
 		}
-		const open = frontier.filter((i) => (pending[i] as TraceCall).t <= firstEnd);
-		open.sort((a, b) => (pending[a] as TraceCall).tEnd - (pending[b] as TraceCall).tEnd);
-		return open.flatMap((index) =>
-			isInjected(pending[index] as TraceCall)
-				? this.#injections(pending[index] as TraceCall).map((variant) => ({ index, variant }))
+		const open = frontier.filter((i) => this.#call(i).t <= firstEnd);
+		open.sort((a, b) => this.#call(a).tEnd - this.#call(b).tEnd);
+		const plain = open.flatMap((index) =>
+			isInjected(this.#call(index))
+				? this.#injections(this.#call(index)).map((variant) => ({
+						index,
+						variant,
+					}))
 				: [{ index, variant: PLAIN }],
 		);
+		return [...plain, ...open.flatMap((index) => this.#whileIdsHeld(index))];
+	}
+
+	/** Ways of a call that makes an object while calls that overlap it hold ids. */
+	#whileIdsHeld(index: number): Option[] {
+		const c = this.#call(index);
+		if (!TAKES_IDS.has(c.call) || c.ret < 0) return [];
+		let overlapping = 0;
+		for (
+			let i = Math.max(0, index - OVERLAP_WINDOW);
+			i < index + OVERLAP_WINDOW;
+			i++
+		) {
+			const o = this.#calls[i];
+			if (o === undefined || i === index || !HOLDS_IDS.has(o.call)) continue;
+			if (o.t <= c.tEnd && o.tEnd >= c.t) overlapping++;
+		}
+		const held = Math.min(overlapping, HELD_IDS_MAX);
+		return Array.from({ length: held }, (_, k) => ({
+			index,
+			variant: -(k + 1),
+		}));
 	}
 
 	/** Which failing steps give the recorded answer. */
@@ -142,14 +214,19 @@ export class TracePlayer {
 		for (let k = 0; k <= INJECT_MAX; k++) {
 			const { reply, fired } = this.#perform(c, k);
 			this.#session.restore(point);
-			if (reply !== undefined && differenceOf(c, reply) === undefined) fits.push(k);
+			if (reply !== undefined && differenceOf(c, reply) === undefined)
+				fits.push(k);
 			if (k > 0 && !fired) break;
 		}
 		return fits.length > 0 ? fits : [PLAIN];
 	}
 
-	#perform(c: TraceCall, variant: Variant): { reply: Reply | undefined; fired: boolean } {
+	#perform(
+		c: TraceCall,
+		variant: Variant,
+	): { reply: Reply | undefined; fired: boolean } {
 		let fired = false;
+		this.#session.heldIds = variant < 0 ? -variant : 0;
 		if (variant > 0) {
 			let left = variant;
 			this.#session.fail = (step): ErrnoName | undefined => {
@@ -162,51 +239,47 @@ export class TracePlayer {
 			return { reply: traceCall(this.#session, c), fired };
 		} finally {
 			this.#session.fail = undefined;
+			this.#session.heldIds = 0;
 		}
 	}
 
 	/** Performs one of the pending calls; the rest when its answer fits, undefined (state spoiled) when not. */
-	#take(
-		pending: readonly TraceCall[],
-		index: number,
-		variant: Variant,
-		outcomes: Map<number, TraceOutcome>,
-	): readonly TraceCall[] | undefined {
-		const c = pending[index] as TraceCall;
-		const left = index === 0 ? pending.slice(1) : pending.filter((_, i) => i !== index);
+	#take(pending: Pending, option: Option): Pending | undefined {
+		const c = this.#call(option.index);
+		const left = without(pending, option.index);
 		if (c.call === "SYSFS_WRITE") this.#sysfs(c);
 		const reason = SKIPPED[c.call];
 		if (reason !== undefined) {
-			outcomes.set(c.line, { kind: "skipped", reason });
+			this.#outcomes.set(c.line, { kind: "skipped", reason });
 			return left;
 		}
-		const { reply } = this.#perform(c, variant);
-		if (reply === undefined || differenceOf(c, reply) !== undefined) return undefined;
-		outcomes.set(
+		const { reply } = this.#perform(c, option.variant);
+		if (reply === undefined || differenceOf(c, reply) !== undefined)
+			return undefined;
+		this.#outcomes.set(
 			c.line,
-			isInjected(c) ? { kind: "skipped", reason: INJECTED } : { kind: "matched" },
+			isInjected(c)
+				? { kind: "skipped", reason: INJECTED }
+				: { kind: "matched" },
 		);
 		return left;
 	}
 
 	/** No order fits: the call that returned first is the mismatch; go on from the model's state. */
-	#giveUp(
-		pending: readonly TraceCall[],
-		outcomes: Map<number, TraceOutcome>,
-	): readonly TraceCall[] {
-		const index = this.#options(pending)[0]?.index ?? 0;
-		const c = pending[index] as TraceCall;
+	#giveUp(pending: Pending): Pending {
+		const index = this.#options(pending)[0]?.index ?? pending.head;
+		const c = this.#call(index);
 		const expected = `${c.ret} ${c.errname} ${JSON.stringify(c.out)}`;
 		try {
 			const { reply } = this.#perform(c, PLAIN);
 			const diff = reply === undefined ? undefined : differenceOf(c, reply);
 			const unknown = { expected, actual: "the model does not know this call" };
-			outcomes.set(c.line, { kind: "mismatched", ...(diff ?? unknown) });
+			this.#outcomes.set(c.line, { kind: "mismatched", ...(diff ?? unknown) });
 		} catch (error) {
 			const actual = `model failed: ${error instanceof Error ? error.message : error}`;
-			outcomes.set(c.line, { kind: "mismatched", expected, actual });
+			this.#outcomes.set(c.line, { kind: "mismatched", expected, actual });
 		}
-		return pending.filter((_, i) => i !== index);
+		return without(pending, index);
 	}
 
 	/** Driver core events change who may own a group. */
@@ -242,17 +315,17 @@ const usesDmaApi = (driver: string | undefined): boolean =>
 	driver !== undefined && !MANAGED.has(driver);
 
 /** The open choice that comes last, with one alternative taken from it. */
-function retry(choices: readonly Choice[]):
-	| { choices: Choice[]; choice: Choice; index: number; variant: Variant }
-	| undefined {
+function retry(
+	choices: readonly Choice[],
+): { choices: Choice[]; choice: Choice; option: Option } | undefined {
 	const rest = [...choices];
 	for (;;) {
 		const choice = rest.pop();
 		if (choice === undefined) return undefined;
-		const [next, ...later] = choice.rest;
-		if (next === undefined) continue;
+		const [option, ...later] = choice.rest;
+		if (option === undefined) continue;
 		if (later.length > 0) rest.push({ ...choice, rest: later });
-		return { choices: rest, choice, ...next };
+		return { choices: rest, choice, option };
 	}
 }
 

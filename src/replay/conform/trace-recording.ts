@@ -13,7 +13,10 @@ import type { TraceCall } from "./trace-calls.ts";
 export function recordedTopology(
 	groupsText: string,
 	commandLine: string,
-): { readonly topology: Topology; readonly drivers: ReadonlyMap<DeviceId, string> } {
+): {
+	readonly topology: Topology;
+	readonly drivers: ReadonlyMap<DeviceId, string>;
+} {
 	const entries = parseGroups(groupsText);
 	const caps = { ...emulatedUnit(commandLine) };
 	const groups = topologyOf(entries, "vtd", new Set()).map((g) => ({
@@ -30,13 +33,20 @@ const isObject = (value: unknown): value is JsonObject =>
 	typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** One line of calls.ndjson; undefined for a note. Throws Error with what is wrong. */
-export function parseTraceCall(text: string, line: number): TraceCall | undefined {
+export function parseTraceCall(
+	text: string,
+	line: number,
+): TraceCall | undefined {
 	const value: unknown = JSON.parse(text);
 	if (!isObject(value) || typeof value["call"] !== "string")
 		throw new Error("not a call record (no field call)");
 	if (value["call"] === "NOTE") return undefined;
 	const { t, t_end: tEnd, ret, errname, args } = value;
-	if (typeof t !== "number" || typeof ret !== "number" || typeof errname !== "string")
+	if (
+		typeof t !== "number" ||
+		typeof ret !== "number" ||
+		typeof errname !== "string"
+	)
 		throw new Error("not a call record (t, ret or errname is missing)");
 	if (!isObject(args)) throw new Error("not a call record (args is missing)");
 	const out = value["out"];

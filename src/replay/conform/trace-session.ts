@@ -98,9 +98,9 @@ export class TraceSession extends Session {
 			kind: r.kind as TopologyGroup["members"][number]["resv"][number]["kind"],
 		}));
 		const fallback = this.#template?.members[0]?.resv ?? [];
-		const caps = (like?.caps ?? this.#template?.members[0]?.caps ?? {}) as NonNullable<
-			TopologyGroup["members"][number]["caps"]
-		>;
+		const caps = (like?.caps ??
+			this.#template?.members[0]?.caps ??
+			{}) as NonNullable<TopologyGroup["members"][number]["caps"]>;
 		if (like !== undefined) this.unplug(dev);
 		const driver = this.#template?.driver ?? "vtd";
 		const member = { dev, resv: like === undefined ? fallback : resv, caps };
@@ -110,7 +110,10 @@ export class TraceSession extends Session {
 		else {
 			const fresh = addGroup(this.host, { group, driver, members: [member] });
 			const members = [...known.members, dev];
-			const groups = new Map(this.host.groups).set(group, { ...known, members });
+			const groups = new Map(this.host.groups).set(group, {
+				...known,
+				members,
+			});
 			this.host = { ...this.host, devs: fresh.devs, groups };
 		}
 	}
@@ -124,7 +127,8 @@ export class TraceSession extends Session {
 		const groups = new Map(this.host.groups);
 		const g = groups.get(old.group);
 		const members = g?.members.filter((m) => m !== dev) ?? [];
-		if (g !== undefined && members.length > 0) groups.set(old.group, { ...g, members });
+		if (g !== undefined && members.length > 0)
+			groups.set(old.group, { ...g, members });
 		else groups.delete(old.group);
 		this.host = { ...this.host, devs, groups };
 	}
@@ -134,7 +138,10 @@ export class TraceSession extends Session {
 		const group = this.host.devs.get(dev)?.group;
 		const g = group === undefined ? undefined : this.host.groups.get(group);
 		if (g === undefined) return;
-		const groups = new Map(this.host.groups).set(g.group, { ...g, ocnt: g.ocnt + delta });
+		const groups = new Map(this.host.groups).set(g.group, {
+			...g,
+			ocnt: g.ocnt + delta,
+		});
 		this.host = { ...this.host, groups };
 	}
 }
