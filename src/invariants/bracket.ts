@@ -1,4 +1,4 @@
-/** What the judge remembers of one open operation. */
+/** What the judge remembers of one open operation. Made for every operation, so nothing is allocated before it is needed. */
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import type { OpenOp } from "../world/types.ts";
 import type { Aspect } from "./invariant.ts";
@@ -10,48 +10,90 @@ export interface Attach {
 	readonly undo: boolean;
 	readonly seq: number;
 }
+/** Groups whose domain was set, with what it was before. */
+export type DomainsBefore = Map<GroupId, DomainId | null | undefined>;
+/** What an operation did to the reservations of one owner in one IOAS. */
+export interface Reserved {
+	net: number;
+	seq: number;
+}
 /** An operation, or (seq 0) everything outside of operations. */
 export interface Bracket {
 	readonly seq: number;
 	/** Undefined for the idle bracket. */
 	readonly op: OpenOp | undefined;
-	/** Entities touched, by aspect. */
-	readonly touched: Map<Aspect, Set<string>>;
+	/** Entities touched: aspect, id, aspect, id, … without duplicates; `touchedSet` holds the same once there are many. */
+	readonly touched: string[];
+	touchedSet: Set<string> | null;
 	/** hw.attach since the last outcome record (dev.attached, dev.replaced, dev.detached) of this operation. */
-	attaches: Attach[];
-	/** Groups whose domain was set since then: what it was before. */
-	switched: Map<GroupId, DomainId | null | undefined>;
-	/** Groups whose domain was set in this operation: what it was before its first switch. */
-	readonly domBefore: Map<GroupId, DomainId | null | undefined>;
+	attaches: readonly Attach[];
+	/** Groups whose domain was set since then / in the whole operation. */
+	switched: DomainsBefore | null;
+	domBefore: DomainsBefore | null;
 	/** Reservations made and dropped in this operation, by "ioas owner". */
-	readonly reserved: Map<string, { net: number; seq: number }>;
-	/** seq of the last inv.issued of this operation; 0 = none. */
+	reserved: Map<string, Reserved> | null;
+	/** seq of the last inv.issued, tag.flushed, dom.map, dom.unmap, iotlb.synced, pages.pinned of this operation; 0 = none. */
 	invSeq: number;
-	/** seq of the last tag.flushed; 0 = none. */
 	flushClaimSeq: number;
-	/** seq of the last dom.unmap / iotlb.synced; 0 = none. */
+	mapSeq: number;
 	unmapSeq: number;
 	syncedSeq: number;
+	pinSeq: number;
 }
+
+/** No attaches. */
+export const NO_ATTACHES: readonly Attach[] = [];
 
 /** A bracket in which nothing has happened. */
 export const newBracket = (seq: number, op: OpenOp | undefined): Bracket => ({
 	seq,
 	op,
-	touched: new Map(),
-	attaches: [],
-	switched: new Map(),
-	domBefore: new Map(),
-	reserved: new Map(),
+	touched: [],
+	touchedSet: null,
+	attaches: NO_ATTACHES,
+	switched: null,
+	domBefore: null,
+	reserved: null,
 	invSeq: 0,
 	flushClaimSeq: 0,
+	mapSeq: 0,
 	unmapSeq: 0,
 	syncedSeq: 0,
+	pinSeq: 0,
 });
+
+/** Pairs that a linear search may look through. */
+const FEW = 16;
+
+/** Did the operation touch this? */
+export function hasTouched(
+	bracket: Bracket,
+	aspect: Aspect,
+	id: string,
+): boolean {
+	if (bracket.touchedSet !== null)
+		return bracket.touchedSet.has(`${aspect} ${id}`);
+	const { touched } = bracket;
+	for (let i = touched.length - 2; i >= 0; i -= 2)
+		if (touched[i + 1] === id && touched[i] === aspect) return true;
+	return false;
+}
 
 /** Notes that an operation changed something about an entity. */
 export function touch(bracket: Bracket, aspect: Aspect, id: string): void {
-	const set = bracket.touched.get(aspect);
-	if (set === undefined) bracket.touched.set(aspect, new Set([id]));
-	else set.add(id);
+	if (hasTouched(bracket, aspect, id)) return;
+	bracket.touched.push(aspect, id);
+	if (bracket.touchedSet !== null) bracket.touchedSet.add(`${aspect} ${id}`);
+	else if (bracket.touched.length > 2 * FEW) {
+		const set = new Set<string>();
+		for (let i = 0; i < bracket.touched.length; i += 2)
+			set.add(`${bracket.touched[i]} ${bracket.touched[i + 1]}`);
+		bracket.touchedSet = set;
+	}
+}
+
+/** Forgets everything touched. */
+export function untouch(bracket: Bracket): void {
+	bracket.touched.length = 0;
+	bracket.touchedSet = null;
 }

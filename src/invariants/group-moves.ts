@@ -63,7 +63,7 @@ function replaceMoves(
 ): Outcome {
 	const group = groupOf(world, dev);
 	if (group === undefined || bracket.seq === 0) return SKIP;
-	const switched = bracket.switched.has(group.id);
+	const switched = bracket.switched?.has(group.id) === true;
 	// An automatic hwpt is published after the switch: until then only the group's new domain tells where it went.
 	const to = dom ?? (switched ? (group.dom ?? undefined) : undefined);
 	if (to === undefined) return SKIP;
@@ -121,11 +121,11 @@ function detachMoves(
 	// A driver may use one static object for both (facts §4.1): then nothing needs to move.
 	if (group.blk === undefined || moves.length > 0)
 		return group.blk === undefined ? SKIP : undefined;
-	const before = bracket.switched.get(group.id);
+	const before = bracket.switched?.get(group.id);
 	if (
 		group.dom === group.blk &&
 		before === undefined &&
-		!bracket.switched.has(group.id)
+		bracket.switched?.has(group.id) !== true
 	)
 		return undefined;
 	return broken(

@@ -93,11 +93,11 @@ function reservedOver(
 function filled(domain: Domain, area: Area): boolean | undefined {
 	if (domain.mapped < 0 || domain.micro) return undefined;
 	if (domain.memory === null) return false;
-	const { shift } = domain.memory;
-	const start = framesOf(area.start, shift);
+	const { unit } = domain.memory;
+	const start = framesOf(area.start, unit);
 	const end = framesOf(
 		typeof area.last === "number" ? area.last + 1 : area.last + 1n,
-		shift,
+		unit,
 	);
 	if (start < 0 || end < 0) return undefined;
 	return presentFrames(domain.memory, start, end - start) === end - start;
@@ -193,7 +193,7 @@ function areaGone(
 			domain.micro
 		)
 			continue;
-		const start = framesOf(data.iova, domain.memory.shift);
+		const start = framesOf(data.iova, domain.memory.unit);
 		if (start >= 0 && presentFrames(domain.memory, start, 1) > 0)
 			return broken(
 				`${data.ioas} ${dom} ${seq}`,
@@ -233,7 +233,7 @@ function unmapWhole(
 		domain.memory === null
 	)
 		return SKIP;
-	const frames = framesOf(data.unmapped, domain.memory.shift);
+	const frames = framesOf(data.unmapped, domain.memory.unit);
 	if (world.effect.problem !== undefined || frames < 0) return SKIP;
 	if (world.effect.present === frames) return undefined;
 	return broken(

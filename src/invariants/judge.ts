@@ -3,11 +3,19 @@
  * length. The same checks run live and on replay; audit.ts recomputes the state predicates from scratch and must agree.
  */
 import type { LogHeader } from "../vocabulary/header.ts";
+import type { DomainId, GroupId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { applyRecord, closeOp, noteStep } from "../world/apply.ts";
 import { createWorld } from "../world/create.ts";
 import type { World } from "../world/types.ts";
-import { newBracket, touch, type Bracket } from "./bracket.ts";
+import {
+	hasTouched,
+	newBracket,
+	NO_ATTACHES,
+	touch,
+	untouch,
+	type Bracket,
+} from "./bracket.ts";
 import { CATALOGUE } from "./catalogue.ts";
 import {
 	SKIP,
@@ -43,7 +51,7 @@ interface State {
 	readonly plan: Plan;
 	readonly verdicts: Verdicts;
 	/** Touched since the last time no operation was open. */
-	readonly unrested: Map<Aspect, Set<string>>;
+	readonly unrested: Bracket;
 	/** Touched by the record being judged: aspect, id, aspect, id, … */
 	readonly now: string[];
 	readonly touch: Touch;
@@ -66,7 +74,7 @@ export function createJudge(
 		idle,
 		plan,
 		verdicts,
-		unrested: new Map(),
+		unrested: newBracket(0, undefined),
 		now,
 		touch: (aspect, id) => void now.push(aspect, id),
 	};
@@ -137,30 +145,8 @@ function noteInBracket(
 	record: LogRecord,
 ): void {
 	switch (record.type) {
-		case "hw.attach":
-			// Nothing outside of operations is ever compared: do not grow there.
-			if (bracket.seq !== 0)
-				bracket.attaches.push({
-					dev: record.data.dev,
-					dom: record.data.dom,
-					undo: record.data.undo === true,
-					seq: record.seq,
-				});
-			return;
-		case "grp.domain.set": {
-			const before = world.groups.map.get(record.data.group)?.dom;
-			if (before === record.data.dom || bracket.seq === 0) return;
-			if (!bracket.switched.has(record.data.group))
-				bracket.switched.set(record.data.group, before);
-			if (!bracket.domBefore.has(record.data.group))
-				bracket.domBefore.set(record.data.group, before);
-			return;
-		}
-		case "inv.issued":
-			bracket.invSeq = record.seq;
-			return;
-		case "tag.flushed":
-			bracket.flushClaimSeq = record.seq;
+		case "dom.map":
+			bracket.mapSeq = record.seq;
 			return;
 		case "dom.unmap":
 			bracket.unmapSeq = record.seq;
@@ -168,8 +154,48 @@ function noteInBracket(
 		case "iotlb.synced":
 			bracket.syncedSeq = record.seq;
 			return;
+		case "pages.pinned":
+			bracket.pinSeq = record.seq;
+			return;
+		case "inv.issued":
+			bracket.invSeq = record.seq;
+			return;
+		case "tag.flushed":
+			bracket.flushClaimSeq = record.seq;
+			return;
+		case "hw.attach":
+			// Nothing outside of operations is ever compared: do not grow there.
+			if (bracket.seq !== 0)
+				bracket.attaches = [
+					...bracket.attaches,
+					{
+						dev: record.data.dev,
+						dom: record.data.dom,
+						undo: record.data.undo === true,
+						seq: record.seq,
+					},
+				];
+			return;
+		case "grp.domain.set":
+			if (bracket.seq !== 0)
+				noteSwitch(world, bracket, record.data.group, record.data.dom);
+			return;
 		default:
 	}
+}
+
+function noteSwitch(
+	world: World,
+	bracket: Bracket,
+	group: GroupId,
+	dom: DomainId,
+): void {
+	const before = world.groups.map.get(group)?.dom;
+	if (before === dom) return;
+	bracket.switched ??= new Map();
+	bracket.domBefore ??= new Map();
+	if (!bracket.switched.has(group)) bracket.switched.set(group, before);
+	if (!bracket.domBefore.has(group)) bracket.domBefore.set(group, before);
 }
 
 /** After an outcome record the next one of the same operation starts with a clean sheet (ATTACH_PT may replace and then detach). */
@@ -180,12 +206,11 @@ function forgetOutcome(state: State, record: LogRecord): void {
 		record.type === "dev.replaced" ||
 		record.type === "dev.detached"
 	) {
-		bracket.attaches = [];
-		bracket.switched = new Map();
+		bracket.attaches = NO_ATTACHES;
+		bracket.switched = null;
 	} else if (record.type === "grp.domain.set" && bracket.seq === 0) {
 		// Outside of operations a switch ends here.
 		test(state, "O", "group", record.data.group, record.seq);
-		state.idle.touched.get("group")?.delete(record.data.group);
 	}
 }
 
@@ -235,8 +260,7 @@ function isBusy(
 ): boolean {
 	if (state.brackets.size === 0) return false;
 	for (const bracket of state.brackets.values())
-		if (bracket !== except && bracket.touched.get(aspect)?.has(id) === true)
-			return true;
+		if (bracket !== except && hasTouched(bracket, aspect, id)) return true;
 	return false;
 }
 
@@ -250,44 +274,34 @@ function end(state: State, record: LogRecord): void {
 }
 
 function boundary(state: State, bracket: Bracket, seq: number): void {
-	for (const [aspect, ids] of bracket.touched) {
-		let resting = state.unrested.get(aspect);
-		if (resting === undefined)
-			state.unrested.set(aspect, (resting = new Set()));
-		for (const id of ids) {
-			resting.add(id);
-			if (!isBusy(state, bracket, aspect, id))
-				test(state, "O", aspect, id, seq);
-		}
+	const { touched } = bracket;
+	for (let i = 0; i < touched.length; i += 2) {
+		const aspect = touched[i] as Aspect;
+		const id = touched[i + 1] as string;
+		touch(state.unrested, aspect, id);
+		if (!isBusy(state, bracket, aspect, id)) test(state, "O", aspect, id, seq);
 	}
 }
 
 function rest(state: State, seq: number): void {
-	for (const [aspect, ids] of state.unrested) {
-		if (ids.size === 0) continue;
-		for (const id of ids) test(state, "Q", aspect, id, seq);
-		ids.clear();
-	}
+	const { touched } = state.unrested;
+	if (touched.length === 0) return;
+	for (let i = 0; i < touched.length; i += 2)
+		test(state, "Q", touched[i] as Aspect, touched[i + 1] as string, seq);
+	untouch(state.unrested);
 }
 
 function finish(state: State): void {
 	const { world } = state.context;
-	if (world.ops.size === 0) {
-		boundary(state, state.idle, world.seq);
-		rest(state, world.seq);
-	} else {
-		for (const op of world.ops.values())
-			unexplain(
-				state.verdicts,
-				"-",
-				`operation ${op.name} was open when the log ended; what it was changing is not judged`,
-				op.seq,
-			);
-		for (const [aspect, ids] of state.idle.touched)
-			for (const id of ids)
-				if (!isBusy(state, state.idle, aspect, id))
-					test(state, "O", aspect, id, world.seq);
-	}
+	for (const op of world.ops.values())
+		unexplain(
+			state.verdicts,
+			"-",
+			`operation ${op.name} was open when the log ended; what it was changing is not judged`,
+			op.seq,
+		);
+	boundary(state, state.idle, world.seq);
+	if (world.ops.size === 0) rest(state, world.seq);
 	if (world.unexplainedLines > 0)
 		unexplain(
 			state.verdicts,

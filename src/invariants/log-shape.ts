@@ -174,9 +174,6 @@ const MIRRORS: {
 	"dom.freed": { of: ["dom.created"], by: ["dom"] },
 	"iopt.dom.removed": { of: ["iopt.dom.added"], by: ["dom", "ioas"] },
 	"area.gone": { of: ["area.claimed"], by: ["ioas", "iova"] },
-	"dom.unmap": { of: ["dom.map"], by: ["dom"] },
-	"pages.unpinned": { of: ["pages.pinned"], by: ["pages"] },
-	"acct.uncharged": { of: ["acct.charged"], by: ["ctx"] },
 	"obj.ref": { of: ["obj.ref"], by: ["obj"] },
 	"type1.entry.removed": { of: ["type1.entry.added"], by: ["ctx", "iova"] },
 	"grp.domain.set": { of: ["hw.attach", "grp.domain.set"], by: [] },
@@ -208,6 +205,23 @@ function mirrored({ bracket }: Context, record: LogRecord): Outcome {
 	return broken(
 		`${record.seq}`,
 		`${record.type} is marked as undoing a step of ${op.name}, but no ${mirror.of.join(" or ")} for the same ${mirror.by.join(" and ") || "group"} precedes it there`,
+		[record.actor],
+		[bracket.seq],
+		{ since: bracket.seq },
+	);
+}
+
+/** The same for maps and pins, of which there may be very many: some earlier one of the operation is enough. */
+function counted(
+	{ bracket }: Context,
+	record: LogRecord<"dom.unmap" | "pages.unpinned">,
+): Outcome {
+	if (record.data.undo !== true || bracket.op === undefined) return SKIP;
+	if ((record.type === "dom.unmap" ? bracket.mapSeq : bracket.pinSeq) > 0)
+		return undefined;
+	return broken(
+		`${record.seq}`,
+		`${record.type} is marked as undoing a step of ${bracket.op.name}, which had ${record.type === "dom.unmap" ? "mapped" : "pinned"} nothing`,
 		[record.actor],
 		[bracket.seq],
 		{ since: bracket.seq },
@@ -259,7 +273,7 @@ function attachmentChange(
 	}
 	const parts: string[] = [];
 	let where: GroupId | undefined;
-	for (const [group, before] of bracket.domBefore) {
+	for (const [group, before] of bracket.domBefore ?? []) {
 		const now = world.groups.map.get(group)?.dom;
 		if (now === before || before === undefined) continue;
 		where = group;
@@ -412,7 +426,11 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		id: "LOG-4",
 		when: "S",
 		severity: "error",
-		on: onEveryMirror as Invariant["on"] & object,
+		on: {
+			...onEveryMirror,
+			"dom.unmap": counted,
+			"pages.unpinned": counted,
+		} as Invariant["on"] & object,
 		sentence:
 			"Every step marked as undo takes back an earlier step of the same operation.",
 		harm: "the rollback does more than was done",

@@ -30,9 +30,9 @@ function mapIsReadable(
 	const domain = world.domains.map.get(data.dom);
 	if (domain === undefined || !domain.micro || domain.memory === null)
 		return SKIP;
-	const { shift } = domain.memory;
-	const start = framesOf(data.iova, shift);
-	const n = framesOf(data.len, shift);
+	const { unit } = domain.memory;
+	const start = framesOf(data.iova, unit);
+	const n = framesOf(data.len, unit);
 	if (start < 0 || n < 0) return SKIP;
 	const present = presentFrames(domain.memory, start, n);
 	return present === n
@@ -45,7 +45,7 @@ function mapIsReadable(
 			);
 }
 
-/** PT-15: what an unmap reported is gone from memory. */
+/** PT-15: what an unmap reported is gone from memory. Where dom.unmap itself is all the log tells of memory, nothing is there to compare. */
 function unmapIsGone(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.unmap">,
@@ -53,13 +53,14 @@ function unmapIsGone(
 	const domain = world.domains.map.get(data.dom);
 	if (
 		domain === undefined ||
+		!domain.micro ||
 		domain.memory === null ||
 		world.effect.problem !== undefined
 	)
 		return SKIP;
-	const { shift } = domain.memory;
-	const start = framesOf(data.iova, shift);
-	const n = Math.min(framesOf(data.len, shift), framesOf(data.unmapped, shift));
+	const { unit } = domain.memory;
+	const start = framesOf(data.iova, unit);
+	const n = Math.min(framesOf(data.len, unit), framesOf(data.unmapped, unit));
 	if (start < 0 || n <= 0) return SKIP;
 	const present = presentFrames(domain.memory, start, n);
 	return present === 0
@@ -86,8 +87,8 @@ function neighbourCleared(
 		world.effect.problem !== undefined
 	)
 		return SKIP;
-	const { shift } = domain.memory;
-	const over = framesOf(data.unmapped, shift) - framesOf(data.len, shift);
+	const { unit } = domain.memory;
+	const over = framesOf(data.unmapped, unit) - framesOf(data.len, unit);
 	if (over <= world.effect.beyond) return undefined;
 	return broken(
 		`${data.dom} ${seq}`,

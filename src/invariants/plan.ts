@@ -49,6 +49,8 @@ const NOTED: ReadonlySet<string> = new Set([
 	"inv.issued",
 	"tag.flushed",
 	"dom.unmap",
+	"dom.map",
+	"pages.pinned",
 	"iotlb.synced",
 ]);
 const special = (type: string): 0 | 1 | 2 | 3 =>

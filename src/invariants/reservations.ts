@@ -172,6 +172,7 @@ function countReservation(
 	if (bracket.op === undefined) return SKIP;
 	const by = record.type === "resv.added" ? 1 : -world.effect.unreserved;
 	const key = `${record.data.ioas} ${record.data.owner}`;
+	bracket.reserved ??= new Map();
 	const entry = bracket.reserved.get(key);
 	if (entry === undefined)
 		bracket.reserved.set(key, { net: by, seq: record.seq });
@@ -188,7 +189,7 @@ function failedBalance(
 	record: LogRecord<"op.fail">,
 ): Outcome {
 	const { op } = bracket;
-	if (op === undefined || bracket.reserved.size === 0) return SKIP;
+	if (op === undefined || bracket.reserved === null) return SKIP;
 	// A completed replace that was then answered with an error is VFT-7's business.
 	if (op.steps.some((step) => step.type === "dev.replaced")) return SKIP;
 	for (const [key, { net, seq }] of bracket.reserved) {

@@ -69,9 +69,9 @@ function applyMap(world: World, r: LogRecord<"dom.map">): void {
 	const domain = domainOf(world, data.dom);
 	const { effect } = world;
 	const memory = memoryOf(domain);
-	const iova = framesOf(data.iova, memory.shift);
-	const pa = framesOf(data.pa, memory.shift);
-	const n = framesOf(data.len, memory.shift);
+	const iova = framesOf(data.iova, memory.unit);
+	const pa = framesOf(data.pa, memory.unit);
+	const n = framesOf(data.len, memory.unit);
 	effect.problem = undefined;
 	effect.overlap = 0;
 	if (iova < 0 || pa < 0 || n < 0) {
@@ -96,15 +96,15 @@ function applyUnmap(world: World, r: LogRecord<"dom.unmap">): void {
 	domain.unmapSeq = r.seq;
 	domain.unmapT = r.t;
 	const memory = memoryOf(domain);
-	const iova = framesOf(data.iova, memory.shift);
-	const n = framesOf(data.unmapped, memory.shift);
+	const iova = framesOf(data.iova, memory.unit);
+	const n = framesOf(data.unmapped, memory.unit);
 	if (iova < 0 || n < 0) {
 		effect.problem = "not a multiple of the smallest page";
 		return;
 	}
 	if (n === 0 || domain.micro) return;
 	effect.present = presentFrames(memory, iova, n);
-	const asked = framesOf(data.len, memory.shift);
+	const asked = framesOf(data.len, memory.unit);
 	effect.beyond =
 		asked > 0 && n > asked
 			? leafEnd(memory, iova + asked - 1) - (iova + asked)

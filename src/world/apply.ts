@@ -56,9 +56,6 @@ export const KEPT_STEPS: ReadonlySet<string> = new Set<RecordType>([
 	"dom.freed",
 	"area.claimed",
 	"area.gone",
-	"dom.map",
-	"pages.pinned",
-	"acct.charged",
 	"type1.entry.added",
 ]);
 

@@ -22,6 +22,8 @@ import type { U64 } from "../vocabulary/fields.ts";
 export interface Memory {
 	readonly edit: Edit;
 	readonly shift: number;
+	/** The same in bytes. */
+	readonly unit: number;
 	/** Collects tables that an unmap unlinks; freed at once, as nobody reads them later in a macro log. */
 	readonly gather: Gather;
 }
@@ -68,6 +70,7 @@ export function newMemory(
 const wrap = (edit: Edit, shift: number): Memory => ({
 	edit,
 	shift,
+	unit: 2 ** shift,
 	gather: newGather(true),
 });
 
@@ -78,14 +81,14 @@ export const freeze = (memory: Memory): PageTable => commitEdit(memory.edit);
 export const shareMemory = (memory: Memory): Memory =>
 	wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
 
-/** Bytes to frames, or -1 when they are not aligned. */
-export function framesOf(bytes: U64, shift: number): number {
+/** Bytes to frames of `unit` bytes, or -1 when they are not aligned. */
+export function framesOf(bytes: U64, unit: number): number {
 	if (typeof bytes === "number") {
-		const frames = bytes / 2 ** shift;
+		const frames = bytes / unit;
 		return Number.isInteger(frames) ? frames : -1;
 	}
-	const unit = BigInt(shift);
-	return (bytes >> unit) << unit === bytes ? Number(bytes >> unit) : -1;
+	const size = BigInt(unit);
+	return bytes % size === 0n ? Number(bytes / size) : -1;
 }
 
 /** Maps; 0 or a negative errno. */
@@ -115,10 +118,16 @@ export function unmapFrames(memory: Memory, iova: number, n: number): void {
 export const frameAt = (memory: Memory, iova: number): number =>
 	lookup(memory.edit, iova);
 
+/** So many look-ups are cheaper than one walk. */
+const FEW = 16;
+
 /** Frames mapped in [iova, iova+n). */
 export function presentFrames(memory: Memory, iova: number, n: number): number {
-	if (n === 1) return lookup(memory.edit, iova) < 0 ? 0 : 1;
 	let count = 0;
+	if (n <= FEW) {
+		for (let i = 0; i < n; i++) if (lookup(memory.edit, iova + i) >= 0) count++;
+		return count;
+	}
 	visitLeaves(memory.edit, iova, n, (leaf) => {
 		const from = Math.max(leaf.iova, iova);
 		const to = Math.min(leaf.iova + leaf.slotSize, iova + n);
