@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
+import { logCommand } from "./log.ts";
 import { runCommand } from "./run.ts";
 import { statCommand } from "./stat.ts";
 import { tailCommand } from "./tail.ts";
@@ -22,4 +23,5 @@ export const COMMANDS: readonly Command[] = [
 	vectorsCommand,
 	inspectCommand,
 	reportCommand,
+	logCommand,
 ];

@@ -117,14 +117,18 @@ async function formatOf(
 	source: ByteSource & { readonly first?: Uint8Array },
 ): Promise<InputFormat> {
 	if (source.first !== undefined) return formatByContent(source.first);
-	if ((await stat(path)).isDirectory()) {
-		const parts = (await readdir(path)).map(partOf);
-		return parts.includes("trace") || !parts.includes("calls")
-			? "ftrace"
-			: "calls";
-	}
+	if ((await stat(path)).isDirectory())
+		return formatOfFolder(await readdir(path));
 	for await (const chunk of source.open()) return formatByContent(chunk);
 	return "native";
+}
+
+/** A folder is a recording, or a log in segments (src/log/segments.ts). */
+function formatOfFolder(names: readonly string[]): InputFormat {
+	const parts = names.map(partOf);
+	if (parts.includes("trace")) return "ftrace";
+	if (parts.includes("calls")) return "calls";
+	return names.some((name) => /^\d{16}\.(?:ndjson|blog)/.test(name)) ? "native" : "ftrace";
 }
 
 const SNIFF_BYTES = 4096;
