@@ -206,7 +206,6 @@ describe("the timeline's numbers", () => {
 	it("counts every record of the window once, in density and in lanes", () => {
 		const lanes = laneOrder(index.actors.names);
 		const picture = timelinePicture(index, spans, {
-			axis: "record",
 			from: 0,
 			to: index.count,
 			columns: 100,
@@ -224,7 +223,6 @@ describe("the timeline's numbers", () => {
 	it("keeps spans that reach into the window from before", () => {
 		const span = spans.span(20);
 		const picture = timelinePicture(index, spans, {
-			axis: "record",
 			from: span.end,
 			to: span.end + 1,
 			columns: 10,

@@ -8,9 +8,11 @@ import type { Span, Spans } from "./spans.ts";
 /** Spans drawn one by one at most; above that only their density is worth drawing. */
 export const SPANS_DRAWN_MAX = 3000;
 
-/** A window [from, to) of the axis: record positions, or nanoseconds. */
+/**
+ * A window [from, to) of record positions. The axis is the order of the log, not time: a recording's clocks can step back between
+ * witnesses, and what led to what is a matter of order.
+ */
 export interface TimelineWindow {
-	readonly axis: "record" | "time";
 	readonly from: number;
 	readonly to: number;
 	/** Columns of the drawing. */
@@ -32,18 +34,6 @@ export interface TimelinePicture {
 
 const LANE_COUNT_MAX = 0xffff;
 
-/** Finds the first position whose time is at or after `t`. */
-export function positionAtTime(index: LogIndex, t: number): number {
-	let low = 0;
-	let high = index.count;
-	while (low < high) {
-		const middle = (low + high) >>> 1;
-		if ((index.t[middle] as number) < t) low = middle + 1;
-		else high = middle;
-	}
-	return low;
-}
-
 /** Computes what to draw. Linear in the records of the window, some milliseconds for a million. */
 export function timelinePicture(
 	index: LogIndex,
@@ -55,16 +45,13 @@ export function timelinePicture(
 	const lanes = window.lanes.map(() => new Uint16Array(columns));
 	const laneOf = new Int32Array(index.actors.names.length).fill(-1);
 	for (const [lane, actor] of window.lanes.entries()) laneOf[actor] = lane;
-	const byTime = window.axis === "time";
-	const first = byTime ? positionAtTime(index, window.from) : window.from;
-	const last = byTime ? positionAtTime(index, window.to) : window.to;
+	const first = window.from;
 	const scale = columns / Math.max(window.to - window.from, 1e-9);
-	const end = Math.min(last, index.count);
+	const end = Math.min(window.to, index.count);
 	for (let at = Math.max(first, 0); at < end; at++) {
-		const value = byTime ? (index.t[at] as number) : at;
 		const column = Math.min(
 			columns - 1,
-			Math.floor((value - window.from) * scale),
+			Math.floor((at - window.from) * scale),
 		);
 		density[column] = (density[column] as number) + 1;
 		const lane = laneOf[index.actor[at] as number] as number;

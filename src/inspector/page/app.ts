@@ -61,7 +61,9 @@ function Facts(): VNode {
 		error ??
 		(problemCount > 0
 			? `${grouped(problemCount)} lines not read; first: line ${problems[0]?.line}, ${problems[0]?.why}`
-			: undefined);
+			: summary.unreadable > 0
+				? `${grouped(summary.unreadable)} records not folded; first: ${summary.firstUnreadable}`
+				: undefined);
 	return footer(
 		{ class: "facts", "aria-live": "polite" },
 		...facts.map((fact) => span(null, fact)),

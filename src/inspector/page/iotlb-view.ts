@@ -7,7 +7,7 @@ import type { StaleWindow } from "../worker/stale-history.ts";
 import type { LogClient } from "./log-client.ts";
 import { html, svg } from "./dom.ts";
 import { byteSize, grouped, hex, nanoseconds } from "./format.ts";
-import { count, moveTo, useCall } from "./state.ts";
+import { isOwnLog, count, moveTo, useCall } from "./state.ts";
 import { shown } from "./timeline-window.ts";
 import type { ViewProps } from "./view-pane.ts";
 
@@ -231,7 +231,13 @@ export function IotlbView({ log, at }: ViewProps): VNode {
 		{ at },
 		log.progress.value.summary.count > 0,
 	);
-	if (picture === undefined) return p({ class: "nothing" }, "Reading…");
+	if (picture === undefined)
+		return p(
+			{ class: "nothing" },
+			isOwnLog(log)
+				? "Reading…"
+				: "This log is of another actor system: it has no IOTLB.",
+		);
 	return div(
 		{ class: "iotlb" },
 		p(

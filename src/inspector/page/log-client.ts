@@ -30,6 +30,8 @@ const NOTHING_YET: Progress = {
 		types: [],
 		actors: [],
 		folded: 0,
+		unreadable: 0,
+		firstUnreadable: undefined,
 		tFirst: 0,
 		tLast: 0,
 	},

@@ -7,7 +7,7 @@ import { shortName } from "../model/names.ts";
 import type { PageTablePicture, Run, TableNode } from "../model/page-table.ts";
 import { html, svg } from "./dom.ts";
 import { byteSize, grouped, hex } from "./format.ts";
-import { selectedActor, useCall } from "./state.ts";
+import { isOwnLog, selectedActor, useCall } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
 const {
@@ -243,7 +243,13 @@ export function PageTableView({ log, at }: ViewProps): VNode {
 		{ at, ...(domain === undefined ? {} : { domain }) },
 		log.progress.value.summary.count > 0,
 	);
-	if (answer === undefined) return p({ class: "nothing" }, "Reading…");
+	if (answer === undefined)
+		return p(
+			{ class: "nothing" },
+			isOwnLog(log)
+				? "Reading…"
+				: "This log is of another actor system: it has no page tables.",
+		);
 	const { domains, picture } = answer;
 	return div(
 		{ class: "page-table" },

@@ -31,6 +31,10 @@ export const count = computed(
 	() => firstLog.value?.progress.value.summary.count ?? 0,
 );
 
+/** A log of the IOMMU model, not of another actor system. */
+export const isOwnLog = (log: LogClient): boolean =>
+	log.progress.value.summary.header?.["format"] === "iommu-ledger";
+
 /** All of the first log is indexed. */
 export const isComplete = computed(
 	() => firstLog.value?.progress.value.isComplete ?? false,
@@ -61,7 +65,8 @@ async function alignOthers(
 	others: readonly LogClient[],
 	at: number,
 ): Promise<void> {
-	pendingCalls.value++;
+	// Peeked at: this runs inside an effect, which must not depend on it.
+	pendingCalls.value = pendingCalls.peek() + 1;
 	const place = await first.call("placeOf", { at });
 	const found = await Promise.all(
 		others.map((log) => log.call("positionOfPlace", place)),
@@ -106,13 +111,16 @@ export function startState(): void {
 	applyHash();
 	let isPlaced = false;
 	effect(() => {
-		const progress = firstLog.value?.progress.value;
+		const log = firstLog.value;
+		const progress = log?.progress.value;
 		if (progress === undefined) return;
 		const { summary, isComplete } = progress;
 		if (isFollowing.value) cursor.value = summary.count - 1;
 		if (isPlaced || summary.count === 0) return;
 		if (!isComplete && firstLog.value?.live !== true) return;
 		isPlaced = true;
+		if (wanted.view === undefined && log !== undefined && !isOwnLog(log))
+			view.value = "statechart";
 		if (wanted.seq !== undefined) void moveToSeq(wanted.seq);
 		else moveTo(summary.count - 1);
 	});

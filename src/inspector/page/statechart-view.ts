@@ -24,7 +24,7 @@ import {
 import type { ChartPlace } from "../worker/protocol.ts";
 import { html, svg } from "./dom.ts";
 import { saveText } from "./save.ts";
-import { moveTo, selectedActor, useCall } from "./state.ts";
+import { isOwnLog, moveTo, selectedActor, useCall } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
 const { button, div, label, option, p, select, span } = html;
@@ -35,15 +35,25 @@ const choice = signal("operation");
 const ACTORS_OFFERED_MAX = 400;
 const HAS_CHART = /^(?:group|device|domain):|\/(?:hwpt|ioas):/;
 
-function Chooser({ log }: { log: ViewProps["log"] }): VNode {
+interface ChooserProps {
+	readonly log: ViewProps["log"];
+	readonly charts: readonly Chart[];
+}
+
+function Chooser({ log, charts }: ChooserProps): VNode {
+	const isOurs = isOwnLog(log);
+	const hasChart = (name: string): boolean => !isOurs || HAS_CHART.test(name);
 	const actors = log.progress.value.summary.actors
-		.filter((name) => HAS_CHART.test(name))
+		.filter(hasChart)
 		.slice(0, ACTORS_OFFERED_MAX);
 	const chosen = selectedActor.value;
 	const offered =
-		chosen !== undefined && HAS_CHART.test(chosen) && !actors.includes(chosen)
+		chosen !== undefined && hasChart(chosen) && !actors.includes(chosen)
 			? [chosen, ...actors]
 			: actors;
+	const machines = isOurs
+		? [...ENTITY_MACHINES, ...TRANSACTION_MACHINES].map((m) => m.id)
+		: charts.map((chart) => chart.id);
 	return label(
 		null,
 		span({ class: "dim" }, "show "),
@@ -57,7 +67,10 @@ function Chooser({ log }: { log: ViewProps["log"] }): VNode {
 					if (value.startsWith("actor ")) selectedActor.value = value.slice(6);
 				},
 			},
-			option({ value: "operation" }, "operation at the cursor"),
+			option(
+				{ value: "operation" },
+				isOurs ? "operation at the cursor" : "actor of the record",
+			),
 			h(
 				"optgroup",
 				{ label: "actors" },
@@ -66,9 +79,7 @@ function Chooser({ log }: { log: ViewProps["log"] }): VNode {
 			h(
 				"optgroup",
 				{ label: "machines" },
-				...[...ENTITY_MACHINES, ...TRANSACTION_MACHINES].map((m) =>
-					option({ value: `machine ${m.id}` }, m.id),
-				),
+				...machines.map((id) => option({ value: `machine ${id}` }, id)),
 			),
 		),
 	);
@@ -258,20 +269,29 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 			: undefined,
 		log.progress.value.summary.folded,
 	);
+	const charts = useCall(
+		isOwnLog(log) ? undefined : log,
+		"charts",
+		{},
+		log.progress.value.summary.count,
+	);
 	const shown = fixed === undefined ? place : undefined;
 	const id = fixed ?? shown?.machine;
 	const flow = shown?.flow ?? "";
 	const layout = useMemo(() => {
-		const definition = id === undefined ? undefined : machineOf(id, flow);
-		return definition === undefined
-			? undefined
-			: layoutChart(chartOfDefinition(definition));
-	}, [id, flow]);
+		if (id === undefined) return undefined;
+		const own = isOwnLog(log) ? machineOf(id, flow) : undefined;
+		const chart =
+			own === undefined
+				? charts?.find((one) => one.id === id)
+				: chartOfDefinition(own);
+		return chart === undefined ? undefined : layoutChart(chart);
+	}, [id, flow, charts?.length]);
 	return div(
 		{ class: "statechart" },
 		div(
 			{ class: "view-bar" },
-			h(Chooser, { log }),
+			h(Chooser, { log, charts: charts ?? [] }),
 			layout === undefined ? null : h(Exports, { chart: layout.chart }),
 		),
 		div(

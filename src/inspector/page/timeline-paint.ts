@@ -6,10 +6,13 @@ import { colour } from "./theme.ts";
 
 const DENSITY_HEIGHT = 26;
 const SPAN_HEIGHT = 10;
+/** Room for the marks of violations, between density and operations. */
+const MARK_HEIGHT = 10;
 /** Height of one lane, in pixels. */
 export const LANE_HEIGHT = 13;
 /** Height of density and operations together. */
-export const TOP_HEIGHT = DENSITY_HEIGHT + SPAN_ROWS_MAX * SPAN_HEIGHT + 4;
+export const TOP_HEIGHT =
+	DENSITY_HEIGHT + MARK_HEIGHT + SPAN_ROWS_MAX * SPAN_HEIGHT + 2;
 
 /** The window that the picture is of. */
 export interface PaintWindow {
@@ -71,7 +74,7 @@ function paintSpans(
 	for (const { begin, end, row, outcome, name } of spans) {
 		const left = (begin - window.from) * scale;
 		const width = Math.max(1, (end + 1 - begin) * scale - 0.5);
-		const top = DENSITY_HEIGHT + 3 + row * SPAN_HEIGHT;
+		const top = DENSITY_HEIGHT + MARK_HEIGHT + row * SPAN_HEIGHT;
 		paper.fillStyle = fills[outcome];
 		paper.fillRect(left, top, width, SPAN_HEIGHT - 1);
 		const label = outcome === "fail" ? `✕ ${name}` : name;

@@ -107,7 +107,7 @@ export function TimelineStrip(): VNode {
 	const picture = useCall(
 		firstLog.value,
 		"timeline",
-		{ axis: "record", from, to, columns: width, lanes },
+		{ from, to, columns: width, lanes },
 		count.value,
 	);
 	const marks = useCall(

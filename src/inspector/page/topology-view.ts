@@ -14,25 +14,28 @@ import {
 	type Placed,
 	TOPOLOGY_WIDTH,
 } from "../model/topology-layout.ts";
+import { differingParts } from "../model/topology-difference.ts";
 import { html, svg } from "./dom.ts";
 import { byteSize } from "./format.ts";
 import { selectedActor } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
-import { useCall } from "./state.ts";
+import { isOwnLog, useCall } from "./state.ts";
 
 const { div, p } = html;
 const { g, path, rect, root, text, title, tspan } = svg;
 
-/** A part that selects its actor when it is clicked. */
+/** A part that selects its actor when it is clicked. `different`: what the log beside it has otherwise. */
 function part(
 	id: string,
 	className: string,
+	box: Placed<unknown>,
+	different: ReadonlySet<string>,
 	...content: ComponentChild[]
 ): VNode {
 	return g(
 		{
 			key: id,
-			class: `part ${className}${selectedActor.value === id ? " is-selected" : ""}`,
+			class: `part ${className}${selectedActor.value === id ? " is-selected" : ""}${different.has(id) ? " differs" : ""}`,
 			"data-actor": id,
 			onClick: (event: Event) => {
 				event.stopPropagation();
@@ -41,6 +44,9 @@ function part(
 		},
 		title(null, id),
 		...content,
+		different.has(id)
+			? text({ class: "differs-mark", x: box.x - 7, y: box.y + 9 }, "≠")
+			: null,
 	);
 }
 
@@ -63,7 +69,10 @@ const twoLines = (
 	text({ class: "small", x: placed.x + 10, y: placed.y + 35 }, second),
 ];
 
-function groupPart(placed: Placed<TopologyGroup>): VNode {
+function groupPart(
+	placed: Placed<TopologyGroup>,
+	different: ReadonlySet<string>,
+): VNode {
 	const { item } = placed;
 	const owner =
 		item.owner === undefined
@@ -73,6 +82,8 @@ function groupPart(placed: Placed<TopologyGroup>): VNode {
 	return part(
 		item.id,
 		"group",
+		placed,
+		different,
 		frame(placed),
 		text(
 			{ class: "name", x: placed.x + 10, y: placed.y + 16 },
@@ -86,7 +97,10 @@ function groupPart(placed: Placed<TopologyGroup>): VNode {
 	);
 }
 
-function devicePart(placed: Placed<TopologyDevice>): VNode {
+function devicePart(
+	placed: Placed<TopologyDevice>,
+	different: ReadonlySet<string>,
+): VNode {
 	const { x, y, item } = placed;
 	const worst = item.hazards.some((h) => h.severity === "error")
 		? "error"
@@ -101,6 +115,8 @@ function devicePart(placed: Placed<TopologyDevice>): VNode {
 	return part(
 		item.id,
 		`device ${worst}`,
+		placed,
+		different,
 		frame({ ...placed, y: y + 1, height: placed.height - 2 }, { rx: 4 }),
 		worst === ""
 			? null
@@ -142,7 +158,10 @@ const KINDS: Readonly<Record<string, string>> = {
 	unknown: "known by use only",
 };
 
-function domainPart(placed: Placed<TopologyDomain>): VNode {
+function domainPart(
+	placed: Placed<TopologyDomain>,
+	different: ReadonlySet<string>,
+): VNode {
 	const { item } = placed;
 	const content =
 		item.kind === "blocked" || item.kind === "identity"
@@ -160,6 +179,8 @@ function domainPart(placed: Placed<TopologyDomain>): VNode {
 	return part(
 		item.id,
 		classes.join(" "),
+		placed,
+		different,
 		frame(placed),
 		...twoLines(
 			placed,
@@ -182,20 +203,34 @@ const heading = (x: number, words: string): VNode =>
 	text({ class: "heading", x, y: 16 }, words);
 
 /** The view. */
-export function TopologyView({ log, at }: ViewProps): VNode {
+export function TopologyView({ log, at, beside }: ViewProps): VNode {
 	const answer = useCall(
 		log,
 		"topology",
 		{ at },
 		log.progress.value.summary.count > 0,
 	);
-	if (answer === undefined) return p({ class: "nothing" }, "Reading…");
+	const other = useCall(
+		beside?.log,
+		"topology",
+		beside === undefined ? undefined : { at: beside.at },
+		beside?.log.progress.value.summary.count,
+	);
+	if (answer === undefined)
+		return p(
+			{ class: "nothing" },
+			isOwnLog(log)
+				? "Reading…"
+				: "This log is of another actor system: it has no topology.",
+		);
 	if (answer.groups.length === 0 && answer.domains.length === 0)
 		return p(
 			{ class: "nothing" },
 			"No group, device or domain is known at this record.",
 		);
 	const layout = layoutTopology(answer);
+	const different =
+		other === undefined ? new Set<string>() : differingParts(answer, other);
 	const wrong = layout.devices.filter((d) =>
 		d.item.hazards.some((h) => h.severity === "error"),
 	);
@@ -230,6 +265,8 @@ export function TopologyView({ log, at }: ViewProps): VNode {
 				part(
 					placed.item.id,
 					"ioas",
+					placed,
+					different,
 					frame(placed),
 					...twoLines(
 						placed,
@@ -242,6 +279,8 @@ export function TopologyView({ log, at }: ViewProps): VNode {
 				part(
 					placed.item.id,
 					`hwpt${placed.item.isLinked ? "" : " is-unlinked"}`,
+					placed,
+					different,
 					frame(placed),
 					...twoLines(
 						placed,
@@ -250,9 +289,9 @@ export function TopologyView({ log, at }: ViewProps): VNode {
 					),
 				),
 			),
-			...layout.groups.map(groupPart),
-			...layout.devices.map(devicePart),
-			...layout.domains.map(domainPart),
+			...layout.groups.map((group) => groupPart(group, different)),
+			...layout.devices.map((device) => devicePart(device, different)),
+			...layout.domains.map((domain) => domainPart(domain, different)),
 		),
 	);
 }

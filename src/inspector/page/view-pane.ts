@@ -7,18 +7,20 @@ import { DiffView } from "./diff-view.ts";
 import { IotlbView } from "./iotlb-view.ts";
 import { PageTableView } from "./page-table-view.ts";
 import { ViolationsView } from "./violations-view.ts";
-import { logs, positions, view } from "./state.ts";
+import { logs, positions, useCall, view } from "./state.ts";
 import { SequenceView } from "./sequence-view.ts";
 import { StatechartView } from "./statechart-view.ts";
 import { TopologyView } from "./topology-view.ts";
 import type { ViewId } from "./views.ts";
 
-const { div, section } = html;
+const { div, section, span } = html;
 
 /** What every view gets: a log and a position in it. */
 export interface ViewProps {
 	readonly log: LogClient;
 	readonly at: number;
+	/** The log shown beside this one, and the same place in it. */
+	readonly beside: { readonly log: LogClient; readonly at: number } | undefined;
 }
 
 const COMPONENTS: Readonly<Record<ViewId, FunctionComponent<ViewProps>>> = {
@@ -31,6 +33,19 @@ const COMPONENTS: Readonly<Record<ViewId, FunctionComponent<ViewProps>>> = {
 	diff: DiffView,
 };
 
+/** Name of a log and its record at the cursor. */
+function LogTitle({ log, at }: ViewProps): VNode {
+	const row = useCall(log, "rows", { positions: [at] })?.[0];
+	return div(
+		{ class: "log-title" },
+		log.name,
+		span(
+			{ class: "chart-place" },
+			row === undefined ? "" : `  ${row.seq}  ${row.type}  ${row.actor}`,
+		),
+	);
+}
+
 /** The pane. */
 export function ViewPane(): VNode {
 	const Component = COMPONENTS[view.value];
@@ -41,12 +56,21 @@ export function ViewPane(): VNode {
 			role: "tabpanel",
 			"aria-labelledby": `tab-${view.value}`,
 		},
-		...logs.value.map((log, i) =>
-			section(
-				{ class: "log-view", key: log.name, "aria-label": log.name },
-				logs.value.length > 1 ? div({ class: "log-title" }, log.name) : null,
-				h(Component, { log, at: positions.value[i] ?? -1, key: view.value }),
-			),
-		),
+		...logs.value.map((log, i) => {
+			const at = positions.value[i] ?? -1;
+			const otherLog = logs.value.find((other) => other !== log);
+			const beside =
+				otherLog === undefined
+					? undefined
+					: {
+							log: otherLog,
+							at: positions.value[logs.value.indexOf(otherLog)] ?? -1,
+						};
+			return section(
+				{ class: "log-view", key: i, "aria-label": log.name },
+				beside === undefined ? null : h(LogTitle, { log, at, beside }),
+				h(Component, { log, at, beside, key: view.value }),
+			);
+		}),
 	);
 }

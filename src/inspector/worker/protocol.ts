@@ -2,6 +2,7 @@
  * What the page and a log's worker say to each other. Calls have one answer each; news come unasked. Everything is plain data, and
  * large columns travel as transferable buffers.
  */
+import type { Chart } from "../model/chart.ts";
 import type { IotlbPicture } from "../model/iotlb.ts";
 import type { PageTablePicture } from "../model/page-table.ts";
 import type { Topology } from "../model/topology.ts";
@@ -35,6 +36,9 @@ export interface Summary {
 	readonly actors: readonly string[];
 	/** Records that the world's fold has seen. */
 	readonly folded: number;
+	/** Records that could not be folded, and why not the first. */
+	readonly unreadable: number;
+	readonly firstUnreadable: string | undefined;
 	readonly tFirst: number;
 	readonly tLast: number;
 }
@@ -120,7 +124,6 @@ export interface Calls {
 	/** Position of a neighbour of `at` in that direction, or −1. */
 	neighbour: [{ at: number; direction: 1 | -1; what: Neighbour }, number];
 	positionOf: [{ seq: number }, number];
-	positionAtTime: [{ t: number }, number];
 	/** The operation that the record at `at` belongs to. */
 	operationAt: [{ at: number }, Span | undefined];
 	/** Who translates whom; undefined when the log is not one of ours. */
@@ -151,6 +154,8 @@ export interface Calls {
 		{ windows: readonly StaleWindow[]; dropped: number },
 	];
 	diff: [{ from: number; to: number }, readonly Difference[] | undefined];
+	/** Charts that the log itself brings (watched actor systems), and the actors that have one. */
+	charts: [object, readonly Chart[]];
 	placeOf: [{ at: number }, Place];
 	positionOfPlace: [Place, number];
 	/** Rows of one operation, capped. */

@@ -4,13 +4,14 @@ import { perfettoTrace } from "../export/perfetto.ts";
 import { LogIndex } from "../model/log-index.ts";
 import { matcherOf, parseQuery } from "../model/query.ts";
 import { type Span, Spans } from "../model/spans.ts";
-import { positionAtTime, timelinePicture } from "../model/timeline.ts";
+import { timelinePicture } from "../model/timeline.ts";
 import type { DomainId } from "../../vocabulary/ids.ts";
 import type { World } from "../../world/types.ts";
 import { differences, factsOf } from "../model/diff.ts";
 import { iotlbOf } from "../model/iotlb.ts";
 import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
 import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
+import { ForeignHistory } from "./foreign-history.ts";
 import { StaleHistory } from "./stale-history.ts";
 import { topologyOf } from "../model/topology.ts";
 import { ChartPlaces } from "./chart-places.ts";
@@ -33,6 +34,7 @@ export class Session {
 	readonly index: LogIndex;
 	readonly spans: Spans;
 	readonly track: WorldTrack;
+	readonly foreign: ForeignHistory;
 	readonly #pause: Pause;
 	readonly #charts: ChartPlaces;
 	readonly #stales: StaleHistory;
@@ -41,6 +43,7 @@ export class Session {
 	constructor(pause: Pause, sizeHintBytes?: number) {
 		this.index = new LogIndex(sizeHintBytes);
 		this.spans = new Spans(this.index);
+		this.foreign = new ForeignHistory(this.index);
 		const history = new StateHistory();
 		this.#stales = new StaleHistory();
 		this.track = new WorldTrack(this.index, [history, this.#stales]);
@@ -51,11 +54,13 @@ export class Session {
 	push(chunk: Uint8Array): void {
 		this.index.push(chunk);
 		this.spans.update();
+		if (this.foreign.isForeign) this.foreign.update();
 	}
 
 	finish(): void {
 		this.index.finish();
 		this.spans.update();
+		if (this.foreign.isForeign) this.foreign.update();
 	}
 
 	summary(): Summary {
@@ -72,6 +77,8 @@ export class Session {
 			types: index.types.names,
 			actors: index.actors.names,
 			folded: this.track.folded,
+			unreadable: this.track.unreadable,
+			firstUnreadable: this.track.firstUnreadable,
 			tFirst: last < 0 ? 0 : (index.t[0] as number),
 			tLast: last < 0 ? 0 : (index.t[last] as number),
 		};
@@ -105,7 +112,6 @@ export class Session {
 		neighbour: ({ at, direction, what }) =>
 			this.#neighbour(at, direction, what),
 		positionOf: ({ seq }) => this.index.positionOf(seq),
-		positionAtTime: ({ t }) => positionAtTime(this.index, t),
 		operationAt: ({ at }) => this.#operationAt(at),
 		operation: ({ op }) => this.#operation(op),
 		topology: ({ at }) => this.#view(at, topologyOf),
@@ -131,7 +137,11 @@ export class Session {
 			const after = await this.#view(to, factsOf);
 			return before && after && differences(before, after);
 		},
-		chart: ({ at, actor }) => this.#charts.at(at, actor),
+		chart: ({ at, actor }) =>
+			this.foreign.isForeign
+				? this.foreign.at(at, actor)
+				: this.#charts.at(at, actor),
+		charts: () => [...this.foreign.charts.values()],
 		csv: ({ query }) => this.#csv(query),
 		perfetto: () => [...perfettoTrace(this.index, this.spans)].join(""),
 		placeOf: ({ at }) => this.#placeOf(at),

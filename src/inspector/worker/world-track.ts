@@ -2,7 +2,6 @@
  * The state of the world at any record, by the same reducers that verify uses. One pass over the log leaves snapshots behind
  * (they share what is equal); the world at a cursor is the snapshot before it plus the records between.
  */
-import { decoderBytes } from "./browser-bytes.ts";
 import { decodeLine } from "../../log/record-line.ts";
 import { copyRecord, LineDecoder } from "../../log/scan-line.ts";
 import type { LogHeader } from "../../vocabulary/header.ts";
@@ -40,6 +39,8 @@ export class WorldTrack {
 	folded = 0;
 	/** Records that were not in the vocabulary or broken; the fold goes on without them. */
 	unreadable = 0;
+	/** What was wrong with the first of them. */
+	firstUnreadable: string | undefined;
 	readonly #index: LogIndex;
 	readonly #witnesses: readonly Witness[];
 	readonly #decoder = new LineDecoder();
@@ -87,8 +88,7 @@ export class WorldTrack {
 		const end = Math.min(this.#index.count, this.folded + SLICE);
 		for (; this.folded < end; this.folded++) {
 			const record = this.#recordAt(this.folded);
-			if (record === undefined) this.unreadable++;
-			else this.#foldOne(this.#judge, record);
+			if (record !== undefined) this.#foldOne(this.#judge, record);
 			if ((this.folded + 1) % this.#distance === 0) this.#keep(world);
 		}
 		return this.folded < this.#index.count;
@@ -133,8 +133,8 @@ export class WorldTrack {
 	#foldOne(judge: Judge, record: LogRecord): void {
 		try {
 			judge.next(record);
-		} catch {
-			this.unreadable++;
+		} catch (error) {
+			this.#note(error);
 			return;
 		}
 		for (const witness of this.#witnesses)
@@ -158,16 +158,22 @@ export class WorldTrack {
 		const { bytes, lengthBytes, lineStart } = this.#index;
 		if (this.#bytes !== bytes || this.#decoder.end !== lengthBytes) {
 			this.#bytes = bytes;
-			this.#decoder.use(decoderBytes(bytes), lengthBytes);
+			this.#decoder.use(bytes, lengthBytes);
 		}
 		try {
 			const fast = this.#decoder.decode(lineStart[at] as number);
 			return fast === undefined
 				? decodeLine(this.#index.textAt(at), at + 1)
 				: copyRecord(fast);
-		} catch {
+		} catch (error) {
+			if (at >= this.folded) this.#note(error);
 			return undefined;
 		}
+	}
+
+	#note(error: unknown): void {
+		this.unreadable++;
+		this.firstUnreadable ??= error instanceof Error ? error.message : "";
 	}
 }
 
