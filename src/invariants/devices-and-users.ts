@@ -1,11 +1,5 @@
 /** PIN, ACC, DRT, NST, FLT and VFT rows that records decide (facts iommufd §6.4-6.6). */
-import type {
-	AccessId,
-	CtxId,
-	DeviceId,
-	HwptId,
-	PagesId,
-} from "../vocabulary/ids.ts";
+import type { AccessId, CtxId, DeviceId, HwptId } from "../vocabulary/ids.ts";
 import { areaMeeting, lastOf } from "../world/areas.ts";
 import { pinKey } from "../world/apply-ioas.ts";
 import { broken, SKIP, type Invariant } from "./invariant.ts";
@@ -71,13 +65,13 @@ const PINS: readonly Invariant[] = [
 		brokenBy: "hand-built record sequence only",
 		on: {
 			"pages.freed": ({ world }, { data, seq }) => {
-				const pages = world.pages.map.get(data.pages as PagesId);
-				if (pages === undefined) return SKIP;
-				return pages.npin === 0
+				const { pinsLeft } = world.effect;
+				if (pinsLeft === undefined) return SKIP;
+				return pinsLeft === 0
 					? undefined
 					: broken(
 							`${data.pages} ${seq}`,
-							`${data.pages} was freed with ${pages.npin} page(s) pinned`,
+							`${data.pages} was freed with ${pinsLeft} page(s) pinned`,
 							[data.pages],
 							[],
 						);

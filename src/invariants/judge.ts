@@ -264,6 +264,9 @@ function isBusy(
 	return false;
 }
 
+/** Things touched outside of operations are checked when so many have gathered, and at the end. */
+const IDLE_MAX = 8192;
+
 function end(state: State, record: LogRecord): void {
 	const { world, bracket } = state.context;
 	closeOp(world, record);
@@ -271,6 +274,10 @@ function end(state: State, record: LogRecord): void {
 	if (bracket.seq !== 0) boundary(state, bracket, record.seq);
 	state.context.bracket = state.idle;
 	if (world.ops.size === 0) rest(state, record.seq);
+	if (state.idle.touched.length > IDLE_MAX) {
+		boundary(state, state.idle, record.seq);
+		untouch(state.idle);
+	}
 }
 
 function boundary(state: State, bracket: Bracket, seq: number): void {

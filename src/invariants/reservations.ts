@@ -3,7 +3,16 @@ import type { U64, U64Range } from "../vocabulary/fields.ts";
 import type { ActorId, DeviceId, DomainId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { areaMeeting } from "../world/areas.ts";
-import type { Device, Hwpt, Ioas, Region, World } from "../world/types.ts";
+import type {
+	Device,
+	Group,
+	Hwpt,
+	Ioas,
+	Region,
+	Risk,
+	Risks,
+	World,
+} from "../world/types.ts";
 import {
 	broken,
 	SKIP,
@@ -99,7 +108,7 @@ function mappedOver(
 	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
 	const area = areaMeeting(ioas.areas, data.iova, data.iova);
 	if (area === undefined) return SKIP;
-	for (const { region, device } of riskRanges(world, ioas, "attached"))
+	for (const { region, device } of risksOf(world, ioas).attached)
 		if (area.start <= region.last && area.last >= region.start)
 			return broken(
 				`${device} ${seq}`,
@@ -114,43 +123,46 @@ function mappedOver(
 	return undefined;
 }
 
-interface Risk {
-	readonly region: Region;
-	readonly device: DeviceId;
-}
-
-/** Regions of members of groups whose hardware uses a domain of this IOAS: of attached members, or of those that reserve nothing in it. */
-function riskRanges(
-	world: World,
-	ioas: Ioas,
-	of: "attached" | "unreserved",
-): Risk[] {
-	const risks: Risk[] = [];
+/** Regions of members of groups whose hardware uses a domain of this IOAS, computed again only after something moved. */
+function risksOf(world: World, ioas: Ioas): Risks {
+	const known = world.risks.get(ioas.id);
+	if (known !== undefined && known.moves === world.moves) return known;
+	const attached: Risk[] = [];
+	const unreserved: Risk[] = [];
 	for (const dom of ioas.doms) {
 		if ((world.domains.map.get(dom)?.groupCount ?? 0) === 0) continue;
-		for (const group of world.groups.map.values()) {
-			if (group.dom !== dom) continue;
-			for (const dev of group.members) {
-				const device = world.devices.map.get(dev);
-				if (device?.regions === undefined) continue;
-				if (
-					of === "attached"
-						? attachedIoas(world, device) !== ioas
-						: ioas.resv.some((entry) => entry.owner === dev)
-				)
-					continue;
-				for (const region of device.regions)
-					if (mustReserve(region)) risks.push({ region, device: dev });
-			}
+		for (const group of world.groups.map.values())
+			if (group.dom === dom) addRisks(world, ioas, group, attached, unreserved);
+	}
+	const risks = { moves: world.moves, attached, unreserved };
+	world.risks.set(ioas.id, risks);
+	return risks;
+}
+
+function addRisks(
+	world: World,
+	ioas: Ioas,
+	group: Group,
+	attached: Risk[],
+	unreserved: Risk[],
+): void {
+	for (const dev of group.members) {
+		const device = world.devices.map.get(dev);
+		if (device?.regions === undefined) continue;
+		const isAttached = attachedIoas(world, device)?.id === ioas.id;
+		const reserves = ioas.resv.some((entry) => entry.owner === dev);
+		for (const region of device.regions) {
+			if (!mustReserve(region)) continue;
+			if (isAttached) attached.push({ region, device: dev });
+			if (!reserves) unreserved.push({ region, device: dev });
 		}
 	}
-	return risks;
 }
 
 /** RSV-6 for one IOAS: an area over a region that a member of a group on it has, but has not reserved here. */
 function siblingRisk(world: World, ioas: Ioas | undefined): Outcome {
 	if (ioas === undefined || ioas.gone || ioas.doms.length === 0) return SKIP;
-	const risks = riskRanges(world, ioas, "unreserved");
+	const risks = risksOf(world, ioas).unreserved;
 	for (const { region, device } of risks) {
 		const area = areaMeeting(ioas.areas, region.start, region.last);
 		if (area !== undefined)

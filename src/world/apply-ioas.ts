@@ -4,7 +4,7 @@ import type { IoasId, PagesId } from "../vocabulary/ids.ts";
 import { editArea, insertArea, removeArea, type Area } from "./areas.ts";
 import { domainOf, ioasOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
-import { edit, put } from "./table.ts";
+import { drop, edit, put } from "./table.ts";
 import type { Pages, World } from "./types.ts";
 
 function areaForWrite(world: World, ioas: IoasId, iova: U64): Area | undefined {
@@ -19,7 +19,6 @@ function pagesOf(world: World, id: PagesId): Pages {
 			own: world.own,
 			id,
 			npin: 0,
-			freed: false,
 		})
 	);
 }
@@ -49,10 +48,12 @@ export const APPLY_IOAS: Appliers = {
 		ioas.alignKnown = true;
 	},
 	"resv.added": (world, { data, seq }) => {
+		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
 		ioas.resv = [...ioas.resv, { owner: data.owner, ranges: data.ranges, seq }];
 	},
 	"resv.dropped": (world, { data }) => {
+		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
 		const left = ioas.resv.filter((entry) => entry.owner !== data.owner);
 		world.effect.unreserved = ioas.resv.length - left.length;
@@ -110,6 +111,7 @@ export const APPLY_IOAS: Appliers = {
 		splitArea(world, data.ioas, data.iova, data.at),
 
 	"iopt.dom.added": (world, { data }) => {
+		world.moves++;
 		world.seen.iopt = true;
 		const ioas = ioasOf(world, data.ioas);
 		ioas.doms = [...ioas.doms, data.dom];
@@ -120,6 +122,7 @@ export const APPLY_IOAS: Appliers = {
 		domainOf(world, data.dom).ioas = data.ioas;
 	},
 	"iopt.dom.removed": (world, { data }) => {
+		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
 		const at = ioas.doms.indexOf(data.dom);
 		// 6.12 swaps the removed domain with the tail (iopt_table_remove_domain); older records carry no order.
@@ -136,8 +139,8 @@ export const APPLY_IOAS: Appliers = {
 		pagesOf(world, data.pages).npin -= data.n;
 	},
 	"pages.freed": (world, { data }) => {
-		world.pages.map.has(data.pages) &&
-			(pagesOf(world, data.pages).freed = true);
+		world.effect.pinsLeft = world.pages.map.get(data.pages)?.npin;
+		drop(world.pages, world.own, data.pages);
 	},
 
 	"access.created": (world, { data }) => {

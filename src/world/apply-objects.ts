@@ -14,11 +14,12 @@ import {
 	newIoas,
 } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
-import { drop, edit, put } from "./table.ts";
+import { drop, edit, put, type Owner, type Table } from "./table.ts";
 import type { Hwpt, World } from "./types.ts";
 
 /** The hwpt for writing, made when it is new. */
 export function hwptOf(world: World, id: HwptId): Hwpt {
+	world.moves++;
 	return (
 		edit(world.hwpts, world.own, id) ??
 		put(world.hwpts, world.own, id, {
@@ -89,7 +90,36 @@ function setCount(world: World, obj: ObjectId, u: number): void {
 	}
 }
 
+/** So many dead objects are remembered (a record that names one is use after free); then those older are forgotten. */
+const DEAD_MAX = 2048;
+
+function forget<K, E>(
+	table: Table<K, E>,
+	own: Owner,
+	isDead: (entity: E) => boolean,
+): void {
+	for (const [id, entity] of [...table.map])
+		if (isDead(entity)) drop(table, own, id);
+}
+
+/** Counts a death; now and then forgets the dead, so that a long log needs no more memory than what lives in it. */
+function died(world: World): void {
+	if (++world.dead < DEAD_MAX) return;
+	world.dead = 0;
+	forget(world.hwpts, world.own, (hwpt) => hwpt.state === "gone");
+	forget(world.ioases, world.own, (ioas) => ioas.gone);
+	forget(
+		world.domains,
+		world.own,
+		(domain) =>
+			domain.freedSeq > 0 && domain.hwCount === 0 && domain.groupCount === 0,
+	);
+	forget(world.accesses, world.own, (access) => access.gone);
+	forget(world.faultQueues, world.own, (queue) => queue.gone);
+}
+
 function objectGone(world: World, obj: ObjectId): void {
+	died(world);
 	switch (kindOf(obj)) {
 		case "hwpt": {
 			const hwpt = hwptOf(world, obj as never);
@@ -220,7 +250,10 @@ export const APPLY_OBJECTS: Appliers = {
 		domainOf(world, data.dom).cookie = true;
 	},
 	"dom.freed": (world, { data, seq }) => {
-		domainOf(world, data.dom).freedSeq = seq;
+		died(world);
+		const domain = domainOf(world, data.dom);
+		domain.freedSeq = seq;
+		domain.memory = null;
 	},
 
 	"hwpt.reserved": (world, { data }) => {

@@ -55,6 +55,9 @@ export function createWorld(header: LogHeader): World {
 		lostSeq: 0,
 		lostCount: 0,
 		unexplainedLines: 0,
+		moves: 0,
+		risks: new Map(),
+		dead: 0,
 		perDevice: PER_DEVICE_FLOWS.includes(String(header.switches["flow"] ?? "")),
 		seen: {
 			refs: false,
@@ -65,6 +68,7 @@ export function createWorld(header: LogHeader): World {
 			pins: false,
 		},
 		effect: {
+			pinsLeft: undefined,
 			unreserved: 0,
 			overlap: 0,
 			present: 0,
@@ -156,12 +160,16 @@ export function newDevice(
 }
 
 /** The group for writing, made when it is new. */
-export const groupOf = (world: World, id: GroupId): Group =>
-	edit(world.groups, world.own, id) ?? newGroup(world, id);
+export function groupOf(world: World, id: GroupId): Group {
+	world.moves++;
+	return edit(world.groups, world.own, id) ?? newGroup(world, id);
+}
 
 /** The device for writing, made when it is new. */
-export const deviceOf = (world: World, id: DeviceId): Device =>
-	edit(world.devices, world.own, id) ?? newDevice(world, id, undefined);
+export function deviceOf(world: World, id: DeviceId): Device {
+	world.moves++;
+	return edit(world.devices, world.own, id) ?? newDevice(world, id, undefined);
+}
 
 /** The domain for writing, made (as one that was alive before) when it is new. */
 export function domainOf(world: World, id: DomainId): Domain {
@@ -302,6 +310,7 @@ function copyWorld(world: World): World {
 	return {
 		...world,
 		own: {},
+		risks: new Map(),
 		groups: share(world.groups),
 		devices: share(world.devices),
 		igs: share(world.igs),

@@ -189,7 +189,6 @@ export interface Pages {
 	own: Owner;
 	readonly id: PagesId;
 	npin: number;
-	freed: boolean;
 }
 export interface Access {
 	own: Owner;
@@ -255,12 +254,26 @@ export interface Effect {
 	present: number;
 	/** dom.unmap with more unmapped than asked: frames that the last leaf met by the request reaches beyond it. */
 	beyond: number;
+	/** pages.freed: what was still pinned; undefined when the log never told. */
+	pinsLeft: number | undefined;
 	/** resv.dropped: entries that were there. */
 	unreserved: number;
 	/** did.assigned: the domain that had the tag before and may still have entries under it. */
 	tagLeft: DomainId | undefined;
 	/** The record could not be applied: why. */
 	problem: string | undefined;
+}
+
+/** A reserved region and whose it is. */
+export interface Risk {
+	readonly region: Region;
+	readonly device: DeviceId;
+}
+/** Reserved regions of members of groups whose hardware uses an IOAS: of attached members / of those that reserved nothing in it. */
+export interface Risks {
+	readonly moves: number;
+	readonly attached: readonly Risk[];
+	readonly unreserved: readonly Risk[];
 }
 
 /** Everything known after some record of a log. Made by createWorld, changed by applyRecord. */
@@ -291,6 +304,12 @@ export interface World {
 	unexplainedLines: number;
 	/** True in logs of a flow with a pointer per device (2023 flows). */
 	perDevice: boolean;
+	/** Counts records that change who uses what: groups, attachments, reservations, domains of IOASes. Caches of such facts hang on it. */
+	moves: number;
+	/** A cache of the judge: reserved regions that matter to an IOAS, as of `moves`. Holds no facts. */
+	readonly risks: Map<IoasId, Risks>;
+	/** Objects that died since the dead were last forgotten. */
+	dead: number;
 	/** Record types that some checks need to have seen at all. */
 	readonly seen: Seen;
 	readonly effect: Effect;
