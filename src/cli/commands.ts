@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
 import { logCommand } from "./log.ts";
+import { exportCommand } from "./export.ts";
 import { runCommand } from "./run.ts";
 import { statCommand } from "./stat.ts";
 import { tailCommand } from "./tail.ts";
@@ -23,5 +24,6 @@ export const COMMANDS: readonly Command[] = [
 	vectorsCommand,
 	inspectCommand,
 	reportCommand,
+	exportCommand,
 	logCommand,
 ];
