@@ -3,7 +3,13 @@ import { countOf } from "./call.ts";
 import type { CallScope } from "./call-ops.ts";
 import type { Ctx, Device, Hwpt } from "./identity.ts";
 import { addUsers, listAdd } from "./on-attach.ts";
-import { bound, closeIfDone, forgetIdev, igroupOf } from "./on-context.ts";
+import {
+	bound,
+	CLOSED_FD,
+	closeIfDone,
+	forgetIdev,
+	igroupOf,
+} from "./on-context.ts";
 import { hwptLive } from "./on-objects.ts";
 import { claimed, released } from "./on-owner.ts";
 import { SAW } from "./ops.ts";
@@ -23,16 +29,23 @@ export function iommufdClosed({ state, lane, call }: CallScope): void {
 	const ctx = state.ids.contextsByFd.get(fd);
 	if (ctx === undefined) return;
 	state.ids.contextsByFd.delete(fd);
-	ctx.fd = -2;
+	ctx.fd = CLOSED_FD;
 	closeIfDone(state, lane, ctx);
 }
 
-/** close of a device file: an unbind. */
-export function cdevClosed({ state, lane, call, op, device }: CallScope): void {
+/** close of a device file: an unbind, and the end of a context whose own file was closed before. */
+export function cdevClosed(scope: CallScope): void {
+	unbindUntold(scope);
+	const { state, lane, ctx } = scope;
+	if (ctx !== undefined) closeIfDone(state, lane, ctx);
+}
+
+function unbindUntold({ state, lane, call, op, device }: CallScope): void {
 	state.calls.deviceOfFd.delete(countOf(call.args, "fd"));
 	const idev = device?.idev;
-	if (idev === undefined || op === undefined) return;
+	if (idev === undefined || op === undefined || idev.probed) return;
 	if ((op.saw & SAW.unbound) !== 0) return;
+	if (idev.fd !== countOf(call.args, "fd")) return;
 	state.attributed("unbind: from the call's result");
 	const { group } = idev.device;
 	const traced = state.report.lines > 0;
@@ -50,6 +63,9 @@ export function bindDone(scope: CallScope): void {
 		op.ctx.fd = fd;
 		state.ids.contextsByFd.set(fd, op.ctx);
 	}
+	const fileOfDevice = countOf(call.args, "fd");
+	if (device?.idev !== undefined && (op.saw & SAW.bound) !== 0)
+		device.idev.fd = fileOfDevice;
 	if ((op.saw & SAW.bound) !== 0 || device === undefined) return;
 	const ctx: Ctx = op.ctx ?? state.ids.newCtx(Number.NaN, fd);
 	op.ctx = ctx;
@@ -59,7 +75,8 @@ export function bindDone(scope: CallScope): void {
 	const traced = state.report.lines > 0;
 	if (group !== undefined && traced && (op.saw & SAW.claimed) === 0)
 		claimed(state, lane, group, ctx);
-	bound(state, lane, ctx, device, countOf(call.out, "dev_id"), Number.NaN);
+	const id = countOf(call.out, "dev_id");
+	bound(state, lane, ctx, device, id, Number.NaN).fd = fileOfDevice;
 }
 
 /** Calls may name the group's number. */

@@ -127,6 +127,10 @@ export interface Idev {
 	readonly device: Device;
 	/** -1 unknown, 0 not attached, 1 attached. */
 	attached: number;
+	/** Its bind was seen by a probe, so its unbind will be too. */
+	probed: boolean;
+	/** The program's file whose close unbinds it, NaN when not known. */
+	fd: number;
 }
 /** An IOMMU unit and its count of invalidation commands. */
 export interface Iommu {
@@ -289,6 +293,8 @@ export class Identity {
 			pointer,
 			device,
 			attached: -1,
+			probed: false,
+			fd: Number.NaN,
 		};
 		device.idev = idev;
 		if (!Number.isNaN(number)) ctx.idevs.set(number, idev);

@@ -126,7 +126,7 @@ export function onBindRet(state: State, lane: Lane): void {
 		return noteFailure(lane, "bind", pointerErrno(pointer));
 	if (device === undefined) return state.unexplained("dev is missing");
 	const ctx = ctxAt(state, lane, line.pointer(K.ictx));
-	bound(state, lane, ctx, device, line.num(K.devId), pointer);
+	bound(state, lane, ctx, device, line.num(K.devId), pointer).probed = true;
 }
 
 /** Records a bind. */
@@ -137,7 +137,7 @@ export function bound(
 	device: Device,
 	number: number,
 	pointer: number,
-): void {
+): Idev {
 	if (lane.op !== undefined) lane.op.saw |= SAW.bound;
 	ctx.bound++;
 	const { group } = device;
@@ -162,6 +162,7 @@ export function bound(
 		// No probe tells whether the device can enforce coherency; docs/traces.md says so.
 		cc: false,
 	});
+	return idev;
 }
 
 function refer(state: State, lane: Lane, igroup: Igroup, by: number): void {
@@ -221,12 +222,14 @@ export function forgetIdev(state: State, lane: Lane, idev: Idev): void {
 	}
 	state.emit(lane, "dev.unbound", device.id, { dev: device.id, idev: idev.id });
 	ctx.bound = Math.max(0, ctx.bound - 1);
-	closeIfDone(state, lane, ctx);
 }
+
+/** `fd` of a context whose file was closed. */
+export const CLOSED_FD = -2;
 
 /** A closed file whose last device is gone: everything left in the context goes (facts §1.6). */
 export function closeIfDone(state: State, lane: Lane, ctx: Ctx): void {
-	if (ctx.fd !== -2 || ctx.bound > 0 || ctx.closed) return;
+	if (ctx.fd !== CLOSED_FD || ctx.bound > 0 || ctx.closed) return;
 	ctx.closed = true;
 	for (const ioas of ctx.ioases.values()) loseIoas(state, lane, ioas);
 	if (state.ids.contexts.get(ctx.pointer) === ctx)
