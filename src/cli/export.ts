@@ -15,7 +15,7 @@ import {
 	TRANSACTION_MACHINES,
 } from "../inspector/model/machines.ts";
 import { Spans } from "../inspector/model/spans.ts";
-import { plainChunks } from "../log/read.ts";
+import { plainChunks } from "../log/chunks.ts";
 import type { AnyDefinition } from "../../machines/define.ts";
 import { type Command, UsageError } from "./command.ts";
 
