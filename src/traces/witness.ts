@@ -273,6 +273,8 @@ export class Witness {
 	private write(entry: Entry): void {
 		const state = this.sink;
 		if (state === undefined) return;
+		// Without a clock only the commands place a line; once they differ from the trace's, nothing does.
+		if (Number.isNaN(entry.t) && !this.report.witness.aligned) return;
 		const [unit] = state.ids.iommus.values();
 		const iommu = (unit ?? state.ids.iommu("dmar0")).id;
 		const t = Number.isNaN(entry.t) ? state.line.t : entry.t;
