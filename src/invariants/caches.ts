@@ -142,6 +142,11 @@ export function witnessHit(
 		return {
 			missing: `${space.dom} was alive before the log: its page table is not known`,
 		};
+	if (t - domain.unmapT < 0)
+		return {
+			missing: `the witness of a use under ${space.dom} comes later in the log than what was unmapped after it: not judged`,
+			minor: true,
+		};
 	if (t - domain.unmapT < CLOCK_SLACK_NS) return SKIP;
 	return broken(
 		`${data.iommu} ${data.did} ${frame}`,

@@ -51,6 +51,8 @@ export interface Finding {
 /** The log cannot decide. `missing` says what was missing. */
 export interface Unknown {
 	readonly missing: string;
+	/** Worth telling, but nothing that the verdict hangs on. */
+	readonly minor?: boolean;
 	/** Stale ranges that are undecided: a later use of one turns them into a violation. */
 	readonly stales?: readonly {
 		readonly id: number;

@@ -214,7 +214,13 @@ export function settleEvent(
 		if (why !== undefined) unexplain(verdicts, invariant.id, why, seq);
 		else keep(verdicts, index, outcome, seq, false);
 	} else if (isUnknown(outcome)) {
-		unexplain(verdicts, invariant.id, outcome.missing, seq);
+		unexplain(
+			verdicts,
+			invariant.id,
+			outcome.missing,
+			seq,
+			outcome.minor === true,
+		);
 		for (const { id, finding } of outcome.stales ?? [])
 			verdicts.stales.set(id, { index, finding, seq });
 	} else
