@@ -12,6 +12,7 @@ import type { TxContext } from "./transaction.ts";
 import {
 	failWith,
 	FRESH,
+	must,
 	step,
 	sure,
 	TX_EVENTS,
@@ -257,7 +258,7 @@ export const groupSwitch: Definition<SwitchContext, undefined> = {
 				],
 				"One driver attach a member, in the group's order",
 			),
-			Blocking: sure("askBlock", onward),
+			Blocking: must("askBlock", onward),
 			Settling: sure("askSetDomain", [
 				{ guard: "isReplace", target: "ReplacingHandle" },
 				{ guard: "dropsHandle", target: "ClearingHandle" },
@@ -273,7 +274,7 @@ export const groupSwitch: Definition<SwitchContext, undefined> = {
 				[{ guard: "canBlock", target: "BlockingBack" }, ...blockedBack],
 				"Back to the old domain, the refusing member included",
 			),
-			BlockingBack: sure("askBlockBack", blockedBack),
+			BlockingBack: must("askBlockBack", blockedBack),
 			ErasingHandle: sure("askClearHandle", [
 				{ guard: "isTorn", target: "MarkingTorn" },
 				{ target: "#group-switch.Failed" },

@@ -140,9 +140,10 @@ export const replaceDeviceForced: Definition<OwnedContext, undefined> = {
 			),
 			Filling: step("askFillNew", "Linking", "unwinding.SwitchingBack"),
 			Linking: sure("askLinkNew", startMoving),
-			RemovingFromOld: sure("askRemoveFromOld", [
-				...moveOne.map((edge) => ({ ...edge, actions: ["learnOld"] })),
-			]),
+			RemovingFromOld: sure(
+				"askRemoveFromOld",
+				moveOne.map((edge) => ({ ...edge, actions: ["learnOld"] })),
+			),
 			DroppingOldReservations: sure("askUnreserveOld", "CountingOld"),
 			CountingOld: sure("askCountOld", [
 				{ target: "Pointing", actions: ["learnUse"] },

@@ -73,11 +73,19 @@ export function step(
 		},
 	};
 }
-/** A step that cannot fail in the kernel: whatever it says, the way leads on. */
+/**
+ * A step that cannot fail in the kernel. Guards of `next` may read what it answers; should it fail all the same (a defect), the way leads on
+ * by the last edge, which has no guard.
+ */
 export function sure(entry: string, next: readonly Edge[] | string): StateNode {
 	const edges = typeof next === "string" ? [{ target: next }] : next;
-	return { entry: [entry], on: { DONE: edges, FAILED: edges } };
+	return { entry: [entry], on: { DONE: edges, FAILED: edges.slice(-1) } };
 }
+/** A step that must succeed but may be refused: the way leads on alike, the state of the hardware does not. */
+export const must = (entry: string, next: readonly Edge[]): StateNode => ({
+	entry: [entry],
+	on: { DONE: next, FAILED: next },
+});
 
 /** The frame around the steps. `begin` are the edges of BEGIN; `returnResult` must be among the machine's actions. */
 export function txConfig(

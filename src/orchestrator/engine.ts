@@ -77,25 +77,27 @@ class TableRunner implements Runner {
 	stop(): void {}
 }
 
+/** Remembers what was made of a definition. Definitions and what is made of them never change, so systems may share it. */
 function memo<T>(
 	make: (definition: AnyDefinition) => T,
 ): (definition: AnyDefinition) => T {
-	const made = new Map<AnyDefinition, T>();
+	const made = new WeakMap<AnyDefinition, { readonly one: T }>();
 	return (definition) => {
-		let one = made.get(definition);
-		if (one === undefined) {
-			one = make(definition);
-			made.set(definition, one);
+		let entry = made.get(definition);
+		if (entry === undefined) {
+			entry = { one: make(definition) };
+			made.set(definition, entry);
 		}
-		return one;
+		return entry.one;
 	};
 }
+const machineOf = memo<AnyStateMachine>(toXState);
+const tableOf = memo<CompiledMachine>(compileMachine);
 
 /** Runs definitions as XState actors. `inspect` sees every actor, event and snapshot of the system. */
 export function xstateEngine(
 	inspect?: (event: InspectionEvent) => void,
 ): Engine {
-	const machineOf = memo<AnyStateMachine>(toXState);
 	return {
 		name: "xstate",
 		spawn(definition, input, id, parent) {
@@ -117,9 +119,8 @@ export function xstateEngine(
 
 /** Runs definitions as compiled tables. */
 export function compiledEngine(): Engine {
-	const machineOf = memo<CompiledMachine>(compileMachine);
 	return {
 		name: "compiled",
-		spawn: (definition, input) => new TableRunner(machineOf(definition), input),
+		spawn: (definition, input) => new TableRunner(tableOf(definition), input),
 	};
 }
