@@ -108,6 +108,7 @@ export function chartOfDefinition(definition: AnyDefinition): Chart {
 
 /** What is read of an XState v5 state node: its public shape, so that any 5.x machine will do. */
 interface XNode {
+	readonly id: string;
 	readonly key: string;
 	readonly path: readonly string[];
 	readonly type: StateKind;
@@ -155,7 +156,7 @@ export function chartOfMachine(machine: XMachine): Chart {
 		});
 		const own = [...node.transitions.values()].flat();
 		for (const transition of [...own, ...(node.always ?? [])])
-			for (const edge of edgesOf(path, transition)) edges.push(edge);
+			for (const edge of edgesOf(node, path, transition)) edges.push(edge);
 		for (const child of Object.values(node.states)) walk(child, path);
 	};
 	const root = machine.root as XNode;
@@ -164,8 +165,12 @@ export function chartOfMachine(machine: XMachine): Chart {
 }
 
 /** A transition with several targets (into parallel regions) becomes one edge each. */
-function edgesOf(from: string, transition: XTransition): ChartEdge[] {
-	const { trigger, event } = triggerOf(transition.eventType);
+function edgesOf(
+	node: XNode,
+	from: string,
+	transition: XTransition,
+): ChartEdge[] {
+	const { trigger, event } = triggerOf(node, transition.eventType);
 	const targets = transition.target ?? [undefined];
 	return targets.map((target) => ({
 		from,
@@ -179,10 +184,20 @@ function edgesOf(from: string, transition: XTransition): ChartEdge[] {
 	}));
 }
 
-function triggerOf(type: string): { trigger: Trigger; event: string } {
+const AFTER = "xstate.after.";
+
+/** XState names its own events after the occasion and the state: `xstate.after.1000.machine.state`. */
+function triggerOf(
+	node: XNode,
+	type: string,
+): { trigger: Trigger; event: string } {
 	if (type === "") return { trigger: "always", event: "" };
-	const after = /^xstate\.after\.(.*?)(?:\.[^.]*)?$/.exec(type);
-	if (after !== null) return { trigger: "after", event: after[1] as string };
+	if (type.startsWith(AFTER)) {
+		const end = type.endsWith(`.${node.id}`)
+			? type.length - node.id.length - 1
+			: undefined;
+		return { trigger: "after", event: type.slice(AFTER.length, end) };
+	}
 	if (type.startsWith("xstate.done."))
 		return { trigger: "done", event: type.slice("xstate.done.".length) };
 	if (type.startsWith("xstate.error."))

@@ -12,3 +12,7 @@ export function shortName(actor: string, manyContexts = false): string {
 	}
 	return actor.replace(/^(group|domain|ctx|iommu|task):/, "$1 ");
 }
+
+/** A name cut to a number of characters, for boxes of fixed width. */
+export const cut = (name: string, length: number): string =>
+	name.length <= length ? name : `${name.slice(0, length - 1)}…`;

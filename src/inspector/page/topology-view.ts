@@ -1,6 +1,6 @@
 /** The topology at the cursor: books on the left, hardware on the right, marks where they differ. */
 import type { ComponentChild, VNode } from "preact";
-import { shortName } from "../model/names.ts";
+import { cut, shortName } from "../model/names.ts";
 import type {
 	TopologyDevice,
 	TopologyDomain,
@@ -23,6 +23,9 @@ import { isOwnLog, useCall } from "./state.ts";
 
 const { div, p } = html;
 const { g, path, rect, root, text, title, tspan } = svg;
+
+/** Characters of a device's name that fit beside its state. */
+const DEVICE_NAME_LENGTH = 21;
 
 /** A part that selects its actor when it is clicked. `different`: what the log beside it has otherwise. */
 function part(
@@ -87,8 +90,8 @@ function groupPart(
 		frame(placed),
 		text(
 			{ class: "name", x: placed.x + 10, y: placed.y + 16 },
-			shortName(item.id),
-			tspan({ class: "small", dx: 8 }, item.driver),
+			cut(shortName(item.id), DEVICE_NAME_LENGTH),
+			tspan({ class: "small", dx: 8 }, cut(item.driver, 10)),
 		),
 		text(
 			{ class: "small", x: placed.x + 10, y: placed.y + 30 },
@@ -126,7 +129,7 @@ function devicePart(
 				}),
 		text(
 			{ class: "device-name", x: x + (worst === "" ? 8 : 20), y: y + 16 },
-			shortName(item.id),
+			cut(shortName(item.id), DEVICE_NAME_LENGTH),
 		),
 		text(
 			{
