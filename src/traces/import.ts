@@ -61,8 +61,10 @@ export async function importParts(
 	const format = formatOf(parts, looked, options);
 	const groupsText = parts.groups && (await text(parts.groups));
 	const groups = groupsText === undefined ? undefined : parseGroups(groupsText);
+	const probes =
+		looked?.probes === true || /^[prf]\d*:/m.test(await text(parts.probes));
 	const fidelity: Fidelity =
-		options.fidelity ?? (looked?.probes === true ? "L1" : "L0");
+		options.fidelity ?? (format === "ftrace" && probes ? "L1" : "L0");
 	const header = headerOf(
 		{
 			cmdline: await text(parts.cmdline),

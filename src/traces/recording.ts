@@ -20,6 +20,8 @@ export interface Recording {
 	readonly cmdline?: ByteSource;
 	readonly dmesg?: ByteSource;
 	readonly counts?: ByteSource;
+	/** The dynamic events that were on: a recording with probes is L1 even where none was hit. */
+	readonly probes?: ByteSource;
 }
 
 /** How to import. `alone`: only the file named, not what lies beside it. */
@@ -43,6 +45,7 @@ const PARTS: { readonly [name: string]: keyof Recording | undefined } = {
 	"cmdline.txt": "cmdline",
 	"dmesg.txt": "dmesg",
 	"counts.json": "counts",
+	"probes.txt": "probes",
 };
 
 /** The part a file holds, by its name, or undefined. */
