@@ -7,7 +7,7 @@
 import { ERRNO } from "../../vocabulary/errno.ts";
 import { isMultiple } from "../arithmetic.ts";
 import type { Edit } from "../edit.ts";
-import { SCRATCH_TABLE } from "../race.ts";
+import { NO_TABLE, SCRATCH_TABLE } from "../race.ts";
 import { FRAME_STEP, isPresent, leafWord } from "../formats/vtd.ts";
 import { writableLine } from "../page.ts";
 import type { VtdConfig } from "./vtd-config.ts";
@@ -101,6 +101,11 @@ function mapRange(
 		}
 		const count = Math.min(Math.floor(left / span), ENTRIES - slot);
 		if (level > 1) clearForSuperpages(edit, config, at, count, level);
+		if (edit.root === NO_TABLE) {
+			// One superpage covered the whole space: its own root was freed (dma_pte_free_pagetable), and is now written to.
+			edit.hazardous(["UW", table]);
+			return -ERRNO.ENOMEM;
+		}
 		const word = leafWord(target, prot, level > 1, config);
 		const stride = span * FRAME_STEP;
 		if (!setLeaves(edit, config, table, slot, count, word, stride))
@@ -123,7 +128,7 @@ function clearForSuperpages(
 	const span = SPAN[level] as number;
 	const last = start + count * span - 1;
 	const first = entryAtLevel(edit, config, start, level);
-	for (let i = 0; i < count; i++) {
+	for (let i = 0; i < count && edit.root !== NO_TABLE; i++) {
 		if (!isPresent(edit.read(refTable(first), refSlot(first) + i))) continue;
 		const from = start + i * span;
 		freeTablesBelow(edit, config, from, from + span - 1, level + 1);

@@ -55,7 +55,8 @@ export function entryAtLevel(
 	pfn: number,
 	target: number,
 ): EntryRef {
-	if (!isReachable(config, pfn)) return NO_ENTRY;
+	// Without a root (after an unmap of the whole space) the kernel would follow a null pointer; here the call fails.
+	if (edit.root === NO_TABLE || !isReachable(config, pfn)) return NO_ENTRY;
 	let table = edit.root;
 	for (let level = config.levels; level > target; level--) {
 		const slot = slotAt(pfn, level);
