@@ -120,6 +120,7 @@ export function witnessHit(
 	if (space === undefined)
 		return {
 			missing: `domain id ${data.did} on ${data.iommu}, which the witness saw in use, belongs to a domain this log does not name`,
+			minor: true,
 		};
 	const stale = space.stale.find((entry) => hits(entry, frame, target));
 	if (stale !== undefined) {
@@ -141,6 +142,7 @@ export function witnessHit(
 	if (domain === undefined || domain.mapped < 0)
 		return {
 			missing: `${space.dom} was alive before the log: its page table is not known`,
+			minor: true,
 		};
 	if (t - domain.unmapT < 0)
 		return {
