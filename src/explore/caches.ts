@@ -14,6 +14,7 @@ import {
 	type Model,
 	STATUS,
 	TABLE,
+	type Table,
 	cover,
 	entriesAt,
 } from "./model.ts";
@@ -40,6 +41,14 @@ export interface Invalidation {
 	readonly scope: "leaf" | "walk" | "all" | "device";
 	readonly level: number | undefined;
 }
+
+type BitOf = (
+	kind: EntryKind,
+	level: number,
+	prefix: number,
+	to: number,
+	dirty: boolean,
+) => number;
 
 export interface Caches {
 	readonly entries: readonly Entry[];
@@ -132,6 +141,9 @@ export function buildCaches(
 	const walkEntries = entries
 		.map((entry, bit) => ({ entry, bit }))
 		.filter(({ entry }) => entry.kind === "walk");
+	const walkBits = Int32Array.from(walkEntries, (w) => w.bit);
+	const walkTo = Int32Array.from(walkEntries, (w) => w.entry.to);
+	const walkPrefix = Int32Array.from(walkEntries, (w) => w.entry.prefix);
 	const keepLeaf = has(model, "cacheLeaf");
 	const notLeaf = new Uint8Array(bytes);
 	entries.forEach((entry, bit) => {
@@ -140,48 +152,11 @@ export function buildCaches(
 	const directory = has(model, "cacheDirectory");
 	const pairs = devicePairs(entries, bitOf);
 
-	// Bits that reading a slot can set, by (level, prefix) and value byte; -1: none.
-	const bitsByPlace: Int32Array[][] = [];
-	for (let level = 1; level <= model.levels; level++) {
-		const places: Int32Array[] = [];
-		for (let prefix = 0; prefix < entriesAt(model, level); prefix++) {
-			const bits = new Int32Array(256).fill(-1);
-			bits[EMPTY] = bitOf("leaf", level, prefix, garbage + 1, false);
-			for (let v = TABLE; v < LEAF; v++)
-				bits[v] =
-					level > 1 ? bitOf("walk", level, prefix, v - TABLE, false) : -1;
-			for (let t = 0; t < garbage; t++) {
-				bits[LEAF + 2 * t] = bitOf("leaf", level, prefix, t, false);
-				const known = bitOf("leaf", level, prefix, t, true);
-				bits[LEAF + 2 * t + 1] =
-					known >= 0 ? known : (bits[LEAF + 2 * t] as number);
-			}
-			bits[GARBAGE] = bitOf("leaf", level, prefix, garbage, false);
-			places.push(bits);
-		}
-		bitsByPlace.push(places);
-	}
-	const covers = bitsByPlace.map((places, l) =>
-		places.map((_, prefix) => cover(model, l + 1, prefix)),
+	const tables = model.tables.map((table, number) =>
+		tableReader(model, table, number, bitOf, garbage),
 	);
-
-	function readTable(s: Uint8Array, number: number, base: number): number {
-		const table = model.tables[number];
-		if (table === undefined) return 0;
-		let faults = 0;
-		const gone = (s[table.status] as number) >= STATUS.freed;
-		const level = table.level;
-		for (let i = 0; i < table.size; i++) {
-			const prefix = base * model.fanout + i;
-			const value = gone ? GARBAGE : (s[table.slots + i] as number);
-			if (value === EMPTY) faults |= covers[level - 1]?.[prefix] ?? 0;
-			let bit = bitsByPlace[level - 1]?.[prefix]?.[value] ?? -1;
-			if (bit < 0 && value !== EMPTY)
-				bit = bitOf("leaf", level, prefix, garbage, false);
-			if (bit >= 0) setBit(s, at, bit);
-		}
-		return faults;
-	}
+	const readTable = (s: Uint8Array, number: number, base: number): number =>
+		tables[number]?.(s, at, base) ?? 0;
 
 	return {
 		entries,
@@ -195,8 +170,9 @@ export function buildCaches(
 				for (let i = 0; i < bytes; i++)
 					s[at + i] = (s[at + i] as number) & (notLeaf[i] as number);
 			let faults = readTable(s, 0, 0);
-			for (const { entry, bit } of walkEntries)
-				if (hasBit(s, at, bit)) faults |= readTable(s, entry.to, entry.prefix);
+			for (let i = 0; i < walkBits.length; i++)
+				if (hasBit(s, at, walkBits[i] as number))
+					faults |= readTable(s, walkTo[i] as number, walkPrefix[i] as number);
 			for (const [leaf, device] of pairs)
 				if (hasBit(s, at, leaf)) setBit(s, at, device);
 			return faults;
@@ -215,6 +191,54 @@ export function buildCaches(
 				if (entry.to === table && hasBit(s, at, bit)) return bit;
 			return -1;
 		},
+	};
+}
+
+/** Reads a table page as a walk does that came through entry `base`: sets the bits of what it found, returns where it can fault. */
+function tableReader(
+	model: Model,
+	table: Table,
+	number: number,
+	bitOf: BitOf,
+	garbage: number,
+): (s: Uint8Array, at: number, base: number) => number {
+	const { level, size, slots, status } = table;
+	const prefixes = entriesAt(model, level);
+	// Bit set by value v read under prefix p: bits[p << 8 | v]; -1 none.
+	const bits = new Int32Array(prefixes << 8).fill(-1);
+	const covers = new Int32Array(prefixes);
+	for (let prefix = 0; prefix < prefixes; prefix++) {
+		covers[prefix] = cover(model, level, prefix);
+		const lost = bitOf("leaf", level, prefix, garbage, false);
+		const row = bits.subarray(prefix << 8, (prefix + 1) << 8);
+		row.fill(lost);
+		row[EMPTY] = bitOf("leaf", level, prefix, garbage + 1, false);
+		for (let v = TABLE; v < LEAF && level > 1; v++) {
+			const walk = bitOf("walk", level, prefix, v - TABLE, false);
+			if (walk >= 0) row[v] = walk;
+		}
+		for (let t = 0; t < garbage; t++) {
+			row[LEAF + 2 * t] = bitOf("leaf", level, prefix, t, false);
+			const known = bitOf("leaf", level, prefix, t, true);
+			row[LEAF + 2 * t + 1] =
+				known >= 0 ? known : (row[LEAF + 2 * t] as number);
+		}
+	}
+	const fanout = number === 0 ? 0 : model.fanout;
+	return (s, at, base) => {
+		let faults = 0;
+		const gone = (s[status] as number) >= STATUS.freed;
+		for (let i = 0; i < size; i++) {
+			const prefix = base * fanout + i;
+			const value = gone ? GARBAGE : (s[slots + i] as number);
+			if (value === EMPTY) faults |= covers[prefix] as number;
+			const bit = bits[(prefix << 8) | value] as number;
+			if (bit >= 0) {
+				const byte = at + (bit >> 3);
+				s[byte] = (s[byte] as number) | (1 << (bit & 7));
+			}
+		}
+		return faults;
 	};
 }
 

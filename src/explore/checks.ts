@@ -145,25 +145,28 @@ export function buildChecks(
 	function used(page: number): void {
 		const sight = sightNow[page] as number;
 		if (sight & (1 << (garbage + 1)) && !personality.pri)
-			raise("PT-19", `DMA to page ${page}, which is in use, can fault`);
+			raise("PT-19", () => `DMA to page ${page}, which is in use, can fault`);
 		const sizes = many(levels[page] as number);
 		if (sizes && personality.bbm < 2)
 			raise(
 				"PT-37",
-				`page ${page}: entries of two sizes at once on hardware of BBM level ${personality.bbm}`,
+				() =>
+					`page ${page}: entries of two sizes at once on hardware of BBM level ${personality.bbm}`,
 			);
 		else if (sizes && many(targets[page] as number))
 			raise(
 				"PT-37",
-				`page ${page}: entries that differ in size and target (${namesOf(targets[page] as number)}) under live DMA`,
+				() =>
+					`page ${page}: entries that differ in size and target (${namesOf(targets[page] as number)}) under live DMA`,
 			);
 		const wanted = startTargets?.[page] ?? 0;
 		const other = sight & allTargets & ~wanted;
 		if (keep & (1 << page) && other !== 0)
 			raise(
 				"PT-50",
-				`page ${page} must keep its translation but can reach ${namesOf(other)}`,
-				through(page, other),
+				() =>
+					`page ${page} must keep its translation but can reach ${namesOf(other)}`,
+				() => through(page, other),
 			);
 	}
 
@@ -179,7 +182,8 @@ export function buildChecks(
 			if (old !== 0 && old !== value)
 				raise(
 					"PT-23",
-					`${t.name}[${index}] is not empty and a table is linked there by a plain store`,
+					() =>
+						`${t.name}[${index}] is not empty and a table is linked there by a plain store`,
 				);
 		},
 		assumed(s, table, index, what) {
@@ -196,12 +200,14 @@ export function buildChecks(
 				if (what === "empty" && leavesThere > 0)
 					raise(
 						"PT-29",
-						`a block replaces ${t.name}, assumed empty, but ${leavesThere} pages are mapped there`,
+						() =>
+							`a block replaces ${t.name}, assumed empty, but ${leavesThere} pages are mapped there`,
 					);
 				if (what === "full" && leavesThere < t.size)
 					raise(
 						"PT-17",
-						`a block-size unmap takes ${t.name}, assumed full, but only ${leavesThere} of ${t.size} pages are mapped: more bytes reported than unmapped`,
+						() =>
+							`a block-size unmap takes ${t.name}, assumed full, but only ${leavesThere} of ${t.size} pages are mapped: more bytes reported than unmapped`,
 					);
 			});
 		},
@@ -214,7 +220,8 @@ export function buildChecks(
 					if (!busyElsewhere(s, page, thread))
 						raise(
 							"PT-12",
-							`map of page ${page} to ${targetName(to)} returned success, but memory does not say so`,
+							() =>
+								`map of page ${page} to ${targetName(to)} returned success, but memory does not say so`,
 						);
 					return;
 				}
@@ -225,8 +232,9 @@ export function buildChecks(
 				if (stale !== 0 && !busyElsewhere(s, page, thread))
 					raise(
 						"PT-14",
-						`map of page ${page} returned while hardware may still reach ${namesOf(stale)}`,
-						through(page, stale),
+						() =>
+							`map of page ${page} returned while hardware may still reach ${namesOf(stale)}`,
+						() => through(page, stale),
 					);
 				if (
 					personality.cachingMode &&
@@ -234,7 +242,8 @@ export function buildChecks(
 				)
 					raise(
 						"PT-42",
-						`map of page ${page} returned while a cached "not present" remains`,
+						() =>
+							`map of page ${page} returned while a cached "not present" remains`,
 					);
 			});
 		},
@@ -245,14 +254,16 @@ export function buildChecks(
 				if (isLeaf(walk(s, page)))
 					raise(
 						"PT-15",
-						`unmap of page ${page} returned, but memory still translates it`,
+						() =>
+							`unmap of page ${page} returned, but memory still translates it`,
 					);
 				const reached = (sight[page] as number) & allTargets;
 				if (reached !== 0)
 					raise(
 						"PT-32",
-						`unmap of page ${page} returned while a DMA can still reach ${namesOf(reached)}`,
-						through(page, reached),
+						() =>
+							`unmap of page ${page} returned while a DMA can still reach ${namesOf(reached)}`,
+						() => through(page, reached),
 					);
 			});
 		},
@@ -269,7 +280,8 @@ export function buildChecks(
 					if (cover(model, table.level + 1, prefix) & invalidation.pages)
 						raise(
 							"PT-31",
-							`a leaf-only flush covers the range of ${table.name}, which was unlinked without a walk-cache flush since`,
+							() =>
+								`a leaf-only flush covers the range of ${table.name}, which was unlinked without a walk-cache flush since`,
 						);
 			});
 		},
@@ -288,7 +300,8 @@ export function buildChecks(
 				if (many(levels[p] as number) || many(targets[p] as number))
 					raise(
 						"PT-37",
-						`page ${p}: entries that differ in size or target (${namesOf(targets[p] as number)}) stay for ever`,
+						() =>
+							`page ${p}: entries that differ in size or target (${namesOf(targets[p] as number)}) stay for ever`,
 					);
 		},
 	};

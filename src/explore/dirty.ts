@@ -154,7 +154,10 @@ export function buildDirty(
 			if (t === undefined) return;
 			if (value === GARBAGE || !isLeaf(value)) {
 				if (value === GARBAGE && clear)
-					raise("PT-28", `a sweep clears bits in ${t.name}, which is freed`);
+					raise(
+						"PT-28",
+						() => `a sweep clears bits in ${t.name}, which is freed`,
+					);
 				return;
 			}
 			if (((value - LEAF) & 1) === 0) return;
@@ -176,8 +179,9 @@ export function buildDirty(
 				if (e.pages & collected & ~dirty && hasBit(s, caches.at, e.bit))
 					raise(
 						"PT-46",
-						`reported while an entry of pages ${pageList(e.pages & collected)} remembers the dirty bit that was cleared`,
-						e.bit,
+						() =>
+							`reported while an entry of pages ${pageList(e.pages & collected)} remembers the dirty bit that was cleared`,
+						() => e.bit,
 					);
 			setMask32(s, model.wrote, mask32(s, model.wrote) & ~collected);
 			setMask32(s, model.collected, 0);
@@ -190,7 +194,8 @@ export function buildDirty(
 			if (gone !== 0)
 				raise(
 					id,
-					`page ${pageList(gone)} was written, is in no report, and no entry says dirty: lost`,
+					() =>
+						`page ${pageList(gone)} was written, is in no report, and no entry says dirty: lost`,
 				);
 		},
 	};

@@ -15,8 +15,12 @@ import {
 	valueText,
 } from "./model.ts";
 
-/** Takes a violation. */
-export type Raise = (id: string, message: string, witness?: number) => void;
+/** Takes a violation. Message and witness are asked for only when the id is new: a red system raises the same thing very often. */
+export type Raise = (
+	id: string,
+	message: () => string,
+	witness?: () => number,
+) => void;
 
 export interface Memory {
 	/** What a CPU reads from a slot. */
@@ -88,9 +92,9 @@ export function buildMemory(
 		if (t === undefined) return;
 		const status = s[t.status] as number;
 		if (status === STATUS.linked)
-			raise("PT-1", `${t.name} is linked a second time, by ${into}`);
+			raise("PT-1", () => `${t.name} is linked a second time, by ${into}`);
 		if (status >= STATUS.freed)
-			raise("PT-2", `${into} points to ${t.name}, which is freed`);
+			raise("PT-2", () => `${into} points to ${t.name}, which is freed`);
 		else setLinked(s, table);
 	}
 
@@ -106,14 +110,15 @@ export function buildMemory(
 		if (status >= STATUS.freed) {
 			raise(
 				"PT-28",
-				`a write to ${t.name}[${index}] after ${t.name} was freed`,
+				() => `a write to ${t.name}[${index}] after ${t.name} was freed`,
 			);
 			return;
 		}
 		if (status >= STATUS.unlinked)
 			raise(
 				"PT-28",
-				`${valueText(model, value)} was written to ${t.name}[${index}], but ${t.name} is unlinked: the write is lost`,
+				() =>
+					`${valueText(model, value)} was written to ${t.name}[${index}], but ${t.name} is unlinked: the write is lost`,
 			);
 		const old = s[t.slots + index] as number;
 		s[t.slots + index] = value;
@@ -128,7 +133,8 @@ export function buildMemory(
 		if (isLeaf(value) || value === GARBAGE) {
 			raise(
 				"PT-4",
-				`freed as a table: ${value === GARBAGE ? "an address read from a freed page" : `the memory that leaf ${model.targets[(value - LEAF) >> 1]} points to`}`,
+				() =>
+					`freed as a table: ${value === GARBAGE ? "an address read from a freed page" : `the memory that leaf ${model.targets[(value - LEAF) >> 1]} points to`}`,
 			);
 			return;
 		}
@@ -136,18 +142,21 @@ export function buildMemory(
 		const t = tables[table];
 		if (t === undefined) return;
 		const status = s[t.status] as number;
-		if (status >= STATUS.freed) raise("PT-53", `${t.name} is freed twice`);
+		if (status >= STATUS.freed)
+			raise("PT-53", () => `${t.name} is freed twice`);
 		if (status === STATUS.linked)
-			raise("PT-24", `${t.name} is freed while it is linked`);
+			raise("PT-24", () => `${t.name} is freed while it is linked`);
 		if (s[t.readers] !== 0)
 			raise(
 				"PT-27",
-				`${t.name} is freed while ${readerNames(s[t.readers] as number)}, inside since before the unlink, may still read it`,
+				() =>
+					`${t.name} is freed while ${readerNames(s[t.readers] as number)}, inside since before the unlink, may still read it`,
 			);
 		if (status === STATUS.missed)
 			raise(
 				"PT-30",
-				`${t.name} leaves the freelist in a sync whose flushed range does not cover it`,
+				() =>
+					`${t.name} leaves the freelist in a sync whose flushed range does not cover it`,
 			);
 		s[t.status] = STATUS.freed;
 		const bit = caches.holder(s, table);
@@ -155,10 +164,15 @@ export function buildMemory(
 		const how = caches.directory ? "cached" : "in the middle of a walk";
 		raise(
 			"PT-25",
-			`${t.name} is freed before an invalidation that covers it has completed (pointer ${how})`,
-			bit,
+			() =>
+				`${t.name} is freed before an invalidation that covers it has completed (pointer ${how})`,
+			() => bit,
 		);
-		raise("PT-26", `hardware may walk ${t.name}, which is freed`, bit);
+		raise(
+			"PT-26",
+			() => `hardware may walk ${t.name}, which is freed`,
+			() => bit,
+		);
 	}
 
 	const readerNames = (mask: number): string =>
@@ -178,7 +192,8 @@ export function buildMemory(
 			);
 			raise(
 				inside ? "PT-27" : "PT-28",
-				`${reader} reads ${name(table)}[${index}] after ${name(table)} was freed`,
+				() =>
+					`${reader} reads ${name(table)}[${index}] after ${name(table)} was freed`,
 			);
 			return GARBAGE;
 		},

@@ -166,6 +166,9 @@ export function buildModel(scenario: Scenario): Model {
 		at += n;
 		return at - n;
 	};
+	const used = usesOf(scenario);
+	// Four bytes that stay zero stand for every variable that nothing in this scenario writes.
+	const zero = take(4);
 	const tables = names.map((name, number): Table => {
 		const spec = scenario.tables[name];
 		const level = number === 0 ? levels : (spec?.level ?? 1);
@@ -188,7 +191,7 @@ export function buildModel(scenario: Scenario): Model {
 			size,
 			slots: take(size),
 			status: take(1),
-			readers: take(1),
+			readers: used.readers ? take(1) : zero,
 			holds: words,
 		};
 	});
@@ -199,7 +202,7 @@ export function buildModel(scenario: Scenario): Model {
 					fail(
 						`${table.name} (entries of level ${table.level}) cannot point to ${names[word - TABLE]}`,
 					);
-	const threads = threadModels(scenario, take);
+	const threads = threadModels(scenario, take, used, zero);
 	const locks = new Map<string, number>();
 	for (const thread of threads)
 		for (const step of thread.steps)
@@ -218,16 +221,38 @@ export function buildModel(scenario: Scenario): Model {
 		threads,
 		locks,
 		vars,
-		dma: take(1),
-		wrote: take(4),
-		collected: take(4),
+		dma: used.dma ? take(1) : zero,
+		wrote: used.dirty ? take(4) : zero,
+		collected: used.dirty ? take(4) : zero,
 		end: at,
+	};
+}
+
+interface Uses {
+	readonly readers: boolean;
+	readonly open: boolean;
+	readonly dirty: boolean;
+	readonly dma: boolean;
+}
+
+/** Which kinds of variable the steps of a scenario need. */
+function usesOf(scenario: Scenario): Uses {
+	const verbs = new Set(
+		scenario.threads.flatMap((t) => t.steps.map((s) => s.verb)),
+	);
+	return {
+		readers: verbs.has("reader") || verbs.has("grace"),
+		open: verbs.has("begin"),
+		dirty: verbs.has("dirty") || scenario.hardware.includes("dirty"),
+		dma: verbs.has("dma"),
 	};
 }
 
 function threadModels(
 	scenario: Scenario,
 	take: (n: number) => number,
+	used: Uses,
+	zero: number,
 ): ThreadModel[] {
 	const models: ThreadModel[] = [];
 	for (const thread of scenario.threads)
@@ -249,9 +274,9 @@ function threadModels(
 				steps,
 				pc: take(1),
 				result: take(1),
-				reader: take(1),
-				grace: take(1),
-				open: take(4),
+				reader: used.readers ? take(1) : zero,
+				grace: used.readers ? take(1) : zero,
+				open: used.open ? take(4) : zero,
 				registers: new Map(registersOf(steps).map((r) => [r, take(1)])),
 			});
 		}

@@ -77,6 +77,8 @@ export interface Operation {
 	/** For logs and texts. */
 	readonly source: Step;
 	readonly site?: number;
+	/** It changes neither memory nor caches nor what devices do. */
+	readonly quiet?: boolean;
 	/** The slot it reads. */
 	readonly place?: Place;
 }
@@ -186,13 +188,10 @@ class ThreadScope {
 	}
 
 	drafts(step: Step): Draft[] {
-		return (
-			this.#memoryStep(step) ??
-			this.#hardwareStep(step) ??
-			this.#syncStep(step) ??
-			this.#controlStep(step) ??
-			[]
-		);
+		const acts = this.#memoryStep(step) ?? this.#hardwareStep(step);
+		if (acts !== undefined) return acts;
+		const rest = this.#syncStep(step) ?? this.#controlStep(step) ?? [];
+		return rest.map((draft) => ({ ...draft, quiet: true }));
 	}
 
 	#memoryStep(step: Step): Draft[] | undefined {
@@ -246,7 +245,7 @@ class ThreadScope {
 				const run = (s: Uint8Array) => {
 					s[into] = this.#load(s, place);
 				};
-				return [{ footprint: this.#readPrint(place), run, place }];
+				return [{ footprint: this.#readPrint(place), run, place, quiet: true }];
 			}
 			case "fill":
 				return [this.#fill(step.args)];
@@ -506,7 +505,8 @@ class ThreadScope {
 	#throughNothing(table: number, place: Place): void {
 		this.#parts.raise(
 			table === -1 ? "PT-3" : "PT-28",
-			`${this.#thread.name} uses ${table === -1 ? "an empty slot or a leaf" : "garbage read from a freed page"} as a table pointer (entry ${place.index})`,
+			() =>
+				`${this.#thread.name} uses ${table === -1 ? "an empty slot or a leaf" : "garbage read from a freed page"} as a table pointer (entry ${place.index})`,
 		);
 	}
 

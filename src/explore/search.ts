@@ -103,13 +103,12 @@ class Search {
 				if (depth >= limits.maxDepth) stoppedBy = "maxDepth";
 			}
 			if (visited.size >= limits.maxStates) stoppedBy ??= "maxStates";
-			if (visited.nextMemoryBytes > limits.maxMemoryBytes)
-				stoppedBy ??= "maxMemoryBytes";
-			if (
-				head % CLOCK_EVERY === CLOCK_EVERY - 1 &&
-				now() - start > limits.maxSeconds * 1000
-			)
-				stoppedBy ??= "maxSeconds";
+			if (head % CLOCK_EVERY === CLOCK_EVERY - 1) {
+				if (visited.memoryBytes > limits.maxMemoryBytes)
+					stoppedBy ??= "maxMemoryBytes";
+				if (now() - start > limits.maxSeconds * 1000)
+					stoppedBy ??= "maxSeconds";
+			}
 			if (stoppedBy !== undefined) break;
 			if (until !== undefined && this.#hasAll(until)) break;
 			this.#expand(head);
@@ -161,7 +160,9 @@ class Search {
 		let allNew = true;
 		for (let i = 0; i < n; i++) {
 			const move = this.#moves[i] as number;
-			this.#nextWords.set(this.#currentWords);
+			const from = this.#currentWords;
+			const to = this.#nextWords;
+			for (let w = 0; w < from.length; w++) to[w] = from[w] as number;
 			this.#system.apply(this.#next, move);
 			this.#transitions++;
 			if (!this.#arrive(head, move)) allNew = false;

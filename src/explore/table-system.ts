@@ -20,7 +20,7 @@ import {
 	union,
 	writes,
 } from "./footprint.ts";
-import { buildMemory } from "./memory.ts";
+import { buildMemory, type Raise } from "./memory.ts";
 import { type Model, STATUS, buildModel } from "./model.ts";
 import {
 	type Operation,
@@ -70,8 +70,11 @@ export function tableSystem(
 	const model = buildModel(scenario);
 	const placements = placementsOf(model);
 	const raised: Raised[] = [];
-	const raise = (id: string, message: string, witness = -1) => {
-		raised.push({ id, message, witness });
+	const known = new Set<string>();
+	const raise: Raise = (id, message, witness) => {
+		if (known.has(id)) return;
+		known.add(id);
+		raised.push({ id, message: message(), witness: witness?.() ?? -1 });
 	};
 	let end = model.end;
 	const take = (n: number) => {
@@ -246,9 +249,11 @@ function behaviour(
 	function apply(s: Uint8Array, move: number): void {
 		const process = processOf(move);
 		const detail = detailOf(move);
+		let quiet = false;
 		switch (kindOf(move)) {
 			case MOVE.step: {
 				const program = programs[process] ?? [];
+				quiet = program[s[threads[process]?.pc ?? 0] as number]?.quiet === true;
 				const pcAt = threads[process]?.pc ?? 0;
 				const pc = s[pcAt] as number;
 				const to = program[pc]?.run?.(s, detail);
@@ -268,6 +273,7 @@ function behaviour(
 			default:
 				clearBit(s, caches.at, detail);
 		}
+		if (quiet) return;
 		if (!options.explicit) caches.saturate(s);
 		if (kindOf(move) <= MOVE.dirty) {
 			checks.step(s);
@@ -318,11 +324,10 @@ function behaviour(
 				(t, i) => (s[t.pc] as number) < (programs[i]?.length ?? 0),
 			);
 			if (stuck.length > 0)
-				raised.push({
-					id: "DEADLOCK",
-					message: `${stuck.map((t) => t.name).join(" and ")} cannot go on`,
-					witness: -1,
-				});
+				parts.raise(
+					"DEADLOCK",
+					() => `${stuck.map((t) => t.name).join(" and ")} cannot go on`,
+				);
 			checks.ended(s);
 		},
 	};

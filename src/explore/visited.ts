@@ -13,6 +13,7 @@ export class Visited {
 	#states: Uint32Array;
 	#parents: Int32Array;
 	#moves: Int32Array;
+	#hashes: Int32Array;
 	/** State number + 1, 0 for free; length is a power of two, at most half full. */
 	#table: Int32Array;
 	#size = 0;
@@ -24,6 +25,7 @@ export class Visited {
 		this.#states = new Uint32Array(this.#capacity * this.#words);
 		this.#parents = new Int32Array(this.#capacity);
 		this.#moves = new Int32Array(this.#capacity);
+		this.#hashes = new Int32Array(this.#capacity);
 		this.#table = new Int32Array(this.#capacity * 2);
 	}
 
@@ -37,6 +39,7 @@ export class Visited {
 			this.#states.byteLength +
 			this.#parents.byteLength +
 			this.#moves.byteLength +
+			this.#hashes.byteLength +
 			this.#table.byteLength
 		);
 	}
@@ -44,23 +47,31 @@ export class Visited {
 	/** Adds the state in `words` (its 32-bit view). Returns true when it is new; `last` is its number either way. */
 	add(words: Uint32Array, parent: number, move: number): boolean {
 		if (this.#size === this.#capacity) this.#grow();
-		const mask = this.#table.length - 1;
+		const table = this.#table;
+		const states = this.#states;
+		const hashes = this.#hashes;
+		const mask = table.length - 1;
 		const n = this.#words;
-		let at = hash(words, 0, n) & mask;
+		const h = hash(words, n);
+		let at = h & mask;
 		for (;;) {
-			const found = (this.#table[at] as number) - 1;
+			const found = (table[at] as number) - 1;
 			if (found < 0) break;
-			let i = 0;
-			const base = found * n;
-			while (i < n && this.#states[base + i] === words[i]) i++;
-			if (i === n) {
-				this.last = found;
-				return false;
+			if (hashes[found] === h) {
+				let i = 0;
+				const base = found * n;
+				while (i < n && states[base + i] === words[i]) i++;
+				if (i === n) {
+					this.last = found;
+					return false;
+				}
 			}
 			at = (at + 1) & mask;
 		}
 		const number = this.#size++;
-		this.#states.set(words, number * n);
+		const base = number * n;
+		for (let i = 0; i < n; i++) states[base + i] = words[i] as number;
+		hashes[number] = h;
 		this.#parents[number] = parent;
 		this.#moves[number] = move;
 		this.#table[at] = number + 1;
@@ -70,9 +81,10 @@ export class Visited {
 
 	/** Copies state `number` into `words`. */
 	load(number: number, words: Uint32Array): void {
+		const states = this.#states;
 		const n = this.#words;
 		const base = number * n;
-		for (let i = 0; i < n; i++) words[i] = this.#states[base + i] as number;
+		for (let i = 0; i < n; i++) words[i] = states[base + i] as number;
 	}
 
 	/** The moves from the start to state `number`, in order. */
@@ -81,13 +93,6 @@ export class Visited {
 		for (let at = number; at > 0; at = this.#parents[at] as number)
 			moves.push(this.#moves[at] as number);
 		return moves.reverse();
-	}
-
-	/** The bytes that one more doubling would need; the search asks before it grows past its limit. */
-	get nextMemoryBytes(): number {
-		return this.#size === this.#capacity
-			? this.memoryBytes * 2
-			: this.memoryBytes;
 	}
 
 	#grow(): void {
@@ -102,20 +107,24 @@ export class Visited {
 		const moves = new Int32Array(this.#capacity);
 		moves.set(this.#moves);
 		this.#moves = moves;
-		this.#table = new Int32Array(this.#capacity * 2);
-		const mask = this.#table.length - 1;
+		const hashes = new Int32Array(this.#capacity);
+		hashes.set(this.#hashes);
+		this.#hashes = hashes;
+		const table = new Int32Array(this.#capacity * 2);
+		const mask = table.length - 1;
 		for (let number = 0; number < this.#size; number++) {
-			let at = hash(states, number * n, n) & mask;
-			while (this.#table[at] !== 0) at = (at + 1) & mask;
-			this.#table[at] = number + 1;
+			let at = (hashes[number] as number) & mask;
+			while (table[at] !== 0) at = (at + 1) & mask;
+			table[at] = number + 1;
 		}
+		this.#table = table;
 	}
 }
 
 /** FNV-like mixing of 32-bit words with a final avalanche (constants of MurmurHash3's finalizer, public domain). */
-function hash(words: Uint32Array, from: number, n: number): number {
+function hash(words: Uint32Array, n: number): number {
 	let h = 0x9747b28c ^ n;
-	for (let i = from; i < from + n; i++) {
+	for (let i = 0; i < n; i++) {
 		h = Math.imul(h ^ (words[i] as number), 0x9e3779b1);
 		h ^= h >>> 15;
 	}

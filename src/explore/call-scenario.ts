@@ -1,0 +1,46 @@
+/** Scenarios about concurrent ioctls: threads of attach, replace and detach calls on one group of three devices (seed mail 3). */
+import { z } from "zod";
+import { FLOWS } from "../orchestrator/switches.ts";
+
+const call = z.strictObject({
+	do: z.enum(["attach", "replace", "detach"]),
+	dev: z.int().min(1).max(3),
+	/** Which hwpt: H1 on IOAS A, H2 on IOAS B. */
+	to: z.union([z.literal(1), z.literal(2)]).optional(),
+});
+
+export const callScenarioSchema = z.strictObject({
+	name: z.string().min(1),
+	title: z.string().optional(),
+	question: z.string().optional(),
+	source: z.string().optional(),
+	flow: z.enum(FLOWS).default("group-owned"),
+	/** group: each transaction takes the group's lock. call: a lock around every whole ioctl. none: no lock at all. */
+	locks: z.enum(["group", "call", "none"]).default("group"),
+	/** Devices that are attached to H1 before the threads start, in this order. */
+	attached: z.array(z.int().min(1).max(3)).default([]),
+	threads: z
+		.array(
+			z.strictObject({ name: z.string(), calls: z.array(call).min(1).max(6) }),
+		)
+		.min(1)
+		.max(4),
+	expect: z
+		.strictObject({
+			verdict: z.enum(["holds", "violated"]),
+			ids: z.array(z.string()).default([]),
+			states: z.int().optional(),
+			/** `locks` and `flow` that turn it green. */
+			fix: z
+				.strictObject({
+					flow: z.enum(FLOWS).optional(),
+					locks: z.enum(["group", "call", "none"]).optional(),
+				})
+				.optional(),
+		})
+		.optional(),
+});
+/** A scenario about calls. */
+export type CallScenario = z.infer<typeof callScenarioSchema>;
+/** One call of a thread. */
+export type Call = z.infer<typeof call>;
