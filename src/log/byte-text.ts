@@ -95,17 +95,21 @@ const BACKSLASH = 0x5c;
 const PLAIN = new Uint8Array(256).map((_, byte) =>
 	byte >= 0x20 && byte < 0x7f && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0,
 );
-/** A power of two; 32 Ki names cover tens of thousands of devices and domains in some megabytes. */
-const SLOTS = 1 << 15;
+/** Slots to begin with and at most, powers of four: 32 Ki names cover tens of thousands of devices and domains in some megabytes. */
+const SLOTS_MIN = 1 << 9;
+const SLOTS_MAX = 1 << 15;
+
+const slots = (length: number): (Name | undefined)[] =>
+	Array.from<Name | undefined>({ length });
 
 /**
  * Names by their bytes. Direct-mapped: a name that falls on another's slot replaces it, so memory is bounded whatever the log
  * holds. Only plain printable ASCII of 2 or more characters is cached; the caller reads other strings the slow way.
  */
 export class NameCache {
-	readonly #slots: (Name | undefined)[] = Array.from<Name | undefined>({
-		length: SLOTS,
-	});
+	#slots: (Name | undefined)[] = slots(SLOTS_MIN);
+	/** Names that were replaced since the table last grew. */
+	#replaced = 0;
 
 	/** The name whose JSON text (with quotes) starts at `at`, or undefined when it is not a plain one. */
 	at(window: Window, at: number): Name | undefined {
@@ -118,7 +122,7 @@ export class NameCache {
 			p++;
 		}
 		if (p >= end || bytes[p] !== QUOTE || p - at < 3) return undefined;
-		const slot = (sum ^ (sum >>> 15)) & (SLOTS - 1);
+		const slot = (sum ^ (sum >>> 15)) & (this.#slots.length - 1);
 		const known = this.#slots[slot];
 		if (
 			known !== undefined &&
@@ -133,7 +137,12 @@ export class NameCache {
 		const { words, last } = literalAt(bytes, at, length);
 		const text = textOf(bytes, at + 1, at + length - 1);
 		const name: Name = { length, words, last, text, kinds: 0 };
+		if (this.#slots[slot] !== undefined) this.#replaced++;
 		this.#slots[slot] = name;
+		if (this.#replaced > this.#slots.length && this.#slots.length < SLOTS_MAX) {
+			this.#slots = slots(this.#slots.length * 4);
+			this.#replaced = 0;
+		}
 		return name;
 	}
 }

@@ -35,6 +35,8 @@ export interface LogCodec {
 	continuation(chain: Chain): Buffer;
 	/** Where to go on in a segment that starts with these bytes; undefined when they are no whole continuation. */
 	continues(bytes: Buffer): Continuation | undefined;
+	/** The seal that these bytes, the end of a segment, end in: what `continuation` gave or will give. */
+	lastSeal(bytes: Buffer): Buffer | undefined;
 	/** A reader, from the start of a log or from a seal. */
 	scanner(handler: LogHandler, resume?: ResumePoint): Scanner;
 }
@@ -52,6 +54,12 @@ export const NDJSON: LogCodec = {
 		return { bytes: Buffer.from(text), chain: next };
 	},
 	continuation: (chain) => Buffer.from(`${chain.line}\n`),
+	lastSeal(bytes) {
+		const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
+		return start > 0 && bytes.at(-1) === 0x0a
+			? bytes.subarray(start)
+			: undefined;
+	},
 	continues(bytes) {
 		const end = bytes.indexOf("\n");
 		const line = end < 0 ? "" : bytes.toString("utf8", 0, end);

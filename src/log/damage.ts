@@ -34,6 +34,10 @@ export interface Explanation {
 }
 
 const LINES_MAX = 50_000;
+/** So many zeros in a row are no accident of single bytes. */
+const ZEROS_CERTAIN = 8;
+/** Bytes that go to the disk in one write and are acknowledged together, at most (one larger batch aside). */
+export const GROUP_BYTES_MAX = 8 << 20;
 
 /** Where the lines first deviate from what must stand there, and which record that is. */
 interface Deviation {
@@ -62,9 +66,11 @@ export function explainDamage(place: DamagedPlace): Explanation {
 	};
 	const error =
 		torn(found) ??
+		unwritten(found, ZEROS_CERTAIN) ??
 		doubled(found) ??
 		swapped(found) ??
 		flipped(found) ??
+		unwritten(found, 1) ??
 		missing(found) ??
 		unexplained(found);
 	return {
@@ -166,6 +172,26 @@ function torn(found: Case): LogError | undefined {
 		fragment,
 		seq,
 		"Nothing that was acknowledged is concerned. `iommu-ledger log repair` drops the fragment.",
+	);
+}
+
+/**
+ * Zeros, which a log never holds, in what can be one write (GROUP_BYTES_MAX): blocks of an append that never reached the disk, while
+ * later ones did. Nothing of it was acknowledged, whole batches behind the zeros included.
+ */
+function unwritten(found: Case, zerosMin: number): LogError | undefined {
+	const { lines, head, rest } = found;
+	const seal = lines.find((line) => line.kind === "seal");
+	const at = rest.subarray(0, seal?.end).indexOf(Buffer.alloc(zerosMin));
+	if (at < 0 || rest.length > GROUP_BYTES_MAX) return undefined;
+	const index = lines.findIndex((line) => at <= line.end);
+	return errorAt(
+		found,
+		"torn-tail",
+		`the last write did not reach the disk whole: zeros behind the last seal (seq ${head.seq})`,
+		index,
+		Math.max(head.seq, 0) + 1,
+		"Nothing that was acknowledged is concerned. `iommu-ledger log repair` sets the bytes aside.",
 	);
 }
 

@@ -1,6 +1,6 @@
 /** Opening a log file for writing: find its end, undo an append that was cut short, or start a new log. */
 import { dirname, join } from "node:path";
-import type { LogHeader } from "../vocabulary/header.ts";
+import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
 import type { Continuation, LogCodec } from "./codec.ts";
 import { type Damage, LogError } from "./error.ts";
 import { ioError, type LogFile, type LogIo } from "./io.ts";
@@ -25,7 +25,7 @@ export interface Recovery {
 	readonly dropped?: TornTail;
 	/** A byte that was put back, proven by the seal. */
 	readonly mended?: { readonly line: number; readonly column: number };
-	/** A copy of damaged bytes of the last batch, which could not be mended and were cut off. */
+	/** A copy of what was cut off, when it held whole lines. */
 	readonly savedAs?: string;
 }
 
@@ -49,7 +49,9 @@ export async function scanFile(
 ): Promise<ScanSummary> {
 	const scanner = codec.scanner(handler, resume);
 	onScanner(() => scanner.place());
-	const buffer = Buffer.allocUnsafe(READ_BYTES);
+	const buffer = Buffer.allocUnsafe(
+		Math.min(READ_BYTES, (await file.size()) + 1),
+	);
 	let position = resume?.bytes ?? 0;
 	for (;;) {
 		const count = await file.read(buffer, position);
@@ -120,34 +122,34 @@ async function* fileChunks(
 	}
 }
 
-/** Tells whether a segment holds not even its first seal: its making was interrupted, and nothing in it was acknowledged. */
+/**
+ * Tells whether a segment is only the beginning of one: the writer died while making it, and nothing in it was acknowledged. That is so
+ * when it holds, as far as it goes, the bytes it was to start with (`expected`), blocks that never reached the disk being zeros.
+ */
 export async function isUnborn(
 	io: LogIo,
 	segment: Segment,
-	codec: LogCodec,
+	expected: Uint8Array,
 ): Promise<boolean> {
-	const file = await io.open(segment.path, "read").catch((error: unknown) => {
+	const bytes = await io.readAll(segment.path).catch((error: unknown) => {
 		throw ioError(error, `opening ${segment.path}`);
 	});
+	if (bytes.length > expected.length || bytes.equals(expected)) return false;
+	return bytes.every((byte, i) => byte === 0 || byte === expected[i]);
+}
+
+/** The seal that a segment ends in, as the next one repeats it; undefined when it cannot be told. */
+export async function lastSeal(
+	io: LogIo,
+	segment: Segment,
+	codec: LogCodec,
+): Promise<Uint8Array | undefined> {
+	if (segment.archived) return undefined;
+	const file = await io.open(segment.path, "read");
 	try {
-		if (segment.first > 0)
-			return (await segmentStart(file, codec)) === undefined;
-		let born = false;
-		const scanner = codec.scanner({ seal: () => (born = true) });
-		const buffer = Buffer.allocUnsafe(READ_BYTES);
-		for (let position = 0; !born; ) {
-			const count = await file.read(buffer, position);
-			if (count === 0) scanner.end();
-			scanner.push(buffer.subarray(0, count));
-			position += count;
-		}
-		return false;
-	} catch (error) {
-		if (!(error instanceof LogError)) throw error;
-		return (
-			(error.code === "torn-tail" && error.seq === 0) ||
-			(await file.size()) === 0
-		);
+		const from = Math.max(0, (await file.size()) - CONTINUATION_BYTES_MAX);
+		const bytes = Buffer.alloc(CONTINUATION_BYTES_MAX);
+		return codec.lastSeal(bytes.subarray(0, await file.read(bytes, from)));
 	} finally {
 		await file.close();
 	}
@@ -171,10 +173,11 @@ export async function openSegment(
 			scanFile(file, codec, handler, resume, onScanner);
 		try {
 			const summary = await scan();
+			if (summary.version < FORMAT_VERSION) throw tooOld(summary.version);
 			if (summary.tail === undefined)
 				return { segment, file, summary, recovery: {} };
-			await cut(file, summary.bytes);
-			return { segment, file, summary, recovery: { dropped: summary.tail } };
+			const recovery = await dropTail(io, segment, file, summary.tail);
+			return { segment, file, summary, recovery };
 		} catch (error) {
 			if (!(error instanceof LogError) || error.damage?.lastBatch !== true)
 				throw error;
@@ -192,6 +195,47 @@ async function cut(file: LogFile, size: number): Promise<void> {
 	await file.datasync();
 }
 
+const tooOld = (version: number): LogError =>
+	new LogError(
+		"older-version",
+		`the log is of format version ${version}; this program appends ${FORMAT_VERSION}`,
+		{
+			line: 1,
+			hint: "It can be read as it is. To append, make a current one of it: `iommu-ledger log convert`.",
+		},
+	);
+
+/** Cuts off what lies behind the last seal. When whole lines are in it, a copy stays: it may interest somebody. */
+async function dropTail(
+	io: LogIo,
+	segment: Segment,
+	file: LogFile,
+	tail: TornTail,
+): Promise<Recovery> {
+	const savedAs =
+		tail.records > 0
+			? await setAside(io, segment, file, tail.offset, tail.seq)
+			: undefined;
+	await cut(file, tail.offset);
+	return { dropped: tail, ...(savedAs === undefined ? {} : { savedAs }) };
+}
+
+/** Copies the bytes from `from` on into a file beside the log. */
+async function setAside(
+	io: LogIo,
+	segment: Segment,
+	file: LogFile,
+	from: number,
+	seq: number,
+): Promise<string> {
+	const bytes = Buffer.alloc((await file.size()) - from);
+	await file.read(bytes, from);
+	const savedAs = `${segment.path}.removed-${seq}`;
+	await io.remove(savedAs);
+	await io.createWhole(savedAs, bytes);
+	return savedAs;
+}
+
 /** Only the last batch is damaged: put the byte back if it is one, else set the bytes aside and cut them off. */
 async function mend(
 	io: LogIo,
@@ -206,11 +250,13 @@ async function mend(
 		return { mended: { line: error.line ?? 0, column: error.column ?? 0 } };
 	}
 	if (damage.goodBytes === 0) throw error;
-	const bytes = Buffer.alloc((await file.size()) - damage.goodBytes);
-	await file.read(bytes, damage.goodBytes);
-	const savedAs = `${segment.path}.damaged-${error.seq ?? 0}`;
-	await io.remove(savedAs);
-	await io.createWhole(savedAs, bytes);
+	const savedAs = await setAside(
+		io,
+		segment,
+		file,
+		damage.goodBytes,
+		error.seq ?? 0,
+	);
 	await cut(file, damage.goodBytes);
 	return { savedAs };
 }

@@ -6,7 +6,7 @@
  * store can know about a disk that lies about fdatasync.
  */
 import { dirname } from "node:path";
-import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
+import type { LogHeader } from "../vocabulary/header.ts";
 import { archiveSegments } from "./archive.ts";
 import { changeSignal } from "./change-signal.ts";
 import { type LogCodec, NDJSON } from "./codec.ts";
@@ -15,6 +15,7 @@ import {
 	createDurable,
 	findLayout,
 	isUnborn,
+	lastSeal,
 	type Layout,
 	openSegment,
 	type OpenSegment,
@@ -157,7 +158,7 @@ class Store implements FileStore {
 				? undefined
 				: await readHeader(this.#io, first, this.#codec);
 		if (header !== undefined) await this.#readBefore(header);
-		await this.#goOn(
+		this.#goOn(
 			await openSegment(
 				this.#io,
 				last,
@@ -168,15 +169,18 @@ class Store implements FileStore {
 		);
 	}
 
-	/**
-	 * A last segment that holds no whole first seal was being created when the writer died: nothing in it was acknowledged. Without
-	 * it, the one before is the last, or the log was never started.
-	 */
+	/** Removes a last segment that was being made when the writer died. The one before is the last then, or there is no log yet. */
 	async #removeUnborn(): Promise<void> {
 		const last = this.#segments.at(-1);
-		if (last === undefined || !(await isUnborn(this.#io, last, this.#codec)))
+		const before = this.#segments.at(-2);
+		if (last === undefined) return;
+		const { header } = this.#options;
+		const expected =
+			before !== undefined
+				? await lastSeal(this.#io, before, this.#codec)
+				: header && this.#codec.start(header).bytes;
+		if (expected === undefined || !(await isUnborn(this.#io, last, expected)))
 			return;
-		if (last.first === 0 && this.#options.header === undefined) return;
 		await this.#io.remove(last.path);
 		this.#segments.pop();
 	}
@@ -192,17 +196,14 @@ class Store implements FileStore {
 		const { bytes, chain } = this.#codec.start(header);
 		const file = await createDurable(this.#io, path, bytes);
 		// The log's own directory may be new, too.
-		if (this.#layout.segmented) await this.#io.syncDirectory(dirname(this.#layout.path));
+		if (this.#layout.segmented)
+			await this.#io.syncDirectory(dirname(this.#layout.path));
 		this.#segments = [{ first: 0, path, archived: false }];
 		this.#header = header;
 		this.#begin(file, { header, chain, bytes: bytes.length, lines: 2 });
 	}
 
-	async #goOn({ file, summary, recovery }: OpenSegment): Promise<void> {
-		if (summary.version < FORMAT_VERSION) {
-			await file.close();
-			throw tooOld(summary.version);
-		}
+	#goOn({ file, summary, recovery }: OpenSegment): void {
 		this.#header = summary.header;
 		this.recovery = recovery;
 		this.#begin(file, summary);
@@ -392,13 +393,3 @@ class Store implements FileStore {
 		}
 	}
 }
-
-const tooOld = (version: number): LogError =>
-	new LogError(
-		"older-version",
-		`the log is of format version ${version}; this program appends ${FORMAT_VERSION}`,
-		{
-			line: 1,
-			hint: "It can be read as it is. To append, make a current one of it: `iommu-ledger log convert`.",
-		},
-	);

@@ -18,6 +18,7 @@ import {
 	type Segment,
 } from "./segments.ts";
 
+export { plainChunks } from "./chunks.ts";
 export type { LogSource } from "./chunks.ts";
 
 /** The codec that bytes are in, by their first ones. */

@@ -40,7 +40,7 @@ const SEAL_NEEDLE = Buffer.from(`\n${SEAL_START}`);
 const SEAL_BYTES = Buffer.from(SEAL_START);
 /** How much is looked at in one go: small enough for the processor's cache. */
 const PIECE_BYTES = 1 << 18;
-const START_BYTES = 1 << 19;
+const START_BYTES = 1 << 16;
 /** The largest batch (and line) that is read or written: bounds the memory of a reader, whatever a file holds. */
 export const BATCH_BYTES_MAX = 64 << 20;
 /** Enough to see whether a file is a log: it tells so in its first bytes, unless its first lines are damaged. */
@@ -115,11 +115,11 @@ export class LogScanner {
 
 	/** No more bytes. */
 	end(): ScanSummary {
-		if (this.#damaged !== undefined) throw this.#explained(this.#damaged);
-		if (this.#header === undefined) throw this.#noHeader();
+		if (this.#header === undefined && this.#damaged === undefined)
+			throw this.#noHeader();
 		const tail = this.#tail();
 		return {
-			header: this.#header,
+			header: this.#header as LogHeader,
 			version: this.#version,
 			head: this.#head,
 			chain: this.#chainNow(),
@@ -281,41 +281,34 @@ export class LogScanner {
 		this.#handler.seal?.(seal);
 	}
 
+	/** What lies behind the last seal. Throws when that is damage, not an append that was cut short. */
 	#tail(): TornTail | undefined {
 		const rest = this.#buffer.subarray(this.#batch, this.#end);
 		if (rest.length === 0) return undefined;
-		const damage = this.#context(rest);
-		const found = explainDamage(damage);
-		if (found.code !== "torn-tail") throw found.error;
-		return {
-			line: this.#lines + 1,
-			offset: this.#origin + this.#batch,
-			bytes: rest.length,
-			records: found.records,
-			seq: this.#head.seq + 1,
-		};
-	}
-
-	#context(rest: Buffer): Parameters<typeof explainDamage>[0] {
-		return {
-			previous: this.#buffer.subarray(this.#chain, this.#batch),
+		const offset = this.#origin + this.#batch;
+		const line = this.#lines + 1;
+		const first = this.#damaged;
+		const previous = this.#buffer.subarray(this.#chain, this.#batch);
+		const { code, error, records } = explainDamage({
+			previous,
 			rest,
-			offset: this.#origin + this.#batch,
+			offset,
 			head: this.#head,
-			line: this.#lines + 1,
-			first: undefined,
-		};
-	}
-
-	#explained(first: LogError): LogError {
-		const rest = this.#buffer.subarray(this.#batch, this.#end);
-		const { error } = explainDamage({ ...this.#context(rest), first });
+			line,
+			first,
+		});
+		if (code === "torn-tail" && this.#head.seq >= 0)
+			return {
+				line,
+				offset,
+				bytes: rest.length,
+				records,
+				seq: this.#head.seq + 1,
+			};
 		// No log at all, or one of a later version, unless it can be proven that it was not always so.
-		const guess = error.code === "damaged" || error.code === "torn-tail";
-		return guess &&
-			(first.code === "not-a-log" || first.code === "newer-version")
-			? first
-			: error;
+		const foreign =
+			first?.code === "not-a-log" || first?.code === "newer-version";
+		throw first !== undefined && foreign && code === "damaged" ? first : error;
 	}
 
 	#noHeader(): LogError {

@@ -5,6 +5,7 @@
  * After a failed write or fdatasync the file is cut back to what was durable before. A full disk can be appended to again once there
  * is room; any other error closes the writer for good, since what the kernel still holds of the file cannot be trusted.
  */
+import { GROUP_BYTES_MAX } from "./damage.ts";
 import { LogError } from "./error.ts";
 import { ioError, type LogFile } from "./io.ts";
 
@@ -28,9 +29,6 @@ export interface WriterOptions {
 	/** A group was dropped: the log is back at what was written before it. */
 	readonly onDropped: () => void;
 }
-
-/** Bytes of one group at most; keeps a write from holding up the answers for long. */
-const GROUP_BYTES_MAX = 8 << 20;
 
 /** Writes to the end of a log file. */
 export class SegmentWriter {
