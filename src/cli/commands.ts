@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
 import { logCommand } from "./log.ts";
+import { conformCommand } from "./conform.ts";
 import { exportCommand } from "./export.ts";
 import { runCommand } from "./run.ts";
 import { statCommand } from "./stat.ts";
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
 	statCommand,
 	tailCommand,
 	captureCommand,
+	conformCommand,
 	vectorsCommand,
 	inspectCommand,
 	reportCommand,
