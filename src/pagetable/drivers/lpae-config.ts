@@ -86,6 +86,60 @@ const refuse = (format: string, why: string): never => {
 	throw new PageTableConfigError(`${format}: ${why}`);
 };
 
+/** Granule, sizes and limits that remain of what was asked (arm_lpae_restrict_pgsizes). */
+function restrictSizes(request: TableRequest): {
+	readonly granuleShift: number;
+	readonly pageSizes: readonly number[];
+	readonly ias: number;
+	readonly oas: number;
+} {
+	const { format } = request;
+	const is64 = format === "arm64_s1" || format === "arm64_s2";
+	const asked = request.pageSizes ?? 0x40201000n;
+	const wanted = is64 ? asked : asked & (SIZES["4096"] as bigint);
+	const granule = chooseGranule(wanted);
+	const oasAsked = request.oas ?? 48;
+	const limit = granule === 65536n ? 52 : 48;
+	let allowed = SIZES[granule.toString()] ?? 0n;
+	if (granule === 65536n && oasAsked > 48) allowed |= SIZE_4T;
+	const bitmap = wanted & allowed;
+	if ((bitmap & 0x15000n) === 0n)
+		refuse(format, "no granule of 4K, 16K or 64K among the page sizes");
+	const pageSizes: number[] = [];
+	for (let bit = 12; bit < 52; bit++)
+		if ((bitmap >> BigInt(bit)) & 1n) pageSizes.push(2 ** (bit - 12));
+	return {
+		granuleShift: granule.toString(2).length - 1,
+		pageSizes,
+		ias: Math.min(request.ias ?? 48, limit),
+		oas: Math.min(oasAsked, limit),
+	};
+}
+
+/** Where the walk starts and how large the root is (arm_lpae_alloc_pgtable, and its callers for stage 2 and Mali). */
+function walkShape(
+	dialect: LpaeDialect,
+	ias: number,
+	granuleShift: number,
+): { readonly startLevel: number; readonly rootBits: number } {
+	const bitsPerLevel = granuleShift - 3;
+	const vaBits = ias - granuleShift;
+	const levels = Math.ceil(vaBits / bitsPerLevel);
+	const startLevel = MAX_LEVELS - levels;
+	const rootBits = vaBits - bitsPerLevel * (levels - 1);
+	// Concatenated start tables: one level less to walk.
+	if (
+		dialect === "s2" &&
+		startLevel === 0 &&
+		2 ** rootBits <= S2_MAX_CONCAT_TABLES
+	)
+		return { startLevel: 1, rootBits: rootBits + bitsPerLevel };
+	// Mali wants four levels whatever the IAS; the root then has one entry.
+	if (dialect === "mali" && startLevel > 0)
+		return { startLevel: 0, rootBits: 0 };
+	return { startLevel, rootBits };
+}
+
 /** Settles a request, or throws PageTableConfigError where the allocator returns NULL. */
 export function lpaeConfig(
 	request: TableRequest,
@@ -95,58 +149,21 @@ export function lpaeConfig(
 	const dialect = dialectOf(format);
 	const quirks = request.quirks ?? [];
 	checkLimits(format, dialect, request, quirks);
-	const is64 = format === "arm64_s1" || format === "arm64_s2";
-	const asked = request.pageSizes ?? 0x40201000n;
-	const wanted = is64 ? asked : asked & (SIZES["4096"] as bigint);
-	const granuleBytes = chooseGranule(wanted);
-	const oasAsked = request.oas ?? 48;
-	let allowed = SIZES[granuleBytes.toString()] ?? 0n;
-	const limit = granuleBytes === 65536n ? 52 : 48;
-	if (granuleBytes === 65536n && oasAsked > 48) allowed |= SIZE_4T;
-	const bitmap = wanted & allowed;
-	if ((bitmap & 0x15000n) === 0n)
-		refuse(format, "no granule of 4K, 16K or 64K among the page sizes");
-	const ias = Math.min(request.ias ?? 48, limit);
-	const oas = Math.min(oasAsked, limit);
-	const granuleShift = Number(granuleBytes).toString(2).length - 1;
+	const { granuleShift, pageSizes, ias, oas } = restrictSizes(request);
+	if (ias <= granuleShift)
+		refuse(format, `${ias} input bits are less than one page`);
+	const { startLevel, rootBits } = walkShape(dialect, ias, granuleShift);
 	const bitsPerLevel = granuleShift - 3;
-	const vaBits = ias - granuleShift;
-	const levels = Math.ceil(vaBits / bitsPerLevel);
-	let startLevel = MAX_LEVELS - levels;
-	let rootBits = vaBits - bitsPerLevel * (levels - 1);
-	if (
-		dialect === "s2" &&
-		startLevel === 0 &&
-		2 ** rootBits <= S2_MAX_CONCAT_TABLES
-	) {
-		// Concatenated start tables: one level less to walk.
-		rootBits += bitsPerLevel;
-		startLevel = 1;
-	}
-	if (dialect === "mali" && startLevel > 0) {
-		// Mali wants four levels whatever the IAS; the root then has one entry.
-		startLevel = 0;
-		rootBits = 0;
-	}
 	const coherent = request.coherent ?? true;
-	const physicalSize = PHYSICAL_SIZE_CODES[oas];
-	if (dialect !== "mali" && physicalSize === undefined)
+	const physicalSize = PHYSICAL_SIZE_CODES[oas] ?? -1;
+	if (dialect !== "mali" && physicalSize < 0)
 		refuse(format, `no register code for an output size of ${oas} bits`);
 	const granule = 2 ** (granuleShift - 12);
 	const shift = [0, 1, 2, 3].map(
 		(level) => (3 - level) * bitsPerLevel + granuleShift - 12,
 	);
 	const rootBytes = 2 ** rootBits * 8;
-	const shape = {
-		ias,
-		coherent,
-		granuleShift,
-		startLevel,
-		physicalSize: physicalSize ?? 0,
-	};
-	const pageSizes: number[] = [];
-	for (let bit = 12; bit < 52; bit++)
-		if ((bitmap >> BigInt(bit)) & 1n) pageSizes.push(2 ** (bit - 12));
+	const shape = { ias, coherent, granuleShift, startLevel, physicalSize };
 	const ttbr1 = quirks.includes("ARM_TTBR1");
 	return {
 		format,
