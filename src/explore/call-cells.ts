@@ -33,20 +33,15 @@ export class Cell implements Runner {
 	stop(): void {}
 }
 
-/** Compiles each definition once. */
-export function cellEngine(): Engine & {
-	machine(definition: AnyDefinition): CompiledMachine;
-} {
+/** Runs definitions as cells; each definition is compiled once. */
+export function cellEngine(): Engine {
 	const machines = new Map<AnyDefinition, CompiledMachine>();
-	const machine = (definition: AnyDefinition): CompiledMachine => {
-		const known = machines.get(definition) ?? compileMachine(definition);
-		machines.set(definition, known);
-		return known;
-	};
 	return {
-		name: "compiled",
-		machine,
-		spawn: (definition, input) => new Cell(machine(definition), input),
+		spawn(definition, input) {
+			const machine = machines.get(definition) ?? compileMachine(definition);
+			machines.set(definition, machine);
+			return new Cell(machine, input);
+		},
 	};
 }
 

@@ -61,8 +61,10 @@ export function callHost(scenario: CallScenario): CallHost {
 	// Answers are copied out as long as no operation of this name is running.
 	outside.op = "explore";
 	const facts: (Fact & { readonly op: number })[] = [];
+	const engine = cellEngine();
 	const executor: Executor = new Executor({
-		engine: cellEngine(),
+		engine,
+		txEngine: engine,
 		transactions: transactionsOf(scenario.flow),
 		outside,
 		emit: (one) => void host.facts?.push({ ...one, op: host.op }),

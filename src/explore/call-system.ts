@@ -2,6 +2,7 @@
  * Concurrent ioctls as a system to explore: the state is the number of every entity's cell, of pinned memory and of every thread's
  * stack; a move performs one step of one thread's transaction. All interleavings of the steps, under the chosen locks.
  */
+import type { GroupContext } from "../../machines/iommu-group.ts";
 import type { Mem } from "../../machines/iopt-pages.ts";
 import type { Fact } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
@@ -91,8 +92,8 @@ export function callSystem(scenario: CallScenario): CallSystem {
 			);
 		}
 		if (scenario.locks === "none" || !wantsLock(thread)) return true;
-		const group = cells.values[w[actors.indexOf(GROUP)] as number];
-		return (group?.context as { locked: boolean }).locked === false;
+		const group = cells.values[w[actors.indexOf(GROUP)] as number] as Kept;
+		return (group.context as GroupContext).locked === false;
 	}
 
 	/** Makes a move on the loaded host; returns the thread's new state. */

@@ -27,8 +27,8 @@ import {
 	type Parts,
 	type Site,
 	compileThread,
-	perform,
 } from "./operations.ts";
+import { perform } from "./steps-hardware.ts";
 import { placementsOf } from "./placements.ts";
 import type { Scenario } from "./scenario-schema.ts";
 import type { Raised, System } from "./system.ts";
@@ -115,7 +115,7 @@ export function tableSystem(
 	);
 	end = (end + 3) & ~3;
 	return {
-		...behaviour(parts, programs, options, raised),
+		...behaviour(parts, programs, options),
 		bytes: end,
 		processes: model.threads.length + 1,
 		environment: 1,
@@ -218,7 +218,6 @@ function behaviour(
 	parts: Parts,
 	programs: readonly (readonly Operation[])[],
 	options: TableSystemOptions,
-	raised: Raised[],
 ): Behaviour {
 	const { model, caches, checks, dirty, sites } = parts;
 	const { threads } = model;

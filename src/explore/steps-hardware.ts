@@ -1,0 +1,151 @@
+/** Steps about hardware: invalidations, DMA, dirty bits. */
+import type { Invalidation } from "./caches.ts";
+import { reads, union, writes } from "./footprint.ts";
+import { MAX_TABLES, STATUS, isLeaf, pageMask } from "./model.ts";
+import { type Draft, type Parts, type Site, stepText } from "./operations.ts";
+import type { Step } from "./scenario-schema.ts";
+import type { Scope } from "./scope.ts";
+
+export function hardwareDrafts(scope: Scope, step: Step): Draft[] | undefined {
+	const { model, resources, dirty } = scope.parts;
+	switch (step.verb) {
+		case "flush": {
+			const site = newSite(scope, step.args, stepText(step));
+			return [issue(scope, site), complete(scope, [site])];
+		}
+		case "issue": {
+			const site = newSite(scope, step.args, stepText(step));
+			scope.open.push(site);
+			return [issue(scope, site)];
+		}
+		case "wait":
+			return [complete(scope, [...scope.open])];
+		case "dma": {
+			if (typeof step.args === "string") {
+				const stopped = step.args === "stop" ? 1 : 0;
+				const run = (s: Uint8Array) => {
+					s[model.dma] = stopped;
+				};
+				return [{ footprint: writes(resources.everything), run }];
+			}
+			const { page, write } = step.args;
+			const pages = pageMask(model, [page]);
+			const low = resources.ofPages(pages);
+			if (!write) return [{ footprint: reads(low), run: () => {} }];
+			return [
+				{
+					footprint: writes(low),
+					choices: (s) => Math.max(1, dirty.options(s, page)),
+					run: (s, choice) => dirty.write(s, page, choice),
+				},
+			];
+		}
+		case "dirty": {
+			const sweep = "sweep" in step.args;
+			const place = scope.place(
+				"sweep" in step.args ? step.args.sweep : step.args.set,
+			);
+			const clear = "sweep" in step.args && step.args.clear;
+			const run = (s: Uint8Array) => {
+				const value = scope.load(s, place);
+				const table = place.resolve(s);
+				if (sweep) dirty.sweep(s, table, place.index, value, clear);
+				else if (isLeaf(value)) dirty.mark(s, table, place.index);
+			};
+			return [
+				{
+					footprint: scope.writePrint(place),
+					run,
+					place,
+					...scope.privately(place),
+				},
+			];
+		}
+		case "report":
+			return [
+				{
+					footprint: writes(resources.everything),
+					run: (s) => dirty.report(s),
+				},
+			];
+		default:
+			return undefined;
+	}
+}
+
+function newSite(
+	scope: Scope,
+	args: {
+		pages: "all" | readonly (number | string)[];
+		scope: Invalidation["scope"];
+		level?: number | undefined;
+	},
+	text: string,
+): number {
+	const { model, resources, caches, sites, take } = scope.parts;
+	const pages = pageMask(model, args.pages);
+	const invalidation = { pages, scope: args.scope, level: args.level };
+	const domain =
+		model.personality.ih0NonLeafScope === "domain" && args.scope !== "leaf";
+	const low = domain ? resources.everything : resources.ofPages(pages);
+	sites.push({
+		at: take(3),
+		invalidation,
+		keep: caches.keepMask(invalidation),
+		tables: caches.tablesDropped(invalidation),
+		footprint: writes(low),
+		text,
+	});
+	return sites.length - 1;
+}
+
+function issue(scope: Scope, number: number): Draft {
+	const { model, sites, checks } = scope.parts;
+	const site = sites[number] as Site;
+	const run = (s: Uint8Array) => {
+		let unlinked = 0;
+		for (let t = 0; t < MAX_TABLES && t < model.tables.length; t++)
+			if (isUnflushed(s[model.tables[t]?.status ?? 0] as number))
+				unlinked |= 1 << t;
+		s[site.at] = 1;
+		s[site.at + 1] = unlinked & 255;
+		s[site.at + 2] = unlinked >> 8;
+		checks.issued(s, site.invalidation);
+	};
+	const { writeLow } = site.footprint;
+	return { footprint: reads(writeLow), run, site: number };
+}
+
+function complete(scope: Scope, numbers: readonly number[]): Draft {
+	const { sites } = scope.parts;
+	const run = (s: Uint8Array) => {
+		for (const number of numbers) {
+			const site = sites[number] as Site;
+			if (s[site.at] === 1) perform(scope.parts, s, site);
+			s.fill(0, site.at, site.at + 3);
+		}
+	};
+	const footprint = union(...numbers.map((n) => (sites[n] as Site).footprint));
+	return { footprint, run };
+}
+
+const isUnflushed = (status: number): boolean =>
+	status === STATUS.unlinked || status === STATUS.missed;
+
+/** Hardware carries the invalidation out: what it covers is gone, and tables unlinked before the issue count as flushed. */
+export function perform(parts: Parts, s: Uint8Array, site: Site): void {
+	const { caches, model } = parts;
+	for (let i = 0; i < caches.bytes; i++)
+		s[caches.at + i] = (s[caches.at + i] as number) & (site.keep[i] as number);
+	s[site.at] = 2;
+	if (site.invalidation.scope !== "all" && site.invalidation.scope !== "walk")
+		return;
+	const unlinked =
+		(s[site.at + 1] as number) | ((s[site.at + 2] as number) << 8);
+	for (let t = 0; t < model.tables.length; t++) {
+		const table = model.tables[t];
+		if (table === undefined || (unlinked & (1 << t)) === 0) continue;
+		if (!isUnflushed(s[table.status] as number)) continue;
+		s[table.status] = site.tables & (1 << t) ? STATUS.flushed : STATUS.missed;
+	}
+}
