@@ -83,7 +83,7 @@ one scenario under each flow:
 		if (args.flag("json"))
 			io.out.write(`${JSON.stringify(verifyJson([file], 0))}\n`);
 		else
-			io.out.write(fileText(file, { all: args.flag("all"), calls: true }, io));
+			io.out.write(fileText(file, { all: args.flag("all"), brief: false }, io));
 		return EXIT[file.verdict];
 	},
 };

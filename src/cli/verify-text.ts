@@ -8,10 +8,13 @@ import type { Style } from "./io.ts";
 import { type Io, printable } from "./io.ts";
 import { findingNote } from "./finding-note.ts";
 
-/** How much to show. `calls`: what each call did; `all`: no caps. */
+/**
+ * How much to show. `all`: no caps. `brief`, for one of many files: what is proven in full, the rest a line each, warnings left to the
+ * totals, calls left out.
+ */
 export interface TextOptions {
 	readonly all: boolean;
-	readonly calls: boolean;
+	readonly brief: boolean;
 }
 
 const STYLES: { readonly [verdict: string]: Style } = {
@@ -23,6 +26,7 @@ const STYLES: { readonly [verdict: string]: Style } = {
 const FINDINGS_SHOWN = 3;
 const GAPS_SHOWN = 3;
 const CALLS_SHOWN = 40;
+const DID_SHOWN = 9;
 const number = (value: number): string => value.toLocaleString("en-US");
 const plural = (count: number, one: string, many = `${one}s`): string =>
 	`${number(count)} ${count === 1 ? one : many}`;
@@ -33,8 +37,8 @@ export function fileText(
 	options: TextOptions,
 	io: Io,
 ): string {
-	const { report } = file;
-	const lines = [headline(file, io)];
+	const { report, header } = file;
+	const lines = [headline(file, options, io)];
 	if (file.problem !== undefined) lines.push(...problemLines(file));
 	if (file.tail !== undefined)
 		lines.push(
@@ -43,17 +47,22 @@ export function fileText(
 	if (file.drift !== undefined) lines.push(`  ${file.drift.text}`);
 	if (report === undefined) return `${lines.join("\n")}\n`;
 	lines.push(...findingLines(file, report.violations, options, io));
-	if (report.warnings.length > 0)
+	if (report.warnings.length > 0 && !options.brief)
 		lines.push(...warningLines(report.warnings, options));
 	lines.push(...gapLines(file, options));
-	if (options.calls) lines.push(...callLines(report.summary.calls, options));
+	if (!options.brief) lines.push(...callLines(report.summary.calls, options));
+	else if (header?.origin === "import")
+		lines.push(...didLine(report.summary.calls));
 	const note = findingNote(file);
-	if (note !== undefined) lines.push("", `  ${io.paint("bold", note)}`);
-	if (lines.length > 1) lines.push("");
+	const inFull =
+		!options.brief || report.violations.some((v) => v.evidence === "proven");
+	if (note !== undefined && inFull)
+		lines.push("", `  ${io.paint("bold", note)}`);
+	if (lines.length > 1 && inFull) lines.push("");
 	return `${lines.join("\n")}\n`;
 }
 
-function headline(file: FileReport, io: Io): string {
+function headline(file: FileReport, options: TextOptions, io: Io): string {
 	const { report, header } = file;
 	const verdict = io.paint(
 		STYLES[file.verdict] ?? "bold",
@@ -70,6 +79,8 @@ function headline(file: FileReport, io: Io): string {
 		typeof header.switches["flow"] === "string"
 			? `, flow ${header.switches["flow"]}`
 			: "";
+	if (options.brief)
+		return `${verdict} ${printable(file.file)}  ${number(report.records)} records${flow}`;
 	return `${verdict} ${printable(file.file)}  ${number(report.records)} records, ${report.fidelity}, ${kernel}${flow}; ${checked} of ${report.invariants.length} invariants exercised`;
 }
 
@@ -93,15 +104,19 @@ function findingLines(
 	const lines: string[] = [];
 	const shown = new Map<string, number>();
 	const hidden = new Map<string, number>();
+	const few = violations.length <= FINDINGS_SHOWN;
+	const perId = options.all
+		? Number.POSITIVE_INFINITY
+		: few && !options.brief
+			? FINDINGS_SHOWN
+			: 1;
 	for (const violation of violations) {
 		const count = shown.get(violation.id) ?? 0;
-		const perId = options.all
-			? Number.POSITIVE_INFINITY
-			: file.report!.violations.length > FINDINGS_SHOWN
-				? 1
-				: FINDINGS_SHOWN;
-		if (count >= perId)
-			hidden.set(violation.id, (hidden.get(violation.id) ?? 0) + 1);
+		if (count >= perId) hidden.set(violation.id, count + 1 - perId);
+		else if (options.brief && violation.evidence === "possible")
+			lines.push(
+				`  ${io.paint("red", violation.id)} at #${violation.seq}, possible: ${printable(violation.message)}`,
+			);
 		else lines.push("", ...oneFinding(file, violation, io));
 		shown.set(violation.id, count + 1);
 	}
@@ -228,7 +243,47 @@ function callText(call: Call): string {
 	return printable(`#${call.seq} ${call.op}${who}${did}${failed}: ${effect}`);
 }
 
-/** The last line of a report on several files. */
+/** What the calls did to attachments, in one line for one of many files. */
+function didLine(calls: readonly Call[]): string[] {
+	const about = calls.filter((call) => call.did !== undefined);
+	if (about.length === 0) return [];
+	const words = about.slice(0, DID_SHOWN).map((call) => {
+		const who = `${call.op} ${call.dev?.slice("device:0000:".length) ?? ""}`;
+		if (call.did === "unchanged") return `${who}: already there`;
+		const moved = call.switches.reduce((sum, s) => sum + s.members.length, 0);
+		return moved > 0
+			? `${who}: group switched, ${plural(moved, "member")}`
+			: `${who}: no switch`;
+	});
+	if (about.length > words.length)
+		words.push(`${plural(about.length - words.length, "more call")}`);
+	return [`  ${printable(words.join("; "))}`];
+}
+
+/** Warnings of all files, one line an id. */
+function warningTotals(files: readonly FileReport[]): string[] {
+	const byId = new Map<
+		string,
+		{ files: Set<string>; count: number; message: string }
+	>();
+	for (const file of files)
+		for (const w of file.report?.warnings ?? []) {
+			const sum = byId.get(w.id) ?? {
+				files: new Set(),
+				count: 0,
+				message: w.message,
+			};
+			sum.files.add(file.file);
+			sum.count++;
+			byId.set(w.id, sum);
+		}
+	return [...byId].map(
+		([id, sum]) =>
+			`warning ${id}, ${plural(sum.count, "time")} in ${plural(sum.files.size, "file")}, for one: ${printable(sum.message)}`,
+	);
+}
+
+/** The last lines of a report on several files. */
 export function totalsText(
 	files: readonly FileReport[],
 	seconds: number,
@@ -245,5 +300,19 @@ export function totalsText(
 		.map((verdict) =>
 			io.paint(STYLES[verdict] ?? "bold", `${count(verdict)} ${verdict}`),
 		);
-	return `${plural(files.length, "file")}: ${parts.join(", ")}; ${number(records)} records in ${seconds.toFixed(1)} s\n`;
+	const lines = warningTotals(files);
+	const exercised = new Set(
+		files.flatMap((file) =>
+			(file.report?.invariants ?? [])
+				.filter((i) => i.checked > 0)
+				.map((i) => i.id),
+		),
+	);
+	const total = Math.max(
+		0,
+		...files.map((file) => file.report?.invariants.length ?? 0),
+	);
+	lines.push(`${exercised.size} of ${total} invariants were exercised`);
+	const head = lines.map((line) => `${line}\n`).join("");
+	return `${head}${plural(files.length, "file")}: ${parts.join(", ")}; ${number(records)} records in ${seconds.toFixed(1)} s\n`;
 }

@@ -54,7 +54,7 @@ docs/invariants.md explains every id.
 		const started = performance.now();
 		const files: FileReport[] = [];
 		for (const path of paths)
-			files.push(await one(path, args, io, paths.length === 1));
+			files.push(await one(path, args, io, paths.length > 1));
 		const seconds = (performance.now() - started) / 1000;
 		if (args.flag("json"))
 			io.out.write(`${JSON.stringify(verifyJson(files, seconds))}\n`);
@@ -69,7 +69,7 @@ async function one(
 	path: string,
 	args: Arguments,
 	io: Io,
-	alone: boolean,
+	many: boolean,
 ): Promise<FileReport> {
 	const options: VerifyPathOptions = {
 		format: oneOf(
@@ -88,7 +88,13 @@ async function one(
 	const file = await verifyPath(path, options);
 	io.done();
 	if (!args.flag("json"))
-		io.out.write(fileText(file, { all: args.flag("all"), calls: alone }, io));
+		io.out.write(
+			fileText(
+				file,
+				{ all: args.flag("all"), brief: many && !args.flag("all") },
+				io,
+			),
+		);
 	return file;
 }
 
