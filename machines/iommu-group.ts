@@ -13,6 +13,7 @@ import type {
 import type { Fact } from "../src/vocabulary/records.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
+import { attachmentActions, attachmentGuards } from "./group-attachment.ts";
 import type { Answering, Pasid, Step } from "./steps.ts";
 import { no, refuseUnexpected, YES, yes } from "./steps.ts";
 
@@ -56,7 +57,7 @@ export interface GroupInput {
 type C = GroupContext;
 const say = (facts: readonly Fact[], value?: unknown) => yes(facts, value);
 
-const guards = {
+const ownershipGuards = {
 	usedByKernel: (c: C) => c.ocnt > 0,
 	/** dom is neither none nor the default, or a handle is stored (facts §4.2). */
 	busyDomain: (c: C) =>
@@ -69,12 +70,6 @@ const guards = {
 	someHardwareDiffers: (_: C, e: Step<"grp.domain.set">) => e.torn,
 	isUserDomain: (c: C, e: Step<"grp.domain.set">) =>
 		e.dom !== c.blk && e.dom !== c.def,
-	otherContext: (c: C, e: Step<"ig.get" | "ig.put">) => c.ctx !== e.ctx,
-	lastReference: (c: C) => c.ref === 1,
-	isLocked: (c: C) => c.locked,
-	alreadyListed: (c: C, e: Step<"ig.list.add">) => c.list.includes(e.dev),
-	notListed: (c: C, e: Step<"ig.list.remove">) => !c.list.includes(e.dev),
-	lastListed: (c: C) => c.list.length === 1,
 };
 
 function currentChanged(c: C, dom: DomainId): ReturnType<typeof yes> {
@@ -175,86 +170,6 @@ const ownershipActions = {
 	refuse: refuseUnexpected,
 };
 
-const attachmentActions = {
-	create: (c: C, e: Step<"ig.get">) => ({
-		ctx: e.ctx,
-		ref: 1,
-		list: [],
-		hwpt: null,
-		msi: null,
-		...say([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
-	}),
-	countBound: (c: C, e: Step<"ig.get">) => ({
-		ref: c.ref + 1,
-		...say([
-			fact("ig.ref", c.group, { ctx: e.ctx, group: c.group, ref: c.ref + 1 }),
-		]),
-	}),
-	admitVisitor: (c: C, e: Step<"ig.get">) => ({
-		visitors: [...c.visitors, e.ctx],
-		...say([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
-	}),
-	dismissVisitor: (c: C, e: Step<"ig.put">) => ({
-		visitors: c.visitors.filter((ctx) => ctx !== e.ctx),
-		...say([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
-	}),
-	uncountBound: (c: C, e: Step<"ig.put">) => ({
-		ref: c.ref - 1,
-		...say([
-			fact("ig.ref", c.group, { ctx: e.ctx, group: c.group, ref: c.ref - 1 }),
-		]),
-	}),
-	free: (c: C, e: Step<"ig.put">) => ({
-		ctx: null,
-		ref: 0,
-		msi: null,
-		...say([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
-	}),
-	lock: (c: C) => ({ locked: true, ...say([], c) }),
-	unlock: () => ({ locked: false, answer: YES }),
-	mustWait: () => no("EBUSY", [], "locked"),
-	learnMsi: (_: C, e: Step<"ig.msi.set">) => ({ msi: e.start, answer: YES }),
-	setHwpt: (c: C, e: Step<"ig.hwpt.set">) => ({
-		hwpt: e.hwpt,
-		...say([
-			fact("ig.hwpt.set", c.group, {
-				ctx: c.ctx!,
-				group: c.group,
-				hwpt: e.hwpt,
-				...(c.hwpt === null ? {} : { from: c.hwpt }),
-			}),
-		]),
-	}),
-	clearHwpt: (c: C) => ({
-		hwpt: null,
-		...say([fact("ig.hwpt.cleared", c.group, { ctx: c.ctx!, group: c.group })]),
-	}),
-	listDevice: (c: C, e: Step<"ig.list.add">) => ({
-		list: [...c.list, e.dev],
-		...say([
-			fact("ig.list.add", c.group, {
-				ctx: c.ctx!,
-				group: c.group,
-				dev: e.dev,
-				hwpt: e.hwpt,
-			}),
-		]),
-	}),
-	unlistDevice: (c: C, e: Step<"ig.list.remove">) => ({
-		list: c.list.filter((dev) => dev !== e.dev),
-		...say(
-			[
-				fact("ig.list.remove", c.group, {
-					ctx: c.ctx!,
-					group: c.group,
-					dev: e.dev,
-				}),
-			],
-			{ last: c.list.length === 1 },
-		),
-	}),
-};
-
 const switched = [
 	{
 		guard: "someHardwareDiffers",
@@ -312,7 +227,7 @@ export const iommuGroup: Definition<GroupContext, GroupInput> = {
 		locked: false,
 		answer: YES,
 	}),
-	guards,
+	guards: { ...ownershipGuards, ...attachmentGuards },
 	actions: { ...ownershipActions, ...attachmentActions },
 	config: {
 		type: "parallel",

@@ -26,7 +26,6 @@ export interface Runner {
 }
 /** Something that runs definitions. `parent`: the actor above it in the tree. */
 export interface Engine {
-	readonly name: EngineName;
 	spawn(
 		definition: AnyDefinition,
 		input: unknown,
@@ -34,8 +33,11 @@ export interface Engine {
 		parent?: Runner,
 	): Runner;
 }
-/** The engines by name. */
-export type EngineName = "xstate" | "compiled";
+/**
+ * Who runs what: "mixed" (the default) has entities as XState actors and transactions as tables; "xstate" has everything as actors, for
+ * inspection; "compiled" has everything as tables, for speed. All three write the same records (test/orchestrator, test/machines).
+ */
+export type EngineName = "xstate" | "mixed" | "compiled";
 
 class ActorRunner implements Runner {
 	readonly actor: AnyActorRef;
@@ -99,7 +101,6 @@ export function xstateEngine(
 	inspect?: (event: InspectionEvent) => void,
 ): Engine {
 	return {
-		name: "xstate",
 		spawn(definition, input, id, parent) {
 			const above =
 				parent instanceof ActorRunner ? { parent: parent.actor } : {};
@@ -120,7 +121,6 @@ export function xstateEngine(
 /** Runs definitions as compiled tables. */
 export function compiledEngine(): Engine {
 	return {
-		name: "compiled",
 		spawn: (definition, input) => new TableRunner(tableOf(definition), input),
 	};
 }

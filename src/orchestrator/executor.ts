@@ -51,7 +51,10 @@ const DONE: Said = { ok: true, value: undefined };
 
 /** Everything an executor is made of. `definition` lets a test put a changed machine in the place of another. */
 export interface ExecutorParts {
+	/** Runs the entities. */
 	readonly engine: Engine;
+	/** Runs the transactions. */
+	readonly txEngine: Engine;
 	readonly transactions: Transactions;
 	readonly outside: Outside;
 	readonly emit: (fact: Fact) => void;
@@ -162,7 +165,7 @@ export class Executor {
 		let tx = this.#running.get(key);
 		if (tx === undefined) {
 			const definition = this.#define(this.parts.transactions[role]);
-			tx = this.parts.engine.spawn(
+			tx = this.parts.txEngine.spawn(
 				definition,
 				undefined,
 				key,
@@ -188,7 +191,9 @@ export class Executor {
 			case "bind.isolated":
 				return DONE;
 			case "resp":
-				return outside.resultWritable ? DONE : { ok: false, errno: "EFAULT", step: "resp" };
+				return outside.resultWritable
+					? DONE
+					: { ok: false, errno: "EFAULT", step: "resp" };
 			case "bind.coherent":
 				return outside.device(step.to as DeviceId).topology.caps?.[
 					"coherent"

@@ -49,8 +49,9 @@ export interface SystemOptions {
 	/** Nanoseconds since the run began, called once a record; default: the record's number. */
 	readonly clock?: () => number;
 	readonly seed?: number;
+	/** Default: "mixed", or "xstate" when something inspects. */
 	readonly engine?: EngineName;
-	/** XState inspection of every actor (xstate engine only). */
+	/** XState inspection of every actor. */
 	readonly inspect?: (event: InspectionEvent) => void;
 	/** For tests: puts a changed definition in the place of another. */
 	readonly definition?: (definition: AnyDefinition) => AnyDefinition;
@@ -108,11 +109,12 @@ export class IommuSystem {
 		});
 		this.header = runHeader(topology, this.switches, seed);
 		this.#outside = new Outside(topology, this.switches);
+		const name = options.engine ?? (options.inspect ? "xstate" : "mixed");
+		const tables = compiledEngine();
+		const actors = name === "compiled" ? tables : xstateEngine(options.inspect);
 		this.#executor = new Executor({
-			engine:
-				options.engine === "compiled"
-					? compiledEngine()
-					: xstateEngine(options.inspect),
+			engine: name === "compiled" ? tables : actors,
+			txEngine: name === "xstate" ? actors : tables,
 			transactions: transactionsOf(this.switches.flow),
 			outside: this.#outside,
 			emit: (one) => this.#emit(one),

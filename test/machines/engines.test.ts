@@ -21,7 +21,7 @@ import {
 	toXState,
 } from "../../machines/define.ts";
 import { DEFINITIONS } from "./all.ts";
-import { SCENARIO_ITEMS } from "./corpus.ts";
+import { SCENARIO_ITEMS, SWITCHED } from "./corpus.ts";
 import { mutantsOf } from "./mutants.ts";
 import { capturing, type Captured, type Sample, samplesOf } from "./samples.ts";
 
@@ -59,7 +59,7 @@ beforeAll(() => {
 			copies.set(definition, (copy = capturing(definition, captured)));
 		return copy;
 	};
-	for (const item of SCENARIO_ITEMS)
+	for (const item of [...SCENARIO_ITEMS, ...SWITCHED])
 		digests[item.name] = createHash("sha256")
 			.update(item.run(substitute))
 			.digest("hex")

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Command, OpName } from "../../src/orchestrator/commands.ts";
+import type { EngineName } from "../../src/orchestrator/engine.ts";
 import { IommuError } from "../../src/orchestrator/error.ts";
 import { firstDifference, redecide } from "../../src/orchestrator/redecide.ts";
 import { FLOWS } from "../../src/orchestrator/switches.ts";
@@ -16,7 +17,7 @@ import { recordProblem } from "../../src/vocabulary/records.ts";
 const topology = threeInOneGroup();
 const { dev1, dev2 } = DEVICES;
 
-function bound(engine: "xstate" | "compiled" = "xstate") {
+function bound(engine: EngineName = "mixed") {
 	const system = createIommuSystem({ topology, engine });
 	const ctx = system.open();
 	for (const dev of Object.values(DEVICES)) system.bind({ ctx, dev });
@@ -256,27 +257,29 @@ describe("random commands", () => {
 		} as unknown as Command;
 	};
 	test.each(FLOWS)(
-		"%s: both engines write the same records, and the run can be decided again",
+		"%s: all engines write the same records, and the run can be decided again",
 		(flow) => {
 			fc.assert(
 				fc.property(
 					fc.array(op, { maxLength: 40 }),
 					fc.integer({ min: 0, max: 60 }),
 					(ops, failNth) => {
-						const runs = (["xstate", "compiled"] as const).map((engine) => {
-							const system = createIommuSystem({
-								topology,
-								engine,
-								flow,
-								switches: { failNth },
-							});
-							const opened = system.dispatch({ op: "open", args: {} });
-							if (!opened.ok) return system;
-							for (const dev of Object.values(DEVICES))
-								system.dispatch({ op: "bind", args: { ctx: "ctx:1", dev } });
-							for (const one of ops) system.dispatch(commandOf("ctx:1", one));
-							return system;
-						});
+						const runs = (["xstate", "compiled", "mixed"] as const).map(
+							(engine) => {
+								const system = createIommuSystem({
+									topology,
+									engine,
+									flow,
+									switches: { failNth },
+								});
+								const opened = system.dispatch({ op: "open", args: {} });
+								if (!opened.ok) return system;
+								for (const dev of Object.values(DEVICES))
+									system.dispatch({ op: "bind", args: { ctx: "ctx:1", dev } });
+								for (const one of ops) system.dispatch(commandOf("ctx:1", one));
+								return system;
+							},
+						);
 						expect(firstDifference(runs[0]!.records, runs[1]!.records)).toBe(
 							-1,
 						);
