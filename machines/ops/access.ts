@@ -84,10 +84,6 @@ export function changeIoas(
 	const fromName =
 		from === undefined ? {} : { from: objOf(x, from, "ioas").name };
 	const toName = to === undefined ? {} : { to: to.name };
-	emit(
-		x,
-		fact("access.switching", name, { access: name, ...fromName, ...toName }),
-	);
 	if (to !== undefined) {
 		const align = access.pinning ? PAGE_SIZE : 1n;
 		const added = addAccess(to.iopt, to.name, { access: name, align }, x.env);
@@ -98,6 +94,11 @@ export function changeIoas(
 		}
 		addUsers(x, to.id, 1, "access");
 	}
+	// Recorded once the new IOAS took it: a refusal leaves the access where it was.
+	emit(
+		x,
+		fact("access.switching", name, { access: name, ...fromName, ...toName }),
+	);
 	if (from !== undefined) leaveIoas(x, id, from);
 	const { ioas: __, ioasUnpin: ___, ...rest } = objOf(x, id, "access");
 	putObj(

@@ -3,11 +3,12 @@
  */
 import type { DomainId } from "../../src/vocabulary/ids.ts";
 import { u64 } from "../../src/vocabulary/fields.ts";
+import type { Fact } from "../../src/vocabulary/records.ts";
 import { fact } from "../../src/vocabulary/records.ts";
 import type { DomainSpec } from "./driver.ts";
 import type { Exec } from "./exec.ts";
 import { emit, putDomain } from "./exec.ts";
-import type { Domain } from "./types.ts";
+import type { Dev, Domain, Group } from "./types.ts";
 
 /** Adds a domain as the driver described it. */
 export function makeDomain(
@@ -55,4 +56,20 @@ export function freeDomain(x: Exec, dom: DomainId, undo: boolean): void {
 	domains.delete(dom);
 	x.host = { ...x.host, domains };
 	emit(x, fact("dom.freed", dom, { dom, ...(undo ? { undo } : {}) }));
+}
+
+/** How a group came to be: members, default domain, what the hardware uses. */
+export function groupFacts(g: Group, members: readonly Dev[]): Fact[] {
+	const { group, def: dom } = g;
+	return [
+		...members.map(({ dev }) =>
+			fact("grp.member.added", group, { group, dev }),
+		),
+		fact("grp.default.set", group, { group, dom }),
+		...(g.blk === undefined
+			? []
+			: [fact("grp.blocking.set", group, { group, dom: g.blk })]),
+		...members.map(({ dev }) => fact("hw.attach", dev, { dev, dom })),
+		fact("grp.domain.set", group, { group, dom }),
+	];
 }

@@ -36,7 +36,8 @@ export interface Pending {
 	readonly flags: number;
 	readonly nestParent?: boolean;
 	readonly data: UserData;
-	readonly respond?: () => ErrnoName | undefined;
+	/** Absent: nothing is copied back inside the transaction. */
+	readonly respond?: (() => ErrnoName | undefined) | undefined;
 }
 
 /** One step. `fails` names what allocation or copy it stands for: fault injection may strike there. */
@@ -245,6 +246,18 @@ export function settleIopt(
 		x.host = { ...x.host, mem: result.mem };
 	emit(x, ...result.facts);
 	return result.ok ? undefined : result.errno;
+}
+
+/** A call that is several operations for the kernel: ends the current one (with `failure`) and begins the next. */
+export function nextOperation(x: Exec, op: string, failure?: Answer): void {
+	const { errno, step = "" } = failure ?? {};
+	emit(
+		x,
+		errno === undefined
+			? fact("op.commit", x.ctx, {})
+			: fact("op.fail", x.ctx, { errno, step }),
+		fact("op.begin", x.ctx, { op, args: {} }),
+	);
 }
 
 export const EOK: Answer = {};

@@ -17,6 +17,7 @@ import {
 } from "./access.ts";
 import { removeDevice } from "./destroy.ts";
 import { pagingHwpt } from "./dirty.ts";
+import { groupFacts } from "./domains.ts";
 import type { Exec } from "./exec.ts";
 import {
 	domainOf,
@@ -24,6 +25,7 @@ import {
 	emit,
 	freeId,
 	lookUp,
+	nextOperation,
 	objOf,
 	publish,
 	putGroup,
@@ -63,7 +65,7 @@ function addMockDevice(x: Exec, flags: number): DeviceId {
 		devs: new Map(x.host.devs).set(dev, device),
 	};
 	const { dom: def } = dom;
-	putGroup(x, {
+	const g = {
 		group,
 		members: [dev],
 		def,
@@ -71,8 +73,9 @@ function addMockDevice(x: Exec, flags: number): DeviceId {
 		dom: def,
 		ocnt: 0,
 		handles: {},
-	});
-	emit(x, fact("grp.member.added", group, { group, dev }));
+	};
+	putGroup(x, g);
+	emit(x, ...groupFacts(g, [device]));
 	return dev;
 }
 
@@ -99,16 +102,20 @@ export function mockDomain(
 	if ((flags & ~(MOCK_FLAG.NO_DIRTY | MOCK_FLAG.HUGE_IOVA)) !== 0)
 		return undoId(refused("EINVAL", "flags"));
 	const dev = addMockDevice(x, flags);
+	nextOperation(x, "bind");
 	const bound = bindDevice(x, dev);
 	if (!("id" in bound)) {
+		nextOperation(x, "unplug", bound);
 		removeDevice(x, dev);
-		return undoId(bound);
+		return undoId({ ...bound, settled: true });
 	}
+	nextOperation(x, "attach");
 	const attached = attachByPt(x, dev, ptId, "attach", respond);
 	if (!("hwpt" in attached)) {
+		nextOperation(x, "unbind", attached);
 		unbindDevice(x, dev);
 		removeDevice(x, dev);
-		return undoId(attached);
+		return undoId({ ...attached, settled: true });
 	}
 	putObj(x, { ...objOf(x, stdev.id, "stdev"), idev: bound.id });
 	publish(x, stdev.id);
@@ -121,7 +128,7 @@ export function mockDomain(
 	};
 }
 
-/** MOCK_DOMAIN_REPLACE; answers the hwpt in use. */
+/** MOCK_DOMAIN_REPLACE; answers the hwpt in use. When that cannot be copied the device stays replaced. */
 export function mockReplace(
 	x: Exec,
 	stdevId: number,
@@ -131,8 +138,12 @@ export function mockReplace(
 	const stdev = lookUp(x, stdevId, "stdev");
 	if (stdev === undefined) return refused("ENOENT", "stdev");
 	const { dev } = objOf(x, stdev.idev, "idev");
-	const done = attachByPt(x, dev, ptId, "replace", respond);
-	return "hwpt" in done ? { out: { pt_id: done.hwpt } } : done;
+	const done = attachByPt(x, dev, ptId, "replace");
+	if (!("hwpt" in done)) return done;
+	const errno = x.env.fail?.("resp") ?? respond();
+	return errno === undefined
+		? { out: { pt_id: done.hwpt } }
+		: refused(errno, "resp");
 }
 
 /** ADD_RESERVED: a range that stays until the IOAS dies. */

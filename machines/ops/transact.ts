@@ -20,7 +20,7 @@ import { hwptPut } from "../hwpt-put.ts";
 import { ioasAlloc } from "../ioas-alloc.ts";
 import { replace } from "../replace.ts";
 import type { Answer as StepAnswer, HwptView, Step } from "../steps.ts";
-import { no, yes } from "../steps.ts";
+import { no, YES, yes } from "../steps.ts";
 import { unbind } from "../unbind.ts";
 import {
 	attachmentAnswers,
@@ -91,6 +91,7 @@ function runTransaction(
 }
 
 function answerStep(x: Exec, s: Step): StepAnswer {
+	if (s.type === "resp" && x.pending?.respond === undefined) return YES;
 	if (s.failable !== undefined && x.env.fail?.(s.type) !== undefined)
 		return no(s.failable).answer;
 	if (s.type.startsWith("call.")) return call(x, s);
@@ -312,13 +313,13 @@ export function unbindDevice(x: Exec, dev: DeviceId): Answer {
 	return r.ok ? {} : failed(r);
 }
 
-/** Attach or replace by object number; the id of the hwpt in use. */
+/** Attach or replace by object number; the id of the hwpt in use. Without `respond` the copy of the answer is the caller's own step. */
 export function attachByPt(
 	x: Exec,
 	dev: DeviceId,
 	pt: number,
 	how: "attach" | "replace",
-	respond: Respond,
+	respond?: Respond,
 ): { readonly hwpt: number } | (Answer & { errno: ErrnoName }) {
 	const r = withPending(x, { flags: 0, data: NO_DATA, respond }, () =>
 		runTransaction(x, attachPt, {

@@ -261,6 +261,8 @@ export interface Answer {
 	readonly errno?: ErrnoName;
 	/** Where it failed. */
 	readonly step?: string;
+	/** The failure has its op.fail record already: what followed was cleaning up. */
+	readonly settled?: boolean;
 	readonly out?: {
 		readonly [field: string]: number | bigint | readonly unknown[];
 	};

@@ -11,6 +11,8 @@ import type {
 } from "../vocabulary/header.ts";
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { kernelNumber } from "../vocabulary/ids.ts";
+import type { Fact } from "../vocabulary/records.ts";
+import { domainCreated, groupFacts } from "../../machines/ops/domains.ts";
 import { driverNamed } from "./personalities.ts";
 
 const staticDomain = (
@@ -97,6 +99,18 @@ export function addGroup(host: Host, group: TopologyGroup): Host {
 		nextDomain: host.nextDomain + (shared ? 0 : 1),
 		nextGroup: Math.max(host.nextGroup, kernelNumber(group.group) + 1),
 	};
+}
+
+/** What happened before the first operation: static domains, groups on their default domains (facts §4.1). */
+export function bootFacts(host: Host): Fact[] {
+	const domains = [...host.domains.values()].map(domainCreated);
+	const groups = [...host.groups.values()].flatMap((g) =>
+		groupFacts(
+			g,
+			[...host.devs.values()].filter((d) => d.group === g.group),
+		),
+	);
+	return [...domains, ...groups];
 }
 
 /** The machine of a topology. Throws RangeError for an unknown driver personality. */

@@ -20,10 +20,11 @@ import { Session } from "./session.ts";
 import { testCall } from "./test-calls.ts";
 import { vfioCall } from "./vfio-calls.ts";
 
-/** Outcome of one record: not a call, equal, or how it differs. */
+/** Outcome of one record: not a call, equal, followed without comparing, or how it differs. */
 export type Played =
 	| { readonly kind: "none" }
 	| { readonly kind: "matched" }
+	| { readonly kind: "skipped"; readonly reason: string }
 	| {
 			readonly kind: "mismatched";
 			readonly call: string;
@@ -44,10 +45,16 @@ const count = (record: JsonObject, name: string): number => {
 const procOf = (record: JsonObject): number =>
 	typeof record["proc"] === "number" ? record["proc"] : 0;
 const NOTHING: Played = { kind: "none" };
+const ARMED =
+	"call while the kernel's fail-nth was armed: followed, judged by invariants";
+/** Failable steps tried for an injected fault. */
+const INJECT_MAX = 200;
 
 /** The player of one sequence. */
 export class Player {
 	readonly session: Session;
+	/** Between a note that arms fail-nth and the one that ends the iteration. */
+	#armed = false;
 
 	constructor(sink?: FactSink) {
 		this.session = new Session(emptyHost(), sink);
@@ -55,7 +62,9 @@ export class Player {
 
 	/** Plays one record. Never throws: what cannot be understood is a mismatch. */
 	play(record: JsonObject): Played {
+		this.session.operation = nameOf(record);
 		try {
+			if (this.#armed && isCall(record)) return this.#follow(record);
 			const reply = this.#reply(record);
 			if (reply === undefined) return NOTHING;
 			const diff = differences(record, reply);
@@ -69,12 +78,56 @@ export class Player {
 		}
 	}
 
+	/**
+	 * A call that an injected fault may have hit: plainly, or with the k-th failable step failing; an error that no step of the model gives
+	 * changed nothing (the injected one lies in code the model does not have). A success must be the model's.
+	 */
+	#follow(record: JsonObject): Played {
+		const before = this.session.checkpoint();
+		let diff: ReturnType<typeof differences>;
+		// Twice over: what fails says ENOMEM, or a driver makes EINVAL of it, which lets an attach through an IOAS go on (facts §2.11).
+		for (let n = 0; n <= 2 * INJECT_MAX; n++) {
+			const k = n >> 1;
+			let left = k;
+			let fired = false;
+			this.session.fail = (step) => {
+				if (--left !== 0) return undefined;
+				fired = true;
+				if (step === "resp") return "EFAULT";
+				return n % 2 === 0 ? "ENOMEM" : "EINVAL";
+			};
+			const reply = this.#reply(record);
+			this.session.fail = undefined;
+			const now = reply === undefined ? undefined : differences(record, reply);
+			if (now === undefined) return { kind: "skipped", reason: ARMED };
+			diff ??= now;
+			this.session.restore(before);
+			if (k > 0 && !fired) break;
+		}
+		return record["errno"] === null || diff === undefined
+			? {
+					kind: "mismatched",
+					call: nameOf(record),
+					...(diff ?? { expected: "", actual: "" }),
+				}
+			: { kind: "skipped", reason: ARMED };
+	}
+
+	/** Performs a record and gives the model's answer, without comparing. Throws when the record cannot be understood. */
+	perform(record: JsonObject): Reply | undefined {
+		this.session.operation = nameOf(record);
+		return this.#reply(record);
+	}
+
 	#reply(record: JsonObject): Reply | undefined {
 		switch (record["ev"]) {
 			case "ioctl":
 				return this.#ioctl(record);
 			case "open":
-				return { ret: this.session.openIommufd(), errno: null };
+				return {
+					ret: this.session.openIommufd(count(record, "ret")),
+					errno: null,
+				};
 			case "close":
 				return this.session.close(count(record, "fd"), procOf(record))
 					? { ret: 0, errno: null }
@@ -140,6 +193,8 @@ export class Player {
 	}
 
 	#note(record: JsonObject): void {
+		if (typeof record["fail_nth"] === "number") this.#armed = true;
+		if (typeof record["iteration"] === "number") this.#armed = false;
 		const bytes = record["rlimit_memlock_bytes"];
 		if (typeof bytes === "number")
 			this.session.memlockPages = Math.floor(bytes / 4096);
@@ -228,6 +283,9 @@ export class Player {
 		return reply;
 	}
 }
+
+const isCall = (record: JsonObject): boolean =>
+	["ioctl", "open", "close", "read", "write"].includes(String(record["ev"]));
 
 const faultRecord = (f: { readonly addr: bigint }): JsonObject => ({
 	...f,

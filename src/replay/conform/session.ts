@@ -18,6 +18,7 @@ import type {
 	Host,
 	OpEnv,
 } from "../../../machines/ops/types.ts";
+import { bootFacts } from "../../drivers/host.ts";
 import { PERSONALITIES } from "../../drivers/personalities.ts";
 import { UserMemory } from "./memory.ts";
 
@@ -32,6 +33,14 @@ export type OpenFile =
 
 /** Who listens to the facts of a session: log, judge. */
 export type FactSink = (facts: readonly Fact[]) => void;
+
+/** A point in a session that one can go back to. Memory is not part of it: no call changes it. */
+export interface SessionPoint {
+	readonly host: Host;
+	readonly files: ReadonlyMap<number, OpenFile>;
+	readonly closing: readonly CtxId[];
+	readonly opened: number;
+}
 
 /** Everything a player keeps. */
 export class Session {
@@ -49,12 +58,15 @@ export class Session {
 	memlockPages: number | undefined;
 	/** Fault injection for sweeps. */
 	fail: ((step: string) => ErrnoName | undefined) | undefined;
+	/** Name of the call that is played, for records. */
+	operation = "";
 	/** Lowest free object ids that calls on other threads hold at this moment. */
 	heldIds = 0;
 	/** Contexts whose file is closed but held by others. */
 	protected readonly closing = new Set<CtxId>();
 	readonly #sink: FactSink;
 	protected opened = 0;
+	#firstFd: number | undefined;
 
 	constructor(
 		host: Host,
@@ -64,6 +76,7 @@ export class Session {
 		this.memory = memory;
 		this.host = host;
 		this.#sink = sink;
+		sink(bootFacts(host));
 	}
 
 	/** What operations ask of the outside, for calls of process `proc`. */
@@ -88,13 +101,22 @@ export class Session {
 			return answer;
 		});
 		this.host = outcome.host;
-		this.#sink(outcome.facts);
+		this.#sink([
+			fact("op.begin", ctx, { op: this.operation, args: {} }),
+			...outcome.facts,
+			outcome.errno === undefined || outcome.settled === true
+				? fact("op.commit", ctx, {})
+				: fact("op.fail", ctx, {
+						errno: outcome.errno,
+						step: outcome.step ?? "",
+					}),
+		]);
 		return answer as A;
 	}
 
-	/** The lowest free file number. */
+	/** The lowest free file number; what the program had open before its first /dev/iommu stays below. */
 	#lowestFd(): number {
-		let fd = 3;
+		let fd = this.#firstFd ?? 3;
 		while (this.files.has(fd)) fd++;
 		return fd;
 	}
@@ -109,8 +131,9 @@ export class Session {
 		this.opened += 1;
 		return `ctx:${this.opened}`;
 	}
-	/** Opens /dev/iommu; the number of the file. */
-	openIommufd(): number {
+	/** Opens /dev/iommu; the number of the file. `recorded`: what the first open of the recording got. */
+	openIommufd(recorded?: number): number {
+		this.#firstFd ??= recorded;
 		const ctx = this.nameContext();
 		const fresh = {
 			name: ctx,
@@ -123,6 +146,25 @@ export class Session {
 		this.host = { ...this.host, ctxs: new Map(this.host.ctxs).set(ctx, fresh) };
 		this.#sink([fact("ctx.opened", ctx, { ctx, kind: "iommufd" })]);
 		return this.openFile({ kind: "iommufd", ctx });
+	}
+
+	/** Where the session stands. */
+	checkpoint(): SessionPoint {
+		return {
+			host: this.host,
+			files: new Map(this.files),
+			closing: [...this.closing],
+			opened: this.opened,
+		};
+	}
+	/** Goes back. */
+	restore(point: SessionPoint): void {
+		this.host = point.host;
+		this.files.clear();
+		for (const [fd, file] of point.files) this.files.set(fd, file);
+		this.closing.clear();
+		for (const ctx of point.closing) this.closing.add(ctx);
+		this.opened = point.opened;
 	}
 
 	/** Closes a file; false when it is not open. */
@@ -151,7 +193,11 @@ export class Session {
 		this.closing.delete(ctx);
 		this.run(ctx, proc, (x): Answer => {
 			const leaked = closeContext(x);
-			return leaked.length === 0 ? {} : { out: { leaked } };
+			if (leaked.length > 0)
+				throw new Error(
+					`${ctx}: objects ${leaked.join(", ")} are left at close`,
+				);
+			return {};
 		});
 	}
 }

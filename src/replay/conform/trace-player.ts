@@ -235,6 +235,7 @@ export class TracePlayer {
 				return step === "args.copy" || step === "resp" ? "EFAULT" : "ENOMEM";
 			};
 		}
+		this.#session.operation = c.call;
 		try {
 			return { reply: traceCall(this.#session, c), fired };
 		} finally {

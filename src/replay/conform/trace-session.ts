@@ -9,7 +9,7 @@ import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
 import type { Reply } from "./call.ts";
 import { ALL_USER, UserMemory } from "./memory.ts";
 import { refusal } from "./call.ts";
-import type { FactSink, OpenFile } from "./session.ts";
+import type { FactSink, OpenFile, SessionPoint } from "./session.ts";
 import { Session } from "./session.ts";
 
 /** An open VFIO device file; `ctx` once it is bound. */
@@ -19,15 +19,11 @@ export interface DeviceFile {
 }
 
 /** A point in a session that one can go back to. */
-export interface Checkpoint {
-	readonly host: Host;
-	readonly files: ReadonlyMap<number, OpenFile>;
+export interface Checkpoint extends SessionPoint {
 	readonly devFiles: ReadonlyMap<number, DeviceFile>;
 	readonly containers: ReadonlyMap<number, CtxId>;
 	readonly groupFiles: ReadonlyMap<number, GroupId>;
 	readonly joined: ReadonlyMap<GroupId, CtxId>;
-	readonly closing: readonly CtxId[];
-	readonly opened: number;
 }
 
 function refill<K, V>(map: Map<K, V>, from: ReadonlyMap<K, V>): void {
@@ -49,29 +45,22 @@ export class TraceSession extends Session {
 	}
 
 	/** Where the session stands. */
-	checkpoint(): Checkpoint {
+	override checkpoint(): Checkpoint {
 		return {
-			host: this.host,
-			files: new Map(this.files),
+			...super.checkpoint(),
 			devFiles: new Map(this.devFiles),
 			containers: new Map(this.containers),
 			groupFiles: new Map(this.groupFiles),
 			joined: new Map(this.joined),
-			closing: [...this.closing],
-			opened: this.opened,
 		};
 	}
 	/** Goes back. */
-	restore(point: Checkpoint): void {
-		this.host = point.host;
-		refill(this.files, point.files);
+	override restore(point: Checkpoint): void {
+		super.restore(point);
 		refill(this.devFiles, point.devFiles);
 		refill(this.containers, point.containers);
 		refill(this.groupFiles, point.groupFiles);
 		refill(this.joined, point.joined);
-		this.closing.clear();
-		for (const ctx of point.closing) this.closing.add(ctx);
-		this.opened = point.opened;
 	}
 
 	/** An open whose file number the recording tells; a failed one is the environment's. */
