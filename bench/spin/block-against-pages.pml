@@ -3,7 +3,7 @@
  * threads, written again for Spin. Without CLOSURE hardware is a process that fills and evicts single entries; with CLOSURE
  * every step is followed by all fills, as our explorer has it.
  *
- *   spin -a -DN=2 block-against-pages.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -c0 -e -m100000
+ *   spin -a -DN=2 block-against-pages.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -w20 -m100000
  */
 #ifndef N
 #define N 1
@@ -18,6 +18,10 @@
 #define LINKED 1
 #define UNLINKED 2
 #define FREED 3
+
+/* A violation is said once and the search goes on: printing every one would be what is measured. */
+c_decl { static int red; }
+#define CHECK(e) if :: (e) :: else -> c_code { if (!red) { red = 1; printf("VIOLATED\n"); } } fi
 
 byte slot;		/* 0 empty, 1 block, 2+t table t */
 byte st[N];		/* life of each page thread's own table */
@@ -100,8 +104,8 @@ proctype block()
 			AFTER
 		};
 		d_step {
-			assert(!dir[b-2]);	/* PT-25, PT-26 */
-			assert(st[b-2] != FREED);
+			CHECK(!dir[b-2]);	/* PT-25, PT-26 */
+			CHECK(st[b-2] != FREED);
 			st[b-2] = FREED;
 			AFTER
 		}
@@ -110,10 +114,10 @@ proctype block()
 	d_step { unlinkWhatIsThere(); slot = 1; AFTER };
 	d_step {
 		openBlock = false;
-		assert(slot == 1 || openPage[0]);	/* PT-12 */
+		CHECK(slot == 1 || openPage[0]);	/* PT-12 */
 		k = 0;
 		do
-		:: k < N -> assert(!leafPage[k] || openPage[k]); k++	/* PT-14 */
+		:: k < N -> CHECK(!leafPage[k] || openPage[k]); k++	/* PT-14 */
 		:: else -> break
 		od;
 		k = 0
@@ -153,7 +157,7 @@ proctype page(byte i)
 	fi;
 have:
 	atomic {
-		assert(st[d-2] == LINKED);	/* PT-28 */
+		CHECK(st[d-2] == LINKED);	/* PT-28 */
 		if
 		:: st[d-2] != FREED -> entry[(d-2)*P+i] = 1 + i
 		:: else
@@ -162,8 +166,8 @@ have:
 	};
 	d_step {
 		openPage[i] = false;
-		assert(openBlock || (slot == d && entry[(d-2)*P+i] != 0));	/* PT-12 */
-		assert(openBlock || !leafBlock)	/* PT-14 */
+		CHECK(openBlock || (slot == d && entry[(d-2)*P+i] != 0));	/* PT-12 */
+		CHECK(openBlock || !leafBlock)	/* PT-14 */
 	};
 	goto end1;
 exists:
