@@ -110,6 +110,35 @@ export const GROUP_STATE: readonly Invariant[] = [
 		},
 	},
 	{
+		id: "GRP-9",
+		when: "O",
+		severity: "error",
+		aspect: "group",
+		sentence: "All attached devices of a group are attached to the same hwpt.",
+		harm: "per-device pointers for hardware that only moves as a group (the 2023 design)",
+		source: [
+			"seed mail 3",
+			"drivers/iommu/iommufd/iommufd_private.h:struct iommufd_group",
+		],
+		brokenBy: "scenario 1 under posted-v2 and device-lagging",
+		test: (world, id) => {
+			const group = groupIn(world, id);
+			if (group === undefined) return SKIP;
+			const devices = attached(world, group);
+			const first = devices[0];
+			if (first === undefined) return SKIP;
+			for (const { device, hwpt } of devices)
+				if (hwpt.id !== first.hwpt.id)
+					return broken(
+						id,
+						`${first.device.id} is attached to ${first.hwpt.id}, ${device.id} of the same ${id} to ${hwpt.id}`,
+						[group.id, first.device.id, device.id],
+						[first.device.since, device.since],
+					);
+			return undefined;
+		},
+	},
+	{
 		id: "GRP-4",
 		when: "O",
 		severity: "error",
@@ -166,35 +195,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 				}
 			}
 			return checked ? undefined : SKIP;
-		},
-	},
-	{
-		id: "GRP-9",
-		when: "O",
-		severity: "error",
-		aspect: "group",
-		sentence: "All attached devices of a group are attached to the same hwpt.",
-		harm: "per-device pointers for hardware that only moves as a group (the 2023 design)",
-		source: [
-			"seed mail 3",
-			"drivers/iommu/iommufd/iommufd_private.h:struct iommufd_group",
-		],
-		brokenBy: "scenario 1 under posted-v2 and device-lagging",
-		test: (world, id) => {
-			const group = groupIn(world, id);
-			if (group === undefined) return SKIP;
-			const devices = attached(world, group);
-			const first = devices[0];
-			if (first === undefined) return SKIP;
-			for (const { device, hwpt } of devices)
-				if (hwpt.id !== first.hwpt.id)
-					return broken(
-						id,
-						`${first.device.id} is attached to ${first.hwpt.id}, ${device.id} of the same ${id} to ${hwpt.id}`,
-						[group.id, first.device.id, device.id],
-						[first.device.since, device.since],
-					);
-			return undefined;
 		},
 	},
 	{
@@ -269,24 +269,22 @@ export const GROUP_STATE: readonly Invariant[] = [
 		id: "GRP-12",
 		when: "S",
 		severity: "error",
-		aspect: "group",
 		needs: "L0",
 		sentence: "Every device is a member of exactly one group.",
 		harm: "isolation cannot be decided",
 		source: ["drivers/iommu/iommu.c:iommu_init_device"],
-		brokenBy: "fault switch hotplug.keepOldGroup",
-		test: (world, id) => {
-			const group = groupIn(world, id);
-			if (group === undefined || group.members.length === 0) return SKIP;
-			for (const dev of group.members)
-				if (world.devices.map.get(dev)?.group !== group.id)
-					return broken(
-						`${id} ${dev}`,
-						`${dev} is listed as a member of ${id} and belongs to ${world.devices.map.get(dev)?.group ?? "no group"}`,
-						[group.id, dev],
-						[],
-					);
-			return undefined;
+		brokenBy: "hand-built record sequence only",
+		on: {
+			"grp.member.added": ({ world }, { data, seq }) => {
+				const { formerGroup } = world.effect;
+				if (formerGroup === undefined) return undefined;
+				return broken(
+					`${data.dev} ${seq}`,
+					`${data.dev} joined ${data.group} without having left ${formerGroup}`,
+					[data.dev, data.group, formerGroup],
+					[],
+				);
+			},
 		},
 	},
 ];

@@ -244,7 +244,7 @@ export const HWPTS: readonly Invariant[] = [
 	},
 	{
 		id: "HWP-3",
-		when: "S",
+		when: "O",
 		severity: "error",
 		aspect: "hwpt",
 		sentence: "A hwpt and its domain belong to each other for life.",

@@ -141,7 +141,7 @@ function failedLeavesNothing(
 	if (
 		PARTIAL.test(op.name) ||
 		AT_RESPONSE.test(record.data.step) ||
-		op.steps.length <= 1
+		op.steps.length === 0
 	)
 		return SKIP;
 	// Attachments are VFT-7's business, which names them better.

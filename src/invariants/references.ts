@@ -1,4 +1,4 @@
-/** REF-1 … REF-8: who counts whom (facts iommufd §1.2, §3.9, §6.2). Exercised only by logs that carry obj.ref. */
+/** REF-1 … REF-8: who counts whom (facts iommufd §1.2, §3.9, §6.2). An imported log decides them only for objects whose counts it tells. */
 import type {
 	AccessId,
 	CtxId,
@@ -13,12 +13,7 @@ import { broken, SKIP, type Invariant, type Outcome } from "./invariant.ts";
 /** REF-1 for one hwpt. */
 function hwptCount(world: World, id: string): Outcome {
 	const hwpt = world.hwpts.map.get(id as HwptId);
-	if (
-		hwpt === undefined ||
-		hwpt.state !== "live" ||
-		hwpt.u === undefined ||
-		!world.seen.refs
-	)
+	if (hwpt === undefined || hwpt.state !== "live" || hwpt.u === undefined)
 		return SKIP;
 	const expected = 1 + hwpt.devices + hwpt.children;
 	if (hwpt.u === expected) return undefined;
@@ -33,13 +28,7 @@ function hwptCount(world: World, id: string): Outcome {
 /** REF-2 for one IOAS. */
 function ioasCount(world: World, id: string): Outcome {
 	const ioas = world.ioases.map.get(id as IoasId);
-	if (
-		ioas === undefined ||
-		ioas.gone ||
-		ioas.u === undefined ||
-		!world.seen.refs
-	)
-		return SKIP;
+	if (ioas === undefined || ioas.gone || ioas.u === undefined) return SKIP;
 	const expected = 1 + ioas.hwptsAlive + ioas.accs.length;
 	if (ioas.u === expected) return undefined;
 	return broken(

@@ -176,6 +176,19 @@ function siblingRisk(world: World, ioas: Ioas | undefined): Outcome {
 	return risks.length > 0 ? undefined : SKIP;
 }
 
+/** RSV-6 for the IOAS that a device's group uses now. */
+function groupRisk(world: World, dev: DeviceId): Outcome {
+	const id = world.devices.map.get(dev)?.group;
+	const dom = id === undefined ? undefined : world.groups.map.get(id)?.dom;
+	const ioas =
+		dom === undefined || dom === null
+			? undefined
+			: world.domains.map.get(dom)?.ioas;
+	return ioas === undefined
+		? SKIP
+		: siblingRisk(world, world.ioases.map.get(ioas));
+}
+
 /** RSV-5: what an operation makes and drops. A drop of what was not there changes nothing. */
 function countReservation(
 	{ world, bracket }: Context,
@@ -241,49 +254,6 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"op.fail": failedBalance,
 			"resv.added": countReservation,
 			"resv.dropped": countReservation,
-		},
-	},
-	{
-		id: "RSV-1",
-		when: "O",
-		severity: "error",
-		aspect: "ioas",
-		sentence:
-			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
-		harm: "a leaked reservation blocks maps for ever",
-		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
-		brokenBy: "fault switch detach.keepResv",
-		test: (world, id) => {
-			const ioas = world.ioases.map.get(id as IoasId);
-			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)
-				return SKIP;
-			for (const { owner, seq } of ioas.resv) {
-				if (owner.startsWith("domain:")) {
-					if (!ioas.doms.includes(owner as DomainId))
-						return broken(
-							`${id} ${owner}`,
-							`${owner} has ranges reserved in ${id}, which does not fill it`,
-							[ioas.id, owner],
-							[seq],
-						);
-				} else if (owner.startsWith("device:")) {
-					const device = world.devices.map.get(owner as DeviceId);
-					if (device === undefined || attachedIoas(world, device) !== ioas) {
-						if (
-							device?.hwpt !== undefined &&
-							attachedIoas(world, device) === undefined
-						)
-							continue;
-						return broken(
-							`${id} ${owner}`,
-							`${owner} has ranges reserved in ${id} but is not attached through it`,
-							[ioas.id, owner],
-							[seq],
-						);
-					}
-				}
-			}
-			return undefined;
 		},
 	},
 	{
@@ -355,10 +325,52 @@ export const RESERVATIONS: readonly Invariant[] = [
 		},
 	},
 	{
+		id: "RSV-1",
+		when: "O",
+		severity: "error",
+		aspect: "ioas",
+		sentence:
+			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
+		harm: "a leaked reservation blocks maps for ever",
+		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
+		brokenBy: "fault switch detach.keepResv",
+		test: (world, id) => {
+			const ioas = world.ioases.map.get(id as IoasId);
+			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)
+				return SKIP;
+			for (const { owner, seq } of ioas.resv) {
+				if (owner.startsWith("domain:")) {
+					if (!ioas.doms.includes(owner as DomainId))
+						return broken(
+							`${id} ${owner}`,
+							`${owner} has ranges reserved in ${id}, which does not fill it`,
+							[ioas.id, owner],
+							[seq],
+						);
+				} else if (owner.startsWith("device:")) {
+					const device = world.devices.map.get(owner as DeviceId);
+					if (device === undefined || attachedIoas(world, device) !== ioas) {
+						if (
+							device?.hwpt !== undefined &&
+							attachedIoas(world, device) === undefined
+						)
+							continue;
+						return broken(
+							`${id} ${owner}`,
+							`${owner} has ranges reserved in ${id} but is not attached through it`,
+							[ioas.id, owner],
+							[seq],
+						);
+					}
+				}
+			}
+			return undefined;
+		},
+	},
+	{
 		id: "RSV-6",
 		when: "O",
 		severity: "warning",
-		aspect: "ioas",
 		sentence:
 			"No area lies over a reserved region of a member whose group uses the IOAS but which has reserved nothing in it.",
 		harm: "that member's DMA or interrupts hit the mapping (W7); legal in 6.12",
@@ -367,16 +379,12 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach (comment)",
 		],
 		brokenBy: "scenario w7-sibling-region under posted-v2 and device-lagging",
-		test: (world, id) => siblingRisk(world, world.ioases.map.get(id as IoasId)),
 		on: {
 			"area.live": ({ world }, { data }) =>
 				siblingRisk(world, world.ioases.map.get(data.ioas)),
-			"grp.domain.set": ({ world }, { data }) => {
-				const ioas = world.domains.map.get(data.dom)?.ioas;
-				return ioas === undefined
-					? SKIP
-					: siblingRisk(world, world.ioases.map.get(ioas));
-			},
+			"dev.attached": ({ world }, { data }) => groupRisk(world, data.dev),
+			"dev.replaced": ({ world }, { data }) => groupRisk(world, data.dev),
+			"dev.detached": ({ world }, { data }) => groupRisk(world, data.dev),
 		},
 	},
 	{

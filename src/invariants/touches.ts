@@ -46,6 +46,11 @@ function groupsOn(world: World, dom: DomainId, touch: Touch): void {
 	if (domain?.hwpt !== undefined) hwpt(world, domain.hwpt, touch);
 }
 
+/** The hwpts that the record took devices from. */
+function left(world: World, touch: Touch): void {
+	for (const id of world.effect.leftHwpts) hwpt(world, id, touch);
+}
+
 /** Devices of a group, when their attachment changed together. */
 function listed(world: World, ctx: string, group: string, touch: Touch): void {
 	touch("group", group);
@@ -74,17 +79,20 @@ export const TOUCHES: Touchers = {
 	"ig.ref": (_, { data }, touch) => touch("group", data.group),
 	"ig.freed": (_, { data }, touch) => touch("group", data.group),
 	"ig.hwpt.set": (world, { data }, touch) => {
+		left(world, touch);
 		listed(world, data.ctx, data.group, touch);
 		hwpt(world, data.hwpt, touch);
 		hwpt(world, data.from, touch);
 	},
 	"ig.hwpt.cleared": (_, { data }, touch) => touch("group", data.group),
 	"ig.list.add": (world, { data }, touch) => {
+		left(world, touch);
 		device(world, data.dev, touch);
 		touch("group", data.group);
 		hwpt(world, data.hwpt, touch);
 	},
 	"ig.list.remove": (world, { data }, touch) => {
+		left(world, touch);
 		device(world, data.dev, touch);
 		touch("group", data.group);
 		// Its reservations go later in the same operation.
@@ -92,6 +100,7 @@ export const TOUCHES: Touchers = {
 		hwpt(world, ig?.hwpt ?? undefined, touch);
 	},
 	"idev.hwpt.set": (world, { data }, touch) => {
+		left(world, touch);
 		device(world, data.dev, touch);
 		hwpt(world, data.hwpt, touch);
 	},

@@ -70,7 +70,9 @@ export const APPLY_CORE: Appliers = {
 	// op.commit and op.fail are folded in apply.ts: they close the operation after its last check.
 	"grp.member.added": (world, { data }) => {
 		const device = deviceOf(world, data.dev);
+		world.effect.formerGroup = undefined;
 		if (device.group !== undefined && device.group !== data.group) {
+			world.effect.formerGroup = device.group;
 			const old = groupOf(world, device.group);
 			old.members = old.members.filter((dev) => dev !== data.dev);
 		}

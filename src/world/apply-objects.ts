@@ -43,6 +43,8 @@ export function hwptOf(world: World, id: HwptId): Hwpt {
 	);
 }
 
+const NONE: readonly HwptId[] = [];
+
 /** Moves a device's attachment and keeps the count of the hwpts. */
 function attachTo(
 	world: World,
@@ -52,7 +54,10 @@ function attachTo(
 ): void {
 	const device = deviceOf(world, dev);
 	if (device.hwpt === hwpt) return;
-	if (device.hwpt !== undefined) hwptOf(world, device.hwpt).devices--;
+	if (device.hwpt !== undefined) {
+		hwptOf(world, device.hwpt).devices--;
+		world.effect.leftHwpts = [...world.effect.leftHwpts, device.hwpt];
+	}
 	if (hwpt !== undefined) hwptOf(world, hwpt).devices++;
 	device.hwpt = hwpt;
 	device.since = seq;
@@ -68,7 +73,6 @@ const kindOf = (id: ObjectId): string =>
 	id.slice(id.indexOf("/") + 1, id.lastIndexOf(":"));
 
 function setCount(world: World, obj: ObjectId, u: number): void {
-	world.seen.refs = true;
 	switch (kindOf(obj)) {
 		case "hwpt":
 			hwptOf(world, obj as never).u = u;
@@ -181,6 +185,7 @@ export const APPLY_OBJECTS: Appliers = {
 		group.ctxs = group.ctxs.filter((ctx) => ctx !== data.ctx);
 	},
 	"ig.hwpt.set": (world, { data, seq }) => {
+		world.effect.leftHwpts = NONE;
 		const ig = igOf(world, data.ctx, data.group);
 		ig.hwpt = data.hwpt;
 		ig.hwptSeq = seq;
@@ -192,17 +197,20 @@ export const APPLY_OBJECTS: Appliers = {
 		ig.hwptSeq = seq;
 	},
 	"ig.list.add": (world, { data, seq }) => {
+		world.effect.leftHwpts = NONE;
 		const ig = igOf(world, data.ctx, data.group);
 		ig.list = [...ig.list, data.dev];
 		attachTo(world, data.dev, data.hwpt, seq);
 	},
 	"ig.list.remove": (world, { data, seq }) => {
+		world.effect.leftHwpts = NONE;
 		const ig = igOf(world, data.ctx, data.group);
 		const at = ig.list.indexOf(data.dev);
 		if (at >= 0) ig.list = ig.list.filter((_, i) => i !== at);
 		attachTo(world, data.dev, undefined, seq);
 	},
 	"idev.hwpt.set": (world, { data, seq }) => {
+		world.effect.leftHwpts = NONE;
 		world.perDevice = true;
 		const device = deviceOf(world, data.dev);
 		device.idevHwpt = data.hwpt;
@@ -220,7 +228,7 @@ export const APPLY_OBJECTS: Appliers = {
 			dev: data.dev,
 			ctx: data.ctx,
 			cc: data.cc,
-			u: undefined,
+			u: world.header.origin === "import" ? undefined : 2,
 			seq,
 		});
 	},
@@ -257,10 +265,12 @@ export const APPLY_OBJECTS: Appliers = {
 	},
 
 	"hwpt.reserved": (world, { data }) => {
-		hwptOf(world, data.hwpt).u = 1;
+		if (world.header.origin !== "import") hwptOf(world, data.hwpt).u = 1;
+		else hwptOf(world, data.hwpt);
 	},
 	"hwpt.live": (world, { data, seq }) => {
 		const hwpt = hwptOf(world, data.hwpt);
+		const born = hwpt.state !== "live";
 		hwpt.state = "live";
 		hwpt.kind = data.kind.toUpperCase();
 		hwpt.dom = data.dom;
@@ -272,10 +282,11 @@ export const APPLY_OBJECTS: Appliers = {
 		hwpt.fault = data.fault;
 		hwpt.liveSeq = seq;
 		domainOf(world, data.dom).hwpt = data.hwpt;
-		if (data.parent !== undefined) hwptOf(world, data.parent).children++;
+		if (born && data.parent !== undefined)
+			hwptOf(world, data.parent).children++;
 		if (data.ioas === undefined) return;
 		hwpt.linked = true;
-		ioasOf(world, data.ioas).hwptsAlive++;
+		if (born) ioasOf(world, data.ioas).hwptsAlive++;
 		const ioas = ioasOf(world, data.ioas);
 		if (!ioas.hwpts.includes(data.hwpt))
 			ioas.hwpts = [...ioas.hwpts, data.hwpt];

@@ -60,7 +60,6 @@ export function createWorld(header: LogHeader): World {
 		dead: 0,
 		perDevice: PER_DEVICE_FLOWS.includes(String(header.switches["flow"] ?? "")),
 		seen: {
-			refs: false,
 			handles: false,
 			areas: false,
 			tags: false,
@@ -68,6 +67,8 @@ export function createWorld(header: LogHeader): World {
 			pins: false,
 		},
 		effect: {
+			leftHwpts: [],
+			formerGroup: undefined,
 			pinsLeft: undefined,
 			unreserved: 0,
 			overlap: 0,
@@ -249,7 +250,7 @@ export function newIoas(world: World, id: IoasId, createdSeq: number): Ioas {
 		align: 1,
 		alignKnown: false,
 		noLarge: false,
-		u: createdSeq > 0 ? 1 : undefined,
+		u: createdSeq > 0 && world.header.origin !== "import" ? 1 : undefined,
 		createdSeq,
 	});
 }

@@ -254,6 +254,10 @@ export interface Effect {
 	present: number;
 	/** dom.unmap with more unmapped than asked: frames that the last leaf met by the request reaches beyond it. */
 	beyond: number;
+	/** ig.list.*, ig.hwpt.set, idev.hwpt.set: hwpts that devices were attached to before. */
+	leftHwpts: readonly HwptId[];
+	/** grp.member.added: the group that still listed the device. */
+	formerGroup: GroupId | undefined;
 	/** pages.freed: what was still pinned; undefined when the log never told. */
 	pinsLeft: number | undefined;
 	/** resv.dropped: entries that were there. */
@@ -316,7 +320,6 @@ export interface World {
 }
 /** Kinds of evidence that a log has shown so far; a check without its kind is not exercised. */
 export interface Seen {
-	refs: boolean;
 	handles: boolean;
 	/** Any ctx.opened, hence a whole life of contexts. */
 	areas: boolean;

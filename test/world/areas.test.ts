@@ -13,7 +13,17 @@ import {
 } from "../../src/world/areas.ts";
 
 const area = (own: object, start: number, last: number): Area => ({
-	own, start, last, prot: 3, pages: undefined, off: 0, sdom: undefined, state: "live", prevent: false, nacc: 0, seq: start + 1,
+	own,
+	start,
+	last,
+	prot: 3,
+	pages: undefined,
+	off: 0,
+	sdom: undefined,
+	state: "live",
+	prevent: false,
+	nacc: 0,
+	seq: start + 1,
 });
 const step = fc.record({ slot: fc.nat(400), remove: fc.boolean() });
 
@@ -25,7 +35,10 @@ test("a list of areas answers as a plain map does", () => {
 			const plain = new Map<number, number>();
 			for (const { slot, remove } of steps) {
 				const start = slot * 10;
-				if (remove) expect(removeArea(list, start) !== undefined).toBe(plain.delete(start));
+				if (remove)
+					expect(removeArea(list, start) !== undefined).toBe(
+						plain.delete(start),
+					);
 				else if (!plain.has(start)) {
 					insertArea(list, area(own, start, start + (slot % 10)));
 					plain.set(start, start + (slot % 10));
@@ -36,7 +49,9 @@ test("a list of areas answers as a plain map does", () => {
 			expect(found).toEqual([...plain].sort((a, b) => a[0] - b[0]));
 			expect(list.count).toBe(plain.size);
 			for (let at = 0; at < 4000; at += 37) {
-				const meeting = [...plain].filter(([start, last]) => start <= at + 20 && last >= at).sort((a, b) => a[0] - b[0])[0];
+				const meeting = [...plain]
+					.filter(([start, last]) => start <= at + 20 && last >= at)
+					.sort((a, b) => a[0] - b[0])[0];
 				expect(areaMeeting(list, at, at + 20)?.start).toBe(meeting?.[0]);
 				expect(areaAt(list, at)?.start).toBe(plain.has(at) ? at : undefined);
 			}
@@ -48,7 +63,8 @@ test("a list of areas answers as a plain map does", () => {
 test("a shared list does not see what the other one changes", () => {
 	const own = {};
 	const list = newAreas(own);
-	for (let i = 0; i < 1000; i++) insertArea(list, area(own, i * 10, i * 10 + 9));
+	for (let i = 0; i < 1000; i++)
+		insertArea(list, area(own, i * 10, i * 10 + 9));
 	const other = shareAreas(list, {});
 	removeArea(other, 500);
 	insertArea(other, area(other.own, 20_000, 20_009));

@@ -1,6 +1,6 @@
 /** Builds record sequences by hand, for unit tests of folding and judging. */
 import type { LogHeader, Topology } from "../../src/vocabulary/header.ts";
-import type { ActorId } from "../../src/vocabulary/ids.ts";
+import type { ActorId, ObjectId } from "../../src/vocabulary/ids.ts";
 import type {
 	LogRecord,
 	RecordData,
@@ -79,6 +79,15 @@ export class Builder {
 		return seq;
 	}
 
+	readonly #users = new Map<string, number>();
+	/** A count that moves: starts where the kernel's starts. */
+	ref(obj: ObjectId, delta: number): void {
+		const start = obj.includes("/idev:") ? 2 : 1;
+		const u = (this.#users.get(obj) ?? start) + delta;
+		this.#users.set(obj, u);
+		this.add("obj.ref", { obj, delta, u });
+	}
+
 	/** An operation; `errno` makes it fail at `step`. */
 	op(name: string, body: () => void, errno?: "ENOMEM" | "EFAULT", step = "x") {
 		const outer = this.#op;
@@ -99,6 +108,10 @@ export class Builder {
 		this.#op = outer;
 	}
 }
+
+/** The iommufd object of a bound device. */
+export const idevOf = (dev: typeof DEV1 | typeof DEV2 | typeof DEV3) =>
+	`ctx:1/idev:${10 + [DEV1, DEV2, DEV3].indexOf(dev as never)}@1` as const;
 
 /** A context with three bound devices, two IOASes, two hwpts (domains 3 and 4), nothing attached. */
 export function bound(b: Builder = new Builder()): Builder {
@@ -132,6 +145,7 @@ export function bound(b: Builder = new Builder()): Builder {
 	] as const)
 		b.op("hwptAlloc", () => {
 			b.add("hwpt.reserved", { hwpt });
+			b.ref(ioas, 1);
 			b.add("dom.created", { dom, kind: "unmanaged" });
 			b.add("iopt.dom.added", { ioas, dom, align: 4096 });
 			b.add("hwpt.live", { hwpt, kind: "paging", dom, ioas, auto: false });
@@ -146,26 +160,38 @@ export function move(b: Builder, dom: `domain:${number}`): void {
 }
 
 /** Attaches a device to H1; the first one moves the group. */
-export function attach(b: Builder, dev: typeof DEV1 | typeof DEV2 | typeof DEV3, first: boolean): void {
+export function attach(
+	b: Builder,
+	dev: typeof DEV1 | typeof DEV2 | typeof DEV3,
+	first: boolean,
+): void {
 	b.op("attach", () => {
 		b.add("resv.added", { ioas: IOAS, owner: dev, ranges: [MSI] });
 		if (first) {
 			move(b, "domain:3");
 			b.add("ig.hwpt.set", { ctx: CTX, group: GROUP, hwpt: H1 });
 		}
+		b.ref(H1, 1);
 		b.add("ig.list.add", { ctx: CTX, group: GROUP, dev, hwpt: H1 });
+		b.ref(idevOf(dev), 1);
 		b.add("dev.attached", { dev, hwpt: H1, first });
 	});
 }
 
 /** Replaces the group from H1 to H2. `listed` are the attached devices. */
-export function replace(b: Builder, dev: typeof DEV1, listed: readonly (typeof DEV1 | typeof DEV2 | typeof DEV3)[]): void {
+export function replace(
+	b: Builder,
+	dev: typeof DEV1,
+	listed: readonly (typeof DEV1 | typeof DEV2 | typeof DEV3)[],
+): void {
 	b.op("replace", () => {
 		for (const owner of listed)
 			b.add("resv.added", { ioas: IOAS_B, owner, ranges: [MSI] });
 		move(b, "domain:4");
 		for (const owner of listed) b.add("resv.dropped", { ioas: IOAS, owner });
 		b.add("ig.hwpt.set", { ctx: CTX, group: GROUP, hwpt: H2, from: H1 });
+		b.ref(H2, listed.length);
+		b.ref(H1, -listed.length);
 		b.add("dev.replaced", { dev, from: H1, hwpt: H2 });
 	});
 }
