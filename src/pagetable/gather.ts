@@ -41,7 +41,7 @@ export function resetGather(gather: Gather): void {
 	gather.start = Number.POSITIVE_INFINITY;
 	gather.last = -1;
 	gather.granule = 0;
-	gather.freelist = [];
+	if (gather.freelist.length > 0) gather.freelist = [];
 	gather.queued = false;
 }
 

@@ -5,9 +5,9 @@
  */
 import type { OwnerToken, Page } from "./page.ts";
 
-const SIZE = 512;
+const SIZE = 2048;
 /** Operations before the cache is worth its arrays: a single reduce never makes them. */
-const WARM_UP = 8;
+const WARM_UP = 32;
 
 const NO_PAGES: (Page | null)[] = [];
 const NO_EPOCHS: number[] = [];

@@ -56,7 +56,7 @@ export function lpaeMap(
 				count,
 				flags,
 				LAST_LEVEL,
-				known,
+				known.id,
 			);
 	}
 	return mapAt(edit, config, iova, pa, size, count, flags);

@@ -10,7 +10,7 @@ import {
 	splitFlags,
 } from "../formats/arm-lpae.ts";
 import type { Gather } from "../gather.ts";
-import { wordAt } from "../page.ts";
+import { wordAt, type Page } from "../page.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
 import {
 	LAST_LEVEL,
@@ -49,9 +49,39 @@ export function lpaeUnmap(
 		size === config.granule && edit.race === null
 			? knownTable(edit, config, iova)
 			: null;
-	const level = known === null ? config.startLevel : LAST_LEVEL;
-	const table = known ?? edit.root;
-	return unmapAt(edit, config, gather, iova, size, count, level, table);
+	if (known !== null) {
+		const done = clearPages(edit, config, gather, iova, count, known);
+		if (done > 0) return done;
+	}
+	const { startLevel } = config;
+	return unmapAt(
+		edit,
+		config,
+		gather,
+		iova,
+		size,
+		count,
+		startLevel,
+		edit.root,
+	);
+}
+
+/** The common case: a run of pages in a last-level table that the walk is known to reach. 0 when a slot is empty: then the full steps run. */
+function clearPages(
+	edit: Edit,
+	config: LpaeConfig,
+	gather: Gather | null,
+	iova: number,
+	count: number,
+	known: Page,
+): number {
+	const slot = slotAt(config, iova, LAST_LEVEL);
+	const run = Math.min(count, entriesLeft(config, slot));
+	for (let i = 0; i < run; i++) if (wordAt(known, slot + i) === 0) return 0;
+	clearEntries(edit, known.id, slot, run);
+	if (gather !== null && !gather.queued)
+		addLeafPages(edit, gather, iova, config.granule, run);
+	return run * config.granule;
 }
 
 /** __arm_lpae_unmap from `table` at `startLevel`. */

@@ -3,6 +3,7 @@ import { FRAME_LIMIT } from "../../vocabulary/address.ts";
 import type { Edit } from "../edit.ts";
 import { FRAME_STEP, addressField, tableWord } from "../formats/arm-lpae.ts";
 import { addPage, type Gather } from "../gather.ts";
+import type { Page } from "../page.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
 
 /** The level whose entries are pages. */
@@ -33,16 +34,13 @@ export const isInRange = (config: LpaeConfig, iova: number): boolean =>
 		? iova >= FRAME_LIMIT - config.iovaLimit
 		: iova < config.iovaLimit;
 
-/** Number of the last-level table that covers `iova`, when the edit knows it. */
-export function knownTable(
+/** The last-level table that covers `iova`, when the edit knows it. */
+export const knownTable = (
 	edit: Edit,
 	config: LpaeConfig,
 	iova: number,
-): number | null {
-	const key = Math.floor(iova / config.lastTableSpan);
-	const page = edit.walkCache.find(key, edit.token);
-	return page === null ? null : page.id;
-}
+): Page | null =>
+	edit.walkCache.find(Math.floor(iova / config.lastTableSpan), edit.token);
 
 /** Remembers where a walk to `iova` found its last-level table. */
 export function keepTable(

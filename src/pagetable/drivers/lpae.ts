@@ -40,13 +40,13 @@ function findLeaf(
 /** arm_lpae_iova_to_phys. No range check: an address above IAS aliases into the table (facts §1.3). */
 function lookup(table: Walkable, iova: number): number {
 	const config = table.config as LpaeConfig;
-	const known = table.walkCache?.find(
-		Math.floor(iova / config.lastTableSpan),
-		table.token,
-	);
-	if (known != null && config.granule === 1) {
-		const word = wordAt(known, slotAt(config, iova, LAST_LEVEL));
-		return word === 0 ? -1 : Math.floor(word / FRAME_STEP);
+	const cache = table.walkCache;
+	if (cache !== undefined && config.granule === 1) {
+		const known = cache.find(Math.floor(iova / 512), table.token);
+		if (known !== null) {
+			const word = wordAt(known, iova & 511);
+			return word === 0 ? -1 : Math.floor(word / FRAME_STEP);
+		}
 	}
 	const leaf = findLeaf(table, config, iova);
 	if (leaf === undefined) return -1;
