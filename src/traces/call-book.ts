@@ -96,7 +96,7 @@ export class CallBook {
 		}
 		if (call === "note") return;
 		this.report.calls.read++;
-		if (call.t < this.reached) this.report.calls.late++;
+		if (call.t - ROUNDING_NS < this.reached) this.report.calls.late++;
 		this.readTo = Math.max(this.readTo, call.tEnd);
 		this.due.push(call.t - ROUNDING_NS, { call, isEnd: false });
 	}
@@ -111,16 +111,14 @@ export class CallBook {
 		return this.pull !== undefined || this.due.size > 0;
 	}
 
-	/** Lets everything happen that is due before a line at time `t`. */
-	advance(state: State, t: number): void {
-		this.reached = t;
-		while (this.due.next <= t) {
-			const entry = this.due.pop();
-			if (entry === undefined) break;
-			const { call, isEnd } = entry;
-			if (isEnd) this.end(state, call);
-			else this.begin(state, call);
-		}
+	/** Lets what is due next happen. */
+	step(state: State): void {
+		this.reached = Math.max(this.reached, this.due.next);
+		const entry = this.due.pop();
+		if (entry === undefined) return;
+		const { call, isEnd } = entry;
+		if (isEnd) this.end(state, call);
+		else this.begin(state, call);
 	}
 
 	private begin(state: State, call: Call): void {

@@ -5,7 +5,7 @@ import type { Ctx, Device, Group, Idev, Igroup, Ioas } from "./identity.ts";
 import { IOAS_TO_IOPT } from "./identity.ts";
 import type { Frame, Lane } from "./lanes.ts";
 import { enter, inside, leave } from "./lanes.ts";
-import { beginOp, endOp, noteFailure, SAW } from "./ops.ts";
+import { beginOp, endBracket, endOp, noteFailure, SAW } from "./ops.ts";
 import { loseIoas } from "./on-areas.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
@@ -122,11 +122,16 @@ export function onBindRet(state: State, lane: Lane): void {
 	const { line } = state;
 	const pointer = line.pointer(K.ret);
 	const device = state.deviceAt(K.dev) ?? lane.op?.device;
-	if (pointerErrno(pointer) !== 0)
-		return noteFailure(lane, "bind", pointerErrno(pointer));
+	const errno = pointerErrno(pointer);
+	if (errno !== 0) {
+		noteFailure(lane, "bind", errno);
+		endBracket(state, lane, "bind", errno);
+		return;
+	}
 	if (device === undefined) return state.unexplained("dev is missing");
 	const ctx = ctxAt(state, lane, line.pointer(K.ictx));
 	bound(state, lane, ctx, device, line.num(K.devId), pointer).probed = true;
+	endBracket(state, lane, "bind", 0);
 }
 
 /** Records a bind. */

@@ -3,7 +3,7 @@ import type { Ctx, Group } from "./identity.ts";
 import { ctxAt } from "./on-context.ts";
 import type { Lane } from "./lanes.ts";
 import { enter, leave } from "./lanes.ts";
-import { noteFailure, SAW } from "./ops.ts";
+import { beginOp, endBracket, noteFailure, SAW } from "./ops.ts";
 import type { State } from "./state.ts";
 import { K } from "./trace-line.ts";
 
@@ -12,13 +12,21 @@ export function onClaimIn(state: State, lane: Lane): void {
 	const device = state.deviceAt(K.dev);
 	const ctx = state.line.pointer(K.owner);
 	enter(lane, { kind: "claim_dev_owner", device, n: ctx });
+	// Without a call around it the claim is the beginning of a bind; ifd_bind_ret ends it.
+	if (lane.op !== undefined || device === undefined) return;
+	const args = { dev: device.name };
+	beginOp(state, lane, state.line.t, "bind", device.id, args, undefined);
 }
 
 /** … and return; the claim counts only when it succeeded. */
 export function onClaimRet(state: State, lane: Lane): void {
 	const frame = leave(lane, "claim_dev_owner");
 	const ret = state.line.num(K.ret);
-	if (ret !== 0) return noteFailure(lane, "claim_dma_owner", ret);
+	if (ret !== 0) {
+		noteFailure(lane, "claim_dma_owner", ret);
+		endBracket(state, lane, "bind", ret);
+		return;
+	}
 	const group = frame?.device?.group;
 	if (group === undefined) return state.undecided("claim of an unknown group");
 	claimed(state, lane, group, ctxAt(state, lane, state.line.pointer(K.owner)));

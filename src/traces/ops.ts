@@ -109,3 +109,15 @@ export function noteFailure(lane: Lane, step: string, ret: number): void {
 	op.failedStep = step;
 	op.failedErrno = errnoName(ret);
 }
+
+/** Ends an operation that the probes' own bracket began; one of a call goes on to the call's end. */
+export function endBracket(
+	state: State,
+	lane: Lane,
+	name: string,
+	errno: number,
+): void {
+	const { op } = lane;
+	if (op !== undefined && op.call === undefined && op.name === name)
+		endOp(state, lane, state.line.t, errno);
+}

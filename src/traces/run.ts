@@ -7,6 +7,7 @@ import type { CallParser, LinePull } from "./call-book.ts";
 import { CallBook } from "./call-book.ts";
 import type { GroupEntry } from "./groups.ts";
 import { LineSplitter } from "./lines.ts";
+import { advanceTo } from "./merge.ts";
 import type { Sink } from "./output.ts";
 import { Output } from "./output.ts";
 import type { Peek } from "./peek.ts";
@@ -158,7 +159,7 @@ export class Run {
 		for (;;) {
 			const until = await calls.known();
 			if (!calls.more) break;
-			calls.advance(this.state, until);
+			advanceTo(this.state, until);
 			yield this.report.bytes;
 		}
 		const { witness } = this;

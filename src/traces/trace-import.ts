@@ -3,6 +3,7 @@ import type { EventKind } from "./events.ts";
 import { EVENTS, EVENTS_BY_HASH } from "./events.ts";
 import { settle } from "./pending.ts";
 import { LINE_MAX_BYTES } from "./lines.ts";
+import { advanceTo, nextDue } from "./merge.ts";
 import type { State } from "./state.ts";
 
 const HASH = 35;
@@ -42,8 +43,7 @@ export class TraceImport {
 		this.started = true;
 		if (line.t < this.last) report.backwards++;
 		else this.last = line.t;
-		if (state.calls.next <= line.t) state.calls.advance(state, line.t);
-		state.calls.witness?.advance(line.t);
+		if (nextDue(state) <= line.t) advanceTo(state, line.t);
 		const kind = EVENTS_BY_HASH.get(line.nameHash);
 		if (kind === undefined) {
 			const name = line.eventName().slice(0, 64);
@@ -76,8 +76,13 @@ export class TraceImport {
 
 	/** `# entries-in-buffer/entries-written: 1530/2000   #P:2`: what is missing was overwritten before the first line. */
 	private comment(buf: Uint8Array, start: number, end: number): void {
-		if (this.started || buf[start + 2] !== 101) return;
-		const text = decoder.decode(buf.subarray(start, end));
+		const text = decoder.decode(
+			buf.subarray(start, Math.min(end, start + 256)),
+		);
+		// Printed for every CPU of an overrun buffer at its first event (kernel/trace/trace.c:test_cpu_buff_start).
+		const begun = /^##+ CPU (\d{1,6}) buffer started/.exec(text);
+		if (begun !== null) this.lost(0, Number(begun[1]), "buffer overwritten");
+		if (this.started) return;
 		const match = /entries-written: (\d{1,15})\/(\d{1,15})/.exec(text);
 		if (match === null) return;
 		const missing = Number(match[2]) - Number(match[1]);
@@ -119,12 +124,6 @@ export class TraceImport {
 			report.comments++;
 			const n = Number(lost[2] ?? lost[3] ?? 0);
 			return this.lost(n, Number(lost[1]), "events lost");
-		}
-		// Printed for every CPU of an overrun buffer at its first event (kernel/trace/trace.c:test_cpu_buff_start).
-		const started = /^#+ CPU (\d{1,6}) buffer started/.exec(text);
-		if (started !== null) {
-			report.comments++;
-			return this.lost(0, Number(started[1]), "buffer overwritten");
 		}
 		if (
 			/^(?:cpus=\d+|version = \d+|\s*)$/.test(text) ||

@@ -55,6 +55,8 @@ export class Witness {
 	private traced = 0;
 	private readTo = Number.NEGATIVE_INFINITY;
 	private timed = false;
+	/** Time of the last traced descriptor. */
+	private anchorT = 0;
 	private sink: State | undefined;
 
 	/** `spreadNs`: how late its clock may be, when the recording tells. */
@@ -229,6 +231,7 @@ export class Witness {
 			)
 				this.write(this.entries[this.head++] as Entry);
 		this.traced++;
+		this.anchorT = this.sink?.line.t ?? 0;
 		if (this.traced - this.firstDescriptor > 4096) {
 			this.descriptors = this.descriptors.slice(
 				this.traced - this.firstDescriptor,
@@ -238,17 +241,22 @@ export class Witness {
 		this.compact();
 	}
 
-	/** Writes what is due before a trace line at time `t`. */
-	advance(t: number): void {
-		const { aligned } = this.report.witness;
-		while (this.head < this.entries.length) {
-			const entry = this.entries[this.head] as Entry;
-			if (aligned && entry.after > this.traced) break;
-			if (Number.isNaN(entry.t) && t !== Number.POSITIVE_INFINITY) break;
-			if (entry.t + this.slack > t) break;
-			this.head++;
-			this.write(entry);
-		}
+	/** When the next line is due: Infinity while it waits for its anchor. */
+	get next(): number {
+		const entry = this.entries[this.head];
+		if (entry === undefined || Number.isNaN(entry.t))
+			return Number.POSITIVE_INFINITY;
+		if (this.report.witness.aligned && entry.after > this.traced)
+			return Number.POSITIVE_INFINITY;
+		return entry.t + this.slack;
+	}
+
+	/** Writes the next line. */
+	step(): void {
+		const entry = this.entries[this.head];
+		if (entry === undefined) return;
+		this.head++;
+		this.write(entry);
 		this.compact();
 	}
 
@@ -277,7 +285,7 @@ export class Witness {
 		if (Number.isNaN(entry.t) && !this.report.witness.aligned) return;
 		const [unit] = state.ids.iommus.values();
 		const iommu = (unit ?? state.ids.iommu("dmar0")).id;
-		const t = Number.isNaN(entry.t) ? state.line.t : entry.t;
+		const t = Number.isNaN(entry.t) ? this.anchorT : entry.t;
 		this.report.witness.records++;
 		const { sid, iova, pa, did, write } = entry;
 		if (entry.type === "witness.fault")
