@@ -1,0 +1,64 @@
+/**
+ * The open recordings of a running Linux 6.12: every answer equal (issue 3). Counts are exact, so that nothing falls out of the comparison unseen.
+ */
+import { expect, test } from "vitest";
+import { runConform } from "../../../src/replay/conform.ts";
+
+const FIXTURES = new URL("../../fixtures/calls/", import.meta.url).pathname;
+const ARMED =
+	"call while the kernel's fail-nth was armed: followed, judged by invariants";
+
+test.each([
+	["directed", 31, 603],
+	["random", 244, 29_685],
+	["selftest", 120, 93_216],
+])(
+	"%s: %i sequences, %i calls, all equal",
+	{ timeout: 120_000 },
+	async (set, sequences, calls) => {
+		const report = await runConform([`${FIXTURES}${set}`]);
+		expect(report.mismatches).toEqual([]);
+		expect(report).toMatchObject({
+			sequences,
+			calls,
+			matched: calls,
+			mismatched: 0,
+			skipped: [],
+		});
+	},
+);
+
+test("fail-nth: calls with an armed fault are followed, all others equal, nothing is left over", async () => {
+	const report = await runConform([`${FIXTURES}fail-nth`]);
+	expect(report.mismatches).toEqual([]);
+	expect(report).toMatchObject({
+		sequences: 7,
+		calls: 6162,
+		matched: 4307,
+		mismatched: 0,
+		skipped: [{ reason: ARMED, count: 1855 }],
+	});
+}, 60_000);
+
+test("kernel recordings of multi-device groups: every VFIO and iommufd answer equal", async () => {
+	const report = await runConform([`${FIXTURES}recordings`]);
+	expect(report.mismatches).toEqual([]);
+	expect(report.mismatched).toBe(0);
+	expect(report.sequences).toBe(119);
+	const skipped = Object.fromEntries(
+		report.skipped.map(({ reason, count }) => [reason.split(":")[0], count]),
+	);
+	expect(skipped).toEqual({
+		EDU_DMA: 1038,
+		SYSFS_WRITE: 200,
+		"call with an injected fault": 105,
+	});
+	expect(report.matched + 1038 + 200 + 105).toBe(report.calls);
+}, 120_000);
+
+test("the invariant catalogue has nothing against the model's own records", async () => {
+	const paths = ["directed", "random"].map((set) => `${FIXTURES}${set}`);
+	const report = await runConform(paths, { judge: true });
+	expect(report.violations).toEqual([]);
+	expect(report.mismatched).toBe(0);
+}, 120_000);
