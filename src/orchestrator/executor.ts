@@ -65,7 +65,8 @@ export interface ExecutorParts {
 export class Executor {
 	readonly parts: ExecutorParts;
 	readonly actors = new Map<ActorId, Runner>();
-	readonly #running = new Map<string, Runner>();
+	/** By owner, then by role: no name is put together on the way of a command. */
+	readonly #running = new Map<ActorId, Map<Role, Runner>>();
 	readonly #define: (definition: AnyDefinition) => AnyDefinition;
 
 	constructor(parts: ExecutorParts) {
@@ -161,23 +162,27 @@ export class Executor {
 	}
 
 	#transaction(role: Role, owner: ActorId): Runner {
-		const key = `${role} of ${owner}`;
-		let tx = this.#running.get(key);
+		let own = this.#running.get(owner);
+		if (own === undefined) this.#running.set(owner, (own = new Map()));
+		let tx = own.get(role);
 		if (tx === undefined) {
 			const definition = this.#define(this.parts.transactions[role]);
+			const above = this.actors.get(owner);
 			tx = this.parts.txEngine.spawn(
 				definition,
 				undefined,
-				key,
-				this.actors.get(owner),
+				`${role} of ${owner}`,
+				above,
 			);
-			this.#running.set(key, tx);
+			own.set(role, tx);
 		}
 		return tx;
 	}
-	/** State of every transaction that ever ran, by "role of owner". */
-	transactionStates(): ReadonlyMap<string, Runner> {
-		return this.#running;
+	/** Every transaction that ever ran, named "role of owner". */
+	transactionStates(): readonly (readonly [string, Runner])[] {
+		return [...this.#running].flatMap(([owner, own]) =>
+			[...own].map(([role, tx]) => [`${role} of ${owner}`, tx] as const),
+		);
 	}
 
 	#perform(step: Step): Said {

@@ -166,7 +166,7 @@ export class IommuSystem {
 		} as LogRecord;
 		this.#pending.push(record);
 		if (this.#options.keep !== false) this.#records.push(record);
-		this.#live.next(record);
+		if (this.#live.observed) this.#live.next(record);
 	}
 
 	/** Runs one operation: op.begin, its steps, op.commit or op.fail, then the store. */

@@ -32,8 +32,7 @@ function item(
 				engine: "compiled",
 				definition,
 			});
-			const states = run.system.snapshot().map(({ id, state }) => [id, state]);
-			return asText([run.records, states]);
+			return asText(run.records);
 		},
 	};
 }

@@ -66,9 +66,17 @@ test("replace-flows.md: hazards", () => {
 				);
 			};
 			const { violations, warnings } = judge.verdicts;
+			const order = (
+				a: { seq: number; id: string },
+				b: { seq: number; id: string },
+			) => a.seq - b.seq || (a.id < b.id ? -1 : 1);
 			const found = [
-				...violations.map(({ id, seq }) => `${id}@${where(seq)}`),
-				...warnings.map(({ id, seq }) => `(${id}@${where(seq)})`),
+				...[...violations]
+					.sort(order)
+					.map(({ id, seq }) => `${id}@${where(seq)}`),
+				...[...warnings]
+					.sort(order)
+					.map(({ id, seq }) => `(${id}@${where(seq)})`),
 			];
 			return found.length === 0 ? "–" : [...new Set(found)].join(", ");
 		});
