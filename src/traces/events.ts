@@ -112,7 +112,7 @@ import {
 } from "./on-vtd.ts";
 import { TRAIT } from "./pending.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** Handles one line of an event. */
 export type EventHandler = (state: State, lane: Lane) => void;

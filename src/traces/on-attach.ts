@@ -11,7 +11,7 @@ import { hwptAt } from "./on-objects.ts";
 import { beginOp, endOp, noteFailure, SAW } from "./ops.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** iommufd_device_attach / _replace / _detach entry. Without a call around it, it is an operation of its own. */
 export function onDeviceIn(kind: "attach" | "replace" | "detach") {

@@ -9,7 +9,7 @@ import { beginOp, endBracket, endOp, noteFailure, SAW } from "./ops.ts";
 import { loseIoas } from "./on-areas.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** The context behind a pointer; the call around it tells which of the program's files it is. */
 export function ctxAt(state: State, lane: Lane, pointer: number): Ctx {

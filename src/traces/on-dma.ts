@@ -6,7 +6,7 @@ import { enter, inside, leave } from "./lanes.ts";
 import { frameAddress } from "./on-map.ts";
 import { lastOf } from "./pending.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** __iommu_dma_map / __iommu_dma_unmap entry. */
 export function onDmaIn(kind: "dma_map" | "dma_unmap") {

@@ -11,7 +11,7 @@ import { released } from "./on-owner.ts";
 import { noteFailure } from "./ops.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** Domain types of struct iommu_domain (facts/trace-formats.md §3) in the vocabulary's words. */
 const DOMAIN_KINDS = new Map<number, string>([

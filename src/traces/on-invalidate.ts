@@ -10,7 +10,7 @@ import type { Lane } from "./lanes.ts";
 import { clearPasidEntry } from "./on-vtd.ts";
 import { settleUnmap } from "./pending.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 import { newWords, splitWords, wordHalves, wordText } from "./words.ts";
 
 /** Descriptor types, bits 3:0 of the first word. */

@@ -15,7 +15,7 @@ import {
 	undecidedUnmap,
 } from "./pending.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 const PAGE_SHIFT = 12;
 const PAGE = 4096;

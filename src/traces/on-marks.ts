@@ -4,7 +4,7 @@
  */
 import type { Call } from "./call.ts";
 import type { Lane } from "./lanes.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 import type { State } from "./state.ts";
 
 /** "lab: " at the start of the text; then B, E or N. */

@@ -11,7 +11,7 @@ import type { Op } from "./ops.ts";
 import { lastOf } from "./pending.ts";
 import type { State } from "./state.ts";
 import { pointerErrno } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /**
  * The hwpt behind a pointer. `fresh`: the line shows an object just made (nobody but its maker holds it); otherwise an

@@ -5,7 +5,7 @@ import type { Lane } from "./lanes.ts";
 import { enter, leave } from "./lanes.ts";
 import { beginOp, endBracket, noteFailure, SAW } from "./ops.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** iommu_device_claim_dma_owner: the owner is the iommufd context. */
 export function onClaimIn(state: State, lane: Lane): void {

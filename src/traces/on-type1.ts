@@ -4,7 +4,7 @@ import type { Lane } from "./lanes.ts";
 import { enter, inside, leave } from "./lanes.ts";
 import { noteFailure } from "./ops.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 
 /** vfio_iommu_type1_attach_group / _detach_group entry. */
 export function onType1Group(kind: "t1_attach_group" | "t1_detach_group") {

@@ -9,7 +9,7 @@ import { enter, innermost, inside, leave } from "./lanes.ts";
 import { refused } from "./on-group.ts";
 import { entrySet, settleUnmap } from "./pending.ts";
 import type { State } from "./state.ts";
-import { K } from "./trace-line.ts";
+import { K } from "./keys.ts";
 import { newWords, splitWords, wordNumber, wordText } from "./words.ts";
 
 const words = newWords();

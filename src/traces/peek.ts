@@ -7,7 +7,8 @@ import type { ByteSource } from "./bytes.ts";
 import { EVENTS_BY_HASH } from "./events.ts";
 import { LineSplitter } from "./lines.ts";
 import { isQemuLine } from "./qemu.ts";
-import { K, TraceLine } from "./trace-line.ts";
+import { K } from "./keys.ts";
+import { TraceLine } from "./trace-line.ts";
 
 /** How much of a trace is looked at and held before the import starts. */
 export const PEEK_BYTES = 1 << 20;

@@ -9,7 +9,7 @@
  */
 import type { U64 } from "../vocabulary/fields.ts";
 import { u64 } from "../vocabulary/fields.ts";
-import { hashStep, SLOTS, slotOf, slotOfHash } from "./keys.ts";
+import { hashStep, SLOTS, slotOfHash } from "./keys.ts";
 
 const SPACE = 32;
 const QUOTE = 34;
@@ -351,72 +351,3 @@ function skipSpacesBack(buf: Uint8Array, from: number, start: number): number {
 	while (at > start && buf[at] === SPACE) at--;
 	return at;
 }
-
-/** Slot constants of every field, by name: `K.dom`. */
-export const K = {
-	dom: slotOf("dom"),
-	dmar: slotOf("dmar"),
-	new: slotOf("new"),
-	old: slotOf("old"),
-	default: slotOf("default"),
-	blocking: slotOf("blocking"),
-	owner: slotOf("owner"),
-	ownerCnt: slotOf("owner_cnt"),
-	flags: slotOf("flags"),
-	grp: slotOf("grp"),
-	gid: slotOf("gid"),
-	dev: slotOf("dev"),
-	devId: slotOf("dev_id"),
-	device: slotOf("device"),
-	groupID: slotOf("groupID"),
-	iova: slotOf("iova"),
-	size: slotOf("size"),
-	pa: slotOf("pa"),
-	paddr: slotOf("paddr"),
-	prot: slotOf("prot"),
-	ret: slotOf("ret"),
-	unmappedSize: slotOf("unmapped_size"),
-	length: slotOf("length"),
-	start: slotOf("start"),
-	end: slotOf("end"),
-	queued: slotOf("queued"),
-	iopt: slotOf("iopt"),
-	ioas: slotOf("ioas"),
-	ictx: slotOf("ictx"),
-	idev: slotOf("idev"),
-	hwpt: slotOf("hwpt"),
-	hwptId: slotOf("hwpt_id"),
-	igroupHwpt: slotOf("igroup_hwpt"),
-	users: slotOf("users"),
-	newHwpt: slotOf("new_hwpt"),
-	newId: slotOf("new_id"),
-	newDom: slotOf("new_dom"),
-	oldHwpt: slotOf("old_hwpt"),
-	id: slotOf("id"),
-	obj: slotOf("obj"),
-	ioasId: slotOf("ioas_id"),
-	type: slotOf("type"),
-	did: slotOf("did"),
-	iommu: slotOf("iommu"),
-	bus: slotOf("bus"),
-	devfn: slotOf("devfn"),
-	level: slotOf("level"),
-	retainLevel: slotOf("retain_level"),
-	startPfn: slotOf("start_pfn"),
-	lastPfn: slotOf("last_pfn"),
-	pfn: slotOf("pfn"),
-	pages: slotOf("pages"),
-	cookie: slotOf("cookie"),
-	iovad: slotOf("iovad"),
-	attached: slotOf("attached"),
-	ptId: slotOf("pt_id"),
-	call: slotOf("call"),
-	errno: slotOf("errno"),
-	len: slotOf("len"),
-	path: slotOf("path"),
-	val: slotOf("val"),
-	dma: slotOf("dma"),
-	newtype: slotOf("newtype"),
-	iommufd: slotOf("iommufd"),
-	fd: slotOf("fd"),
-} as const;

@@ -13,7 +13,7 @@ import {
 
 const outcomes = (records: Parameters<typeof only>[0]): string[] =>
 	records.flatMap((record) =>
-		/^dev\./.test(record.type) ? [`${record.type} ${record.actor}`] : [],
+		record.type.startsWith("dev.") ? [`${record.type} ${record.actor}`] : [],
 	);
 
 describe("the same story from less", () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { K, TraceLine } from "../../src/traces/trace-line.ts";
+import { K } from "../../src/traces/keys.ts";
+import { TraceLine } from "../../src/traces/trace-line.ts";
 
 function parse(text: string): TraceLine | undefined {
 	const line = new TraceLine();
