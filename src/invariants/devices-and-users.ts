@@ -12,7 +12,7 @@ const PINS: readonly Invariant[] = [
 		sentence: "No page is unpinned more often than it was pinned.",
 		harm: "a page that is still mapped is given back",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_pages_add_npinned"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.unpinned": ({ world }, { data, seq }) => {
 				const pages = world.pages.map.get(data.pages);
@@ -38,7 +38,7 @@ const PINS: readonly Invariant[] = [
 			"drivers/iommu/iommu.c:iommu_unmap",
 			"drivers/vfio/vfio_iommu_type1.c:vfio_sync_unpin",
 		],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.unpinned": ({ bracket }, { data, seq }) => {
 				if (bracket.seq === 0 || data.undo === true) return SKIP;
@@ -62,7 +62,7 @@ const PINS: readonly Invariant[] = [
 		sentence: "Pages are freed with nothing pinned.",
 		harm: "a leak of pinned memory",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_release_pages"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.freed": ({ world }, { data, seq }) => {
 				const { pinsLeft } = world.effect;
@@ -85,7 +85,7 @@ const PINS: readonly Invariant[] = [
 		sentence: "An unpin names exactly the interval of an earlier pin.",
 		harm: "the look-up is exact: the pin would stay for ever",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_pages_get_exact_access"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"access.unpinned": ({ world }, { data, seq }) => {
 				const access = world.accesses.map.get(data.access);
@@ -110,7 +110,7 @@ const PINS: readonly Invariant[] = [
 		sentence: "An access has no pins in an IOAS that it left.",
 		harm: "the user's unmap hook did not let go: pages of a foreign address space stay pinned",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const access = world.accesses.map.get(id as AccessId);
 			if (access === undefined || access.pins.size === 0) return SKIP;
@@ -133,7 +133,7 @@ const PINS: readonly Invariant[] = [
 		sentence: "No access stays between two IOASes.",
 		harm: "every later change of it is refused with EBUSY",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const access = world.accesses.map.get(id as AccessId);
 			if (access === undefined || access.gone) return SKIP;
@@ -158,7 +158,7 @@ const TRACKING: readonly Invariant[] = [
 			"Dirty tracking is switched on only for a domain that was allocated for it.",
 		harm: "the driver has no such operations",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_dirty_tracking"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.set": ({ world }, { data, seq }) => {
 				const domain = world.domains.map.get(data.dom);
@@ -182,7 +182,7 @@ const TRACKING: readonly Invariant[] = [
 		sentence: "Dirty tracking is not switched on twice.",
 		harm: "the bits gathered so far are lost (A3): migration loses writes",
 		source: ["facts iommufd §2.10, §9 A3"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.set": ({ memory }, { data, seq }) => {
 				const key = `DRT-5 ${data.dom}`;
@@ -208,7 +208,7 @@ const TRACKING: readonly Invariant[] = [
 			"A dirty read that reports success covered all of its range with tracking on.",
 		harm: "the bitmap lacks pages and nobody is told (A2)",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iommu_read_and_clear_dirty"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.read": ({ world }, { data, seq }) => {
 				const on = world.domains.map.get(data.dom)?.dirtyOn === true;
@@ -231,7 +231,7 @@ const TRACKING: readonly Invariant[] = [
 			"The parent of a nested hwpt is a paging one, made as a nesting parent, not automatic.",
 		harm: "a guest's first stage on a table that is not its own",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_nested_alloc"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = world.hwpts.map.get(id as HwptId);
 			if (
@@ -269,7 +269,7 @@ const TRACKING: readonly Invariant[] = [
 			"An invalidation handles at most what was asked, and all of it when it succeeds.",
 		harm: "the guest believes its caches are clean",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_invalidate"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"hwpt.invalidated": (_, { data, seq }) => {
 				const right =
@@ -295,7 +295,7 @@ const TRACKING: readonly Invariant[] = [
 		sentence: "Only nested hwpts carry a fault queue (lifted in 6.13).",
 		harm: "6.12 refuses it at allocation",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = world.hwpts.map.get(id as HwptId);
 			if (
@@ -323,8 +323,7 @@ const TRACKING: readonly Invariant[] = [
 			"Page requests are on for a device at most once and only while its group is on a fault-capable hwpt.",
 		harm: "a counter underflows on one device and leaks on another (A4)",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_iopf_enable"],
-		brokenBy:
-			"hand-built record sequence only (A4 needs a group with two page-requesting members)",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (
@@ -360,7 +359,7 @@ const TRACKING: readonly Invariant[] = [
 		sentence: "Every fault group is answered exactly once.",
 		harm: "the device hangs, or gets an answer it did not ask for",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_auto_response_faults"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"fault.queued": ({ memory }, { data }) => {
 				const key = `FLT-3 ${data.fq}`;
@@ -392,7 +391,7 @@ const TYPE1: readonly Invariant[] = [
 		sentence: "Entries of a legacy container never overlap.",
 		harm: "two owners for one IOVA",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"type1.entry.added": ({ world }, { data, seq }) => {
 				const type1 = world.ctxs.map.get(data.ctx as CtxId)?.type1;
@@ -421,7 +420,7 @@ const TYPE1: readonly Invariant[] = [
 		sentence: "A legacy container never holds more entries than its limit.",
 		harm: "its limit on kernel memory is bypassed",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_remove_dma"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"type1.entry.added": ({ world }, { data, seq }) => {
 				const type1 = world.ctxs.map.get(data.ctx as CtxId)?.type1;

@@ -146,7 +146,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 			"During a switch every member is on the old domain, the new one, or, after a failure, the blocking one.",
 		harm: "DMA reaches a third domain",
 		source: ["drivers/iommu/iommu.c:__iommu_group_set_domain_internal"],
-		brokenBy: "fault switch switch.strayDomain",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"hw.attach": ({ world, bracket }, { data, seq }) => {
 				const group = groupOf(world, data.dev);
@@ -178,7 +178,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 			"An attach while other devices of the group are attached moves no hardware.",
 		harm: "siblings' DMA is disturbed by an attach that concerns only bookkeeping",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach"],
-		brokenBy: "fault switch attach.alwaysSwitch",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dev.attached": (context, { data, seq }) =>
 				attachMoves(context, data.dev, seq),
@@ -195,8 +195,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 			"seed mail 3, scenario 1.d",
 			"drivers/iommu/iommu.c:iommu_replace_group_handle",
 		],
-		brokenBy:
-			"fault switch switch.skipMember; a trace with one member's attach removed",
+		brokenBy: "a trace with one member's attach removed",
 		on: {
 			"dev.replaced": (context, { data, seq }) =>
 				replaceMoves(
@@ -219,7 +218,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 			"drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach",
 		],
 		brokenBy:
-			"scenarios laggard-detach and first-device-detach under posted-v2 and device-lagging",
+			"scenarios laggard-detach and first-detach under posted-v2 and device-lagging",
 		on: {
 			"dev.detached": (context, { data, seq }) =>
 				detachMoves(context, data.dev, seq),

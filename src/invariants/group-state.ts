@@ -45,8 +45,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"Every member's hardware translates through the group's current domain.",
 		harm: "the group is torn: a device does DMA through a table that its owner no longer controls",
 		source: ["drivers/iommu/iommu.c:__iommu_group_set_domain_internal"],
-		brokenBy:
-			"fault switch switch.revertFails; a trace with one member's attach removed",
+		brokenBy: "scenario torn-group; a trace with one member's attach removed",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (
@@ -91,7 +90,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"A group has a current hwpt exactly while some device of it is attached.",
 		harm: "one pointer for the group is the whole design: hardware and list would disagree",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_group_release"],
-		brokenBy: "fault switch detach.keepHwpt",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || world.perDevice) return SKIP;
@@ -120,7 +119,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"seed mail 3",
 			"drivers/iommu/iommufd/iommufd_private.h:struct iommufd_group",
 		],
-		brokenBy: "scenario 1 under posted-v2 and device-lagging",
+		brokenBy: "scenario replace-1 under posted-v2 and device-lagging",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined) return SKIP;
@@ -150,7 +149,8 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"seed mail 3 (W1)",
 			"drivers/iommu/iommufd/device.c:iommufd_device_do_replace",
 		],
-		brokenBy: "scenario 1 under posted-v2 and device-lagging",
+		brokenBy:
+			"scenarios replace-1 and unfinished under posted-v2 and device-lagging",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || group.dom === undefined) return SKIP;
@@ -176,7 +176,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"The list of attached devices has no duplicates and holds only bound devices of the group.",
 		harm: "a double attach corrupts the list",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach"],
-		brokenBy: "fault switch attach.skipListCheck",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined) return SKIP;
@@ -207,7 +207,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"An attach handle is stored exactly while devices are attached, and it names the group's domain.",
 		harm: "page faults are routed to the wrong queue",
 		source: ["drivers/iommu/iommu.c:iommu_attach_group_handle"],
-		brokenBy: "fault switch detach.keepHandle",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || !world.seen.handles || world.perDevice)
@@ -242,8 +242,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 		sentence: "The device named in the attach handle is attached.",
 		harm: "faults are reported for a device that may be freed (A4)",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_fops_read"],
-		brokenBy:
-			"scenario first-device-detach (A4): the device that did the first attach detaches first",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			const handle = group?.handles.find((entry) => entry.pasid === "none");
@@ -273,7 +272,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 		sentence: "Every device is a member of exactly one group.",
 		harm: "isolation cannot be decided",
 		source: ["drivers/iommu/iommu.c:iommu_init_device"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"grp.member.added": ({ world }, { data, seq }) => {
 				const { formerGroup } = world.effect;

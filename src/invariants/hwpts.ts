@@ -212,7 +212,7 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "An automatic hwpt has at least one attached device.",
 		harm: "an orphan that nobody frees (R3)",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hw_pagetable_put"],
-		brokenBy: "fault switch put.keepAuto",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = hwptIn(world, id);
 			if (hwpt === undefined || hwpt.state !== "live" || !hwpt.auto)
@@ -237,7 +237,7 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_destroy",
 		],
-		brokenBy: "fault switch replace.freeOldFirst",
+		brokenBy: "a trace with one member's attach removed",
 		on: {
 			"dom.freed": ({ world }, { data, seq }) => freed(world, data.dom, seq),
 		},
@@ -250,7 +250,7 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "A hwpt and its domain belong to each other for life.",
 		harm: "one page table under two names",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "fault switch hwpt.shareDomain",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = hwptIn(world, id);
 			if (hwpt === undefined || hwpt.state !== "live" || hwpt.dom === undefined)
@@ -284,7 +284,7 @@ export const HWPTS: readonly Invariant[] = [
 			"The domain of a live paging hwpt stands exactly once in the domain list of its IOAS; that of a nested one in none.",
 		harm: "maps do not reach every page table",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain"],
-		brokenBy: "fault switch hwpt.skipIopt",
+		brokenBy: "scenario failing-refill under device-lagging",
 	},
 	{
 		id: "HWP-5",
@@ -298,7 +298,7 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_destroy",
 		],
-		brokenBy: "fault switch hwpt.skipIopt",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "HWP-6",
@@ -309,7 +309,7 @@ export const HWPTS: readonly Invariant[] = [
 			"An automatic hwpt is a plain paging one: no nesting, no fault queue, no dirty tracking, no children.",
 		harm: "automatic means allocated without flags",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = hwptIn(world, id);
 			if (hwpt === undefined || hwpt.state !== "live" || !hwpt.auto)
@@ -343,7 +343,7 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_enforce_cc",
 		],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dom.cc.set": ({ world }, { data, seq }) => {
 				const domain = world.domains.map.get(data.dom);
@@ -367,7 +367,7 @@ export const HWPTS: readonly Invariant[] = [
 			"A device attached to a coherent hwpt can enforce cache coherency.",
 		harm: "KVM stops trapping cache flushes while a device's DMA does not snoop",
 		source: ["drivers/iommu/intel/iommu.c:prepare_domain_attach_device"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as never);
 			if (device?.hwpt === undefined || device.idev === undefined) return SKIP;
@@ -397,7 +397,8 @@ export const HWPTS: readonly Invariant[] = [
 			"facts iommufd §2.12",
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc",
 		],
-		brokenBy: "scenario 1 under posted-v2, device-lagging and device-forced",
+		brokenBy:
+			"scenario replace-1 under posted-v2, device-lagging and device-forced",
 		on: {
 			"hw.attach": filledBeforeSwitch,
 		},

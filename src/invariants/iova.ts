@@ -253,7 +253,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "Areas of an IOAS never overlap, half-built ones included.",
 		harm: "two owners for one IOVA",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova"],
-		brokenBy: "fault switch map.skipOverlapCheck",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-2",
@@ -265,7 +265,7 @@ export const IOVA: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova, iopt_reserve_iova",
 		],
-		brokenBy: "fault switch map.skipResvCheck",
+		brokenBy: "recording f1_extra_resv_v1.A1",
 	},
 	{
 		id: "IOP-3",
@@ -275,7 +275,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "No allowed range meets a reserved one.",
 		harm: "ALLOW_IOVAS promised a range that cannot be used",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_allow_iova"],
-		brokenBy: "fault switch attach.skipAllowedCheck",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const ioas = ioasIn(world, id);
 			if (ioas === undefined || ioas.gone || ioas.allowed.length === 0)
@@ -300,7 +300,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "Allowed ranges are disjoint and not empty.",
 		harm: "the search for a free IOVA goes wrong",
 		source: ["drivers/iommu/iommufd/ioas.c:iommufd_ioas_load_iovas"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"ioas.allowed.set": (_, { data, seq }) => {
 				const sorted = [...data.ranges].sort((a, b) => (a[0] < b[0] ? -1 : 1));
@@ -327,7 +327,7 @@ export const IOVA: readonly Invariant[] = [
 			"Start and length of an area are multiples of the IOAS' alignment.",
 		harm: "the smallest page of some domain cannot map it",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova_alignment"],
-		brokenBy: "fault switch map.skipAlignCheck",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const ioas = ioasIn(world, data.ioas);
@@ -362,7 +362,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "A live area is mapped completely in every domain of its IOAS.",
 		harm: "a lost mapping: the device faults on memory it was given",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_fill_domain"],
-		brokenBy: "fault switch map.skipDomain",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-8",
@@ -372,7 +372,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "The domains of an IOAS map nothing outside its areas.",
 		harm: "a leftover mapping: DMA into memory that was given back",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unfill_domains"],
-		brokenBy: "fault switch unmap.skipDomain",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-9",
@@ -382,7 +382,7 @@ export const IOVA: readonly Invariant[] = [
 			"A live area has a storage domain exactly when its IOAS has domains, and it is one of them.",
 		harm: "its pages cannot be found again to be unpinned",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unfill_domain"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const ioas = ioasIn(world, data.ioas);
@@ -411,7 +411,7 @@ export const IOVA: readonly Invariant[] = [
 			"Every area lies inside the aperture of every domain of its IOAS.",
 		harm: "part of it cannot be mapped",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain"],
-		brokenBy: "fault switch hwpt.skipAperture",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const ioas = ioasIn(world, data.ioas);
@@ -441,7 +441,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "At rest no area is half built or half torn down.",
 		harm: "it blocks every unmap with EBUSY for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
-		brokenBy: "fault switch map.leakClaim",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const ioas = ioasIn(world, id);
 			if (ioas === undefined || ioas.gone || !world.seen.areas) return SKIP;
@@ -469,7 +469,7 @@ export const IOVA: readonly Invariant[] = [
 			"An unmap of a user's domain reports exactly the length asked for.",
 		harm: "pages are unpinned that are still mapped, or leak",
 		source: ["drivers/iommu/iommufd/pages.c:iommu_unmap_nofail", "seed mail 4"],
-		brokenBy: "driver personality with partialUnmap=refuse",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-16",
@@ -480,6 +480,6 @@ export const IOVA: readonly Invariant[] = [
 			"What is unmapped from a user's domain had been mapped, all of it.",
 		harm: "the accounting of pinned pages goes wrong",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 ];

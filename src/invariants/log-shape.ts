@@ -356,7 +356,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"kernel-findings F4",
 		],
 		brokenBy:
-			"recordings f4_ro_single_v1.B5, f4_ro_mfunc_v1.B5; fail-nth of the answer's copy after a replace",
+			"recordings f4_ro_single_v1.B5 and f4_ro_mfunc_v1.B5; scenario unwritable-result",
 		on: { "op.fail": errnoMeansUnchanged },
 	},
 	{
@@ -367,7 +367,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Attach and detach of a device alternate; a replace stands between them.",
 		harm: "the flag in VFIO and the list in iommufd disagree",
 		source: ["drivers/vfio/iommufd.c"],
-		brokenBy: "a trace with one detach removed",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dev.attached": (context, { data, seq }) =>
 				alternates(context, data.dev, seq, "attached"),
@@ -384,7 +384,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		sentence: "A device is attached only while it is bound.",
 		harm: "an attachment outlives its owner",
 		source: ["drivers/vfio/iommufd.c:vfio_iommufd_physical_unbind"],
-		brokenBy: "fault switch unbind.skipDetach",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dev.attached": ({ world }, { data, seq }) => {
 				if (!bindTold(world, data.dev)) return SKIP;
@@ -420,7 +420,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"A failed operation leaves objects, areas, claims and counts as they were, with the exceptions listed in facts §6.6.",
 		harm: "leaks, or state that no caller knows of",
 		source: ["facts iommufd §2, §6.6"],
-		brokenBy: "fail-nth of a rollback step (W6)",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "LOG-4",
@@ -435,7 +435,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Every step marked as undo takes back an earlier step of the same operation.",
 		harm: "the rollback does more than was done",
 		source: ["facts iommufd §2"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "LOG-5",
@@ -446,7 +446,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"What the hardware of a group's members uses follows from the attachments recorded.",
 		harm: "evidence and bookkeeping disagree",
 		source: ["facts iommufd §7"],
-		brokenBy: "a trace with one attach removed",
+		brokenBy: "scenario torn-group",
 		test: (world, id) => {
 			const group = world.groups.map.get(id as GroupId);
 			if (group === undefined || world.perDevice) return SKIP;
@@ -475,7 +475,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		sentence: "No map covers an address that its domain maps already.",
 		harm: "the driver warns and keeps the old page",
 		source: ["drivers/iommu/intel/iommu.c:__domain_mapping"],
-		brokenBy: "a trace with one unmap removed",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dom.map": ({ world }, { data, seq }) => {
 				const domain = world.domains.map.get(data.dom);

@@ -108,7 +108,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"After a successful map every address of it translates to the page asked for.",
 		harm: "success was reported and nothing was written",
 		source: ["drivers/iommu/intel/iommu.c:__domain_mapping"],
-		brokenBy: "hand-built record sequence only (needs micro records)",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-15",
@@ -118,7 +118,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		sentence: "Nothing that an unmap reported is mapped any more.",
 		harm: "the device keeps its access",
 		source: ["drivers/iommu/iommu.c:__iommu_unmap"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-16",
@@ -128,7 +128,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		sentence: "An unmap clears only leaves that meet the range asked for.",
 		harm: "a neighbour's mapping is lost",
 		source: ["drivers/iommu/intel/iommu.c:intel_iommu_unmap"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-25",
@@ -139,7 +139,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A table page is freed only after an invalidation that started after it was unlinked has completed.",
 		harm: "hardware walks recycled memory",
 		source: ["drivers/iommu/intel/iommu.c:dma_pte_free_level", "seed mail 2"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-31",
@@ -153,7 +153,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"drivers/iommu/intel/cache.c:cache_tag_flush_range",
 			"facts pagetable §4.3",
 		],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-32",
@@ -168,7 +168,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"drivers/iommu/intel/iommu.c:dmar_domain_attach_device",
 			"kernel-findings F2",
 		],
-		brokenBy: "recording f2_attach_v1.B1",
+		brokenBy: "recording f2_attach_v1.B1; a trace with one qi_submit removed",
 	},
 	{
 		id: "PT-33",
@@ -179,7 +179,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A range in the flush queue is not mapped again before it is released.",
 		harm: "two owners share a stale translation",
 		source: ["drivers/iommu/dma-iommu.c:queue_iova, fq_ring_free_locked"],
-		brokenBy: "hand-built record sequence only",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-34",
@@ -190,7 +190,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A range leaves the flush queue only after a flush that was started after it was queued has completed.",
 		harm: "its IOVA is reused while the old translation lives",
 		source: ["drivers/iommu/dma-iommu.c:fq_flush_iotlb"],
-		brokenBy: "a lazy recording with one flush removed",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-36",
@@ -201,7 +201,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"Hardware uses only translations that memory offered since the last covering invalidation.",
 		harm: "a translation out of nowhere: the projection, the recording or the hardware is wrong",
 		source: ["facts pagetable §5.1"],
-		brokenBy: "a recording with one map removed",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-37",
@@ -212,7 +212,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A superpage takes the place of a table only after the entries of that table were invalidated.",
 		harm: "hardware holds two translations of different size for one address: undefined (seed mail 2)",
 		source: ["drivers/iommu/intel/iommu.c:switch_to_super_page", "seed mail 2"],
-		brokenBy: "a recording of g_superpage with one flush removed",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-43",
@@ -223,7 +223,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"Before a page table's root is freed, its context entries are cleared and invalidated, and then its tag.",
 		harm: "DMA through a freed page table",
 		source: ["drivers/iommu/intel/pasid.c:intel_pasid_tear_down_entry"],
-		brokenBy: "a trace with the flush after a detach removed",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "PT-53",
@@ -233,7 +233,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A domain id is given to another domain only when no entry under it is left.",
 		harm: "the new owner meets the old one's translations",
 		source: ["drivers/iommu/intel/iommu.c:domain_exit"],
-		brokenBy: "a trace with the flush after a detach removed",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"did.assigned": ({ world }, { data, seq }) => {
 				const { tagLeft } = world.effect;

@@ -122,7 +122,7 @@ export const REFERENCES: readonly Invariant[] = [
 			"A hwpt is counted once by the id table, once per attached device and once per nested hwpt.",
 		harm: "it is freed under its users, or never",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_do_replace"],
-		brokenBy: "fault switch replace.countOne",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "REF-2",
@@ -134,7 +134,7 @@ export const REFERENCES: readonly Invariant[] = [
 			"An IOAS is counted once by the id table, once per hwpt on it and once per attached access.",
 		harm: "the address space goes while a page table still points into it",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "fault switch hwpt.leakIoas",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "REF-3",
@@ -146,7 +146,7 @@ export const REFERENCES: readonly Invariant[] = [
 			"A bound device has two users, and a third one while it is attached.",
 		harm: "it could be unbound while attached",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_attach"],
-		brokenBy: "fault switch attach.skipIdevRef",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "REF-4",
@@ -158,18 +158,17 @@ export const REFERENCES: readonly Invariant[] = [
 			"A fault queue is counted by the id table, its open file and each hwpt that uses it.",
 		harm: "faults are delivered to freed memory",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_alloc"],
-		brokenBy:
-			"hand-built record sequence only (no fault queue in the scenarios)",
+		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "REF-5",
 		when: "O",
 		severity: "error",
 		aspect: "group",
-		sentence: "iommufd's group object is counted once per bound device.",
+		sentence: "The group object of iommufd is counted once per bound device.",
 		harm: "it goes while a device of it is bound, or never",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_put_group"],
-		brokenBy: "fault switch unbind.leakGroup",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = world.groups.map.get(id as never);
 			if (group === undefined || group.ctxs.length === 0) return SKIP;
@@ -201,7 +200,7 @@ export const REFERENCES: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/main.c:iommufd_object_remove, _iommufd_object_alloc",
 		],
-		brokenBy: "fault switch replace.freeOldFirst",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"ig.hwpt.set": ({ world }, { data, seq }) =>
 				afterDeath(world, data.hwpt, seq, "ig.hwpt.set"),
@@ -224,7 +223,7 @@ export const REFERENCES: readonly Invariant[] = [
 		sentence: "Only an object that nothing holds can be destroyed.",
 		harm: "a user loses it while it works",
 		source: ["drivers/iommu/iommufd/main.c:iommufd_destroy"],
-		brokenBy: "fault switch destroy.ignoreUsers",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"obj.gone": ({ world }, { data, seq }) => {
 				if (data.undo === true) return SKIP;
@@ -257,7 +256,7 @@ export const REFERENCES: readonly Invariant[] = [
 		sentence: "When a context closes, no object of it is left.",
 		harm: "a leak: page tables and pinned memory stay for ever",
 		source: ["drivers/iommu/iommufd/main.c:iommufd_fops_release"],
-		brokenBy: "fault switch close.leak",
+		brokenBy: "record sequence in test/invariants",
 		on: {
 			"ctx.closed": ({ world }, { data, seq }) => {
 				const ctx = world.ctxs.map.get(data.ctx);

@@ -249,7 +249,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"kernel-findings F1",
 		],
 		brokenBy:
-			"recording f1_same_single_v1.A1; fault switch sameIoasUnreserve with a failing replace",
+			"recordings f1_same_* and f1_ctl_mask.A1; scenario refused-member-one-ioas; failing-rollback under device-lagging",
 		on: {
 			"op.fail": failedBalance,
 			"resv.added": countReservation,
@@ -269,7 +269,8 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"drivers/iommu/iommufd/io_pagetable.c:iopt_table_enforce_dev_resv_regions",
 			"kernel-findings F1, F3",
 		],
-		brokenBy: "recordings f1_same_*; f1_extra_resv_v1.A1",
+		brokenBy:
+			"recordings f1_same_* and f1_extra_resv_v1.A1; scenario refused-member-one-ioas",
 		on: { "ioas.ranges.read": offered, "area.live": mappedOver },
 	},
 	{
@@ -280,7 +281,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 		sentence: "A device that is not attached owns no reservation anywhere.",
 		harm: "the range stays unusable",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach"],
-		brokenBy: "fault switch detach.keepResv",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device === undefined || device.hwpt !== undefined) return SKIP;
@@ -308,7 +309,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/device.c:iommufd_group_do_replace_reserved_iova",
 		],
-		brokenBy: "fault switch replace.keepOldResv",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const owners = [...world.ioases.map.values()].filter(
 				(ioas) => !ioas.gone && ioas.resv.some((entry) => entry.owner === id),
@@ -333,7 +334,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
 		harm: "a leaked reservation blocks maps for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
-		brokenBy: "fault switch detach.keepResv",
+		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const ioas = world.ioases.map.get(id as IoasId);
 			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)
@@ -378,7 +379,8 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"facts iommufd §3.2 point 3, §3.6 W7",
 			"drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach (comment)",
 		],
-		brokenBy: "scenario w7-sibling-region under posted-v2 and device-lagging",
+		brokenBy:
+			"scenario sibling-region; laggard-region under posted-v2 and device-lagging",
 		on: {
 			"area.live": ({ world }, { data }) =>
 				siblingRisk(world, world.ioases.map.get(data.ioas)),
@@ -396,7 +398,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"While a device with a software MSI window is attached, its domain has an MSI cookie.",
 		harm: "interrupts cannot be set up",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_group_setup_msi"],
-		brokenBy: "fault switch attach.skipCookie",
+		brokenBy: "scenario software-msi (A12)",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (
