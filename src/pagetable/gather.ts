@@ -2,6 +2,7 @@
  * struct iommu_iotlb_gather (include/linux/iommu.h, facts §4.2): the range that one unmap collects for one flush, and the tables that may
  * be freed after it.
  */
+import { FRAME_LIMIT } from "../vocabulary/address.ts";
 import type { Edit } from "./edit.ts";
 
 /** A gather. Frames; `last` inclusive; empty = start Infinity, last -1. */
@@ -52,6 +53,10 @@ export function addRange(gather: Gather, iova: number, size: number): void {
 	if (gather.last < last) gather.last = last;
 }
 
+/** The frame after `last`. Past the top of the address space it wraps to 0, as `end + 1` does in iommu_iotlb_gather_is_disjoint. */
+const frameAfter = (last: number): number =>
+	last + 1 === FRAME_LIMIT ? 0 : last + 1;
+
 /** iommu_iotlb_gather_add_page: syncs first when the granule changes or the range is not adjacent. */
 export function addPage(
 	edit: Edit,
@@ -63,7 +68,8 @@ export function addPage(
 	const last = iova + size - 1;
 	const granuleDiffers = gather.granule !== 0 && gather.granule !== size;
 	const apart =
-		gather.last !== -1 && (last + 1 < gather.start || iova > gather.last + 1);
+		gather.last !== -1 &&
+		(frameAfter(last) < gather.start || iova > frameAfter(gather.last));
 	if (granuleDiffers || apart) syncGather(edit, gather);
 	gather.granule = size;
 	if (gather.start > iova) gather.start = iova;

@@ -85,6 +85,24 @@ describe("loops", () => {
 			["u", 512, 1, 0],
 		]);
 	});
+	test("the last page of a TTBR1 window: end + 1 wraps, so the gather is synced before it", () => {
+		const request = {
+			format: "arm64_s1",
+			pageSizes: 0x40201000n,
+			ias: 39,
+			quirks: ["ARM_TTBR1"],
+		} as const;
+		const edit = beginEdit(createTable(request));
+		const top = 2 ** 52;
+		expect(coreMap(edit, top - 4, 16, 4, 3)).toBe(0);
+		edit.effects = [];
+		expect(coreUnmap(edit, top - 4, 4)).toBe(4);
+		expect(edit.effects).toEqual([
+			["P", top - 4, 1, 4],
+			["SY", top - 4, top - 2, 1],
+			["SY", top - 1, top - 1, 1],
+		]);
+	});
 	test("misaligned requests are refused before any driver call", () => {
 		const edit = beginEdit(
 			createTable({ format: "arm64_s1", pageSizes: 0x20010000n }),
