@@ -61,6 +61,21 @@ const EXPECTED: readonly Expectation[] = [
 		verdict: "holds",
 		why: "seed scenarios: 6.12 moves the whole group in the first call",
 	},
+	{
+		names: /^boot/,
+		verdict: "holds or unexplained",
+		why: "nothing wrong was provoked; maps before the probes were up are missing, so DMA of early drivers may not be explainable",
+	},
+	{
+		names: /^f_storm/,
+		verdict: "unexplained",
+		why: "nothing wrong was provoked; recorded with a lean set of probes, without those for reservations and switches",
+	},
+	{
+		names: /^f_dma\.M3/,
+		verdict: "unexplained",
+		why: "nothing wrong was provoked; kprobes missed hits inside interrupts",
+	},
 	{ names: /./, verdict: "holds", why: "nothing wrong was provoked" },
 ];
 
@@ -87,11 +102,12 @@ function row(name: string, file: FileReport): string {
 			: "";
 	const gaps = (report?.unexplained ?? []).filter((u) => !u.lost).length;
 	const found = `${file.verdict}${proven}`;
-	if (file.verdict !== expected.verdict) process.exitCode = 1;
+	const asExpected = expected.verdict.split(" or ").includes(file.verdict);
+	if (!asExpected) process.exitCode = 1;
 	const cells = [
 		name,
 		expected.verdict,
-		file.verdict === expected.verdict ? found : `**${found}**`,
+		asExpected ? found : `**${found}**`,
 		count(violations.map((v) => v.id)),
 		count((report?.warnings ?? []).map((w) => w.id)),
 		gaps > 0 ? String(gaps) : "",
