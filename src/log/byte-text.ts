@@ -92,7 +92,7 @@ export function textOf(bytes: Uint8Array, from: number, to: number): string {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** 1 where a byte may stand in a plain string: printable ASCII but quote and backslash. */
-const PLAIN = new Uint8Array(256).map((_, byte) =>
+export const PLAIN: Uint8Array = new Uint8Array(256).map((_, byte) =>
 	byte >= 0x20 && byte < 0x7f && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0,
 );
 /** Slots to begin with and at most, powers of four: 32 Ki names cover tens of thousands of devices and domains in some megabytes. */
