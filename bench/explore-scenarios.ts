@@ -6,7 +6,7 @@ import {
 
 /** src/scenarios/library/block-against-page.yaml with n page threads; bench/spin/block-against-pages.pml is the same for Spin. */
 export function blockAgainstPages(n: number): Scenario {
-	const numbers = Array.from({ length: n }, (_, i) => i);
+	const numbers = Array.from({ length: n + 1 }, (_, i) => i);
 	const block = [
 		{ begin: { map: numbers } },
 		{ read: { slot: "root.0", into: "b" } },
@@ -21,8 +21,8 @@ export function blockAgainstPages(n: number): Scenario {
 		{ label: "exists", done: { fail: numbers } },
 		{ return: "-EEXIST" },
 	];
-	const page = (i: number) => [
-		{ begin: { map: [i] } },
+	const page = [
+		{ begin: { map: ["#"] } },
 		{ read: { slot: "root.0", into: "d" } },
 		{ if: { value: "$d", is: "leaf", goto: "exists" } },
 		{ if: { value: "$d", is: "table", goto: "have" } },
@@ -30,29 +30,29 @@ export function blockAgainstPages(n: number): Scenario {
 			cas: {
 				slot: "root.0",
 				expect: "empty",
-				value: `T${i}`,
+				value: "T#",
 				saw: "d",
 				else: "lost",
 			},
 		},
-		{ let: { register: "d", value: `T${i}` } },
+		{ let: { register: "d", value: "T#" } },
 		{ goto: "have" },
-		{ label: "lost", free: `T${i}` },
+		{ label: "lost", free: "T#" },
 		{ if: { value: "$d", is: "leaf", goto: "exists" } },
-		{ label: "have", write: { slot: `$d.${i}`, value: "page" } },
-		{ done: { map: [i], to: "page" } },
+		{ label: "have", write: { slot: "$d.#", value: "page" } },
+		{ done: { map: ["#"], to: "page" } },
 		{ return: 0 },
-		{ label: "exists", done: { fail: [i] } },
+		{ label: "exists", done: { fail: ["#"] } },
 		{ return: "-EEXIST" },
 	];
 	return scenarioSchema.parse({
 		name: `block-against-${n}-pages`,
-		geometry: { fanout: n < 3 ? 2 : 4 },
-		tables: Object.fromEntries(numbers.map((i) => [`T${i}`, {}])),
+		geometry: { fanout: n + 1 },
+		tables: Object.fromEntries(numbers.slice(1).map((i) => [`T${i}`, {}])),
 		targets: ["block", "page"],
 		threads: [
 			{ name: "block", steps: block },
-			...numbers.map((i) => ({ name: `page${i}`, steps: page(i) })),
+			{ name: "page", instances: n, steps: page },
 		],
 	});
 }

@@ -8,11 +8,7 @@
 #ifndef N
 #define N 1
 #endif
-#if N < 3
-#define P 2
-#else
-#define P 4
-#endif
+#define P (N+1)
 
 #define PRIVATE 0
 #define LINKED 1
@@ -196,20 +192,15 @@ endloop:
 	TABLE(0)
 	PAGE(0) PAGE(1)
 	WALK(0, 0) WALK(0, 1)
-#if P > 2
-	PAGE(2) PAGE(3)
-	WALK(0, 2) WALK(0, 3)
-#endif
 #if N > 1
 	TABLE(1)
-	WALK(1, 0) WALK(1, 1)
-#if P > 2
-	WALK(1, 2) WALK(1, 3)
-#endif
+	PAGE(2)
+	WALK(0, 2) WALK(1, 0) WALK(1, 1) WALK(1, 2)
 #endif
 #if N > 2
 	TABLE(2)
-	WALK(2, 0) WALK(2, 1) WALK(2, 2) WALK(2, 3)
+	PAGE(3)
+	WALK(0, 3) WALK(1, 3) WALK(2, 0) WALK(2, 1) WALK(2, 2) WALK(2, 3)
 #endif
 	od
 }

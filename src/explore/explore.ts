@@ -67,11 +67,17 @@ export function explore(
 	const reach = new Reach(system, observed);
 	const outcomes = new Outcomes(system);
 	const alone = system.model.threads.length === 1;
+	const symmetry =
+		options.full === true || observed >= 0 ? undefined : system.symmetry;
 	const visiting: TableSystem = {
 		...system,
 		...(observed >= 0 ? { visit: (s: Uint8Array) => reach.visit(s) } : {}),
+		...(symmetry === undefined
+			? {}
+			: { canonicalize: (s: Uint8Array) => symmetry.canonicalize(s) }),
 		ended: (s) => {
-			outcomes.add(s);
+			if (symmetry === undefined) outcomes.add(s);
+			else symmetry.orbit(s, (renamed) => outcomes.add(renamed));
 			system.ended(s);
 		},
 	};

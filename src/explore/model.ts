@@ -265,7 +265,7 @@ function threadModels(
 						? []
 						: [{ verb: "nothing", args: true, label: step.label }];
 				})
-				.map((step) => (thread.instances > 1 ? instantiate(step, i) : step));
+				.map((step) => instantiate(step, i));
 			const name = thread.instances > 1 ? `${thread.name}${i}` : thread.name;
 			if (models.some((m) => m.name === name))
 				throw new ScenarioError(`${scenario.name}: two threads named ${name}`);

@@ -31,6 +31,7 @@ import {
 import { perform } from "./steps-hardware.ts";
 import { placementsOf } from "./placements.ts";
 import type { Scenario } from "./scenario-schema.ts";
+import { type Symmetry, symmetryOf } from "./symmetry.ts";
 import type { Raised, System } from "./system.ts";
 
 /** Kinds of move; a move is process << 20 | kind << 16 | detail. */
@@ -54,6 +55,8 @@ export interface TableSystemOptions {
 
 /** A compiled page-table scenario. */
 export interface TableSystem extends System {
+	/** Symmetry of copies, when there is any; used by reduced searches. */
+	readonly symmetry: Symmetry | undefined;
 	readonly model: Model;
 	readonly caches: Caches;
 	readonly checks: Checks;
@@ -120,6 +123,13 @@ export function tableSystem(
 		processes: model.threads.length + 1,
 		environment: 1,
 		raised,
+		symmetry: symmetryOf(
+			model,
+			caches,
+			sites,
+			programs,
+			startState(model, caches, end, !options.explicit),
+		),
 		model,
 		caches,
 		checks,

@@ -137,3 +137,53 @@ function withRegister(steps: readonly object[], count: number): object[] {
 			: text.replaceAll("root.1", "root.0").replaceAll("[2]", "[1]");
 	return JSON.parse(fitted) as object[];
 }
+
+/** Copies of one thread, with tables, targets and pages of their own, beside one other thread. */
+export function randomCopies(): fc.Arbitrary<Scenario> {
+	const copied: fc.Arbitrary<object> = fc.oneof(
+		fc.constant({ read: { slot: "root.0", into: "r" } }),
+		fc.constant({
+			cas: { slot: "root.0", expect: "empty", value: "U#", saw: "r" },
+		}),
+		fc.constant({ write: { slot: "U#.#", value: "a#" } }),
+		fc.constant({ write: { slot: "$r.#", value: "a#" } }),
+		fc.constant({ read: { slot: "$r.#", into: "r" } }),
+		fc.constant({ free: "U#" }),
+		fc.constantFrom("enter", "exit").map((reader) => ({ reader })),
+		fc.constant({ begin: { map: ["#"] } }),
+		fc.constant({ done: { map: ["#"], to: "a#" } }),
+		fc.constant({ done: { unmap: ["#"] } }),
+		fc.constantFrom("0", "-EEXIST").map((text) => ({ return: text })),
+	);
+	const other: fc.Arbitrary<object> = fc.oneof(
+		fc.constant({ clear: "root.0" }),
+		fc.constant({ write: { slot: "root.0", value: "old" } }),
+		fc.constant({ flush: { pages: "all" } }),
+		fc.constant({ free: "T" }),
+		fc.constant({ grace: true }),
+	);
+	return fc
+		.record({
+			n: fc.constantFrom(2, 3),
+			copied: fc.array(copied, { minLength: 1, maxLength: 4 }),
+			other: fc.array(other, { minLength: 1, maxLength: 3 }),
+			root: fc.constantFrom("T", "empty"),
+		})
+		.map((r) =>
+			scenarioSchema.parse({
+				name: "copies",
+				geometry: { fanout: 4 },
+				root: { 0: r.root },
+				targets: ["old", "a1", "a2", "a3"],
+				tables: { T: { holds: { all: "old" } }, U1: {}, U2: {}, U3: {} },
+				threads: [
+					{
+						name: "copy",
+						instances: r.n,
+						steps: [{ let: { register: "r", value: "empty" } }, ...r.copied],
+					},
+					{ name: "other", steps: r.other },
+				],
+			}),
+		);
+}

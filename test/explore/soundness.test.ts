@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type ExploreResult, explore } from "../../src/explore/explore.ts";
-import { randomScenario } from "./random-scenario.ts";
+import { randomCopies, randomScenario } from "./random-scenario.ts";
 
 const now = () => performance.now();
 const ids = (result: ExploreResult) =>
@@ -32,6 +32,22 @@ describe("reduction", () => {
 				saved += full.states - reduced.states;
 			}),
 			{ numRuns: 600 },
+		);
+		expect(saved).toBeGreaterThan(0);
+	});
+
+	test("the same for copies, whose symmetry is used", () => {
+		let saved = 0;
+		fc.assert(
+			fc.property(randomCopies(), (scenario) => {
+				const full = explore(scenario, { now, full: true });
+				const reduced = explore(scenario, { now });
+				expect(full.complete && reduced.complete).toBe(true);
+				expect(ids(reduced)).toEqual(ids(full));
+				expect(reduced.outcomes).toEqual(full.outcomes);
+				saved += full.states - reduced.states;
+			}),
+			{ numRuns: 200 },
 		);
 		expect(saved).toBeGreaterThan(0);
 	});
