@@ -52,7 +52,7 @@ function moveAndPaint(page: Page, seq: number): Promise<number> {
 const median = (values: readonly number[]): number =>
 	values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
-/** What the page's process holds (resident, its workers in), after garbage was collected in both. */
+/** What the page's process holds, its worker in, after garbage was collected in both. */
 async function memoryBytes(page: Page): Promise<number> {
 	const browser = page.context().browser();
 	const session = await browser?.newBrowserCDPSession();
@@ -71,9 +71,10 @@ async function memoryBytes(page: Page): Promise<number> {
 	return Math.max(...sizes);
 }
 
+/** Private memory, as Chromium's task manager counts it: resident pages that belong to no file. */
 function residentBytes(pid: number): number {
 	const text = readFileSync(`/proc/${pid}/status`, "utf8");
-	return Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
+	return Number(/RssAnon:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
 }
 
 async function run(records: number): Promise<void> {

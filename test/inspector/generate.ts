@@ -66,6 +66,7 @@ class Writer {
 	readonly #random: (below: number) => number;
 	readonly #mapped: Mapped[] = [];
 	readonly #onSecond: boolean[] = [];
+	readonly #freed = new Map<string, number[]>();
 	#t = 1_000_000;
 	#op = 0;
 	#pages = 0;
@@ -200,11 +201,19 @@ class Writer {
 		else this.#unmap();
 	}
 
-	#map(group: number): void {
-		const bytes = PAGE << this.#random(10);
+	/** Freed ranges of the same size are used again, as an allocator does. */
+	#takeIova(group: number, bytes: number): number {
+		const freed = this.#freed.get(`${group} ${bytes}`)?.pop();
+		if (freed !== undefined) return freed;
 		const start = this.#nextIova[group] as number;
 		const iova = Math.ceil(start / bytes) * bytes;
 		this.#nextIova[group] = iova + bytes;
+		return iova;
+	}
+
+	#map(group: number): void {
+		const bytes = PAGE << this.#random(10);
+		const iova = this.#takeIova(group, bytes);
 		const pages = ++this.#pages;
 		const ioas = this.#ioas(group, 0);
 		const hex = `0x${iova.toString(16)}`;
@@ -250,6 +259,8 @@ class Writer {
 		this.#mapped[at] = this.#mapped.at(-1) as typeof area;
 		this.#mapped.pop();
 		const { group, iova, bytes, pages } = area;
+		const key = `${group} ${bytes}`;
+		this.#freed.set(key, [...(this.#freed.get(key) ?? []), iova]);
 		const ioas = this.#ioas(group, 0);
 		const hex = `0x${iova.toString(16)}`;
 		const len = `0x${bytes.toString(16)}`;

@@ -9,6 +9,7 @@ import { chartOfDefinition } from "./chart.ts";
 
 /** One record of the operation, as far as it matters here. */
 export interface StepRecord {
+	/** The record's type; `obj.ref+` and `obj.ref-` for counts going up and down. */
 	readonly type: string;
 	readonly undo: boolean;
 }
@@ -32,8 +33,8 @@ const RECORDS: Readonly<Record<string, readonly string[]>> = {
 		"grp.handle.set",
 		"grp.handle.cleared",
 	],
-	"obj.get": ["obj.ref"],
-	"obj.put": ["obj.ref"],
+	"obj.get": ["obj.ref+"],
+	"obj.put": ["obj.ref-"],
 	"ig.hwpt.clear": ["ig.hwpt.cleared"],
 	"ig.get": ["ig.created", "ig.ref"],
 	"ig.put": ["ig.freed", "ig.ref"],
@@ -63,7 +64,7 @@ const RECORDS: Readonly<Record<string, readonly string[]>> = {
 	"ioas.create": ["ioas.created"],
 	"ioas.gone": ["obj.gone"],
 	"fault.answer": ["fault.answered"],
-	"call.put": ["hwpt.autodestroyed", "hwpt.unlinked", "dom.freed"],
+	"call.put": ["obj.ref-", "hwpt.autodestroyed", "hwpt.unlinked", "dom.freed"],
 	"destroy.refused": ["obj.destroy.refused"],
 };
 
@@ -101,8 +102,10 @@ export class TransactionTracker {
 		let here = this.chart.states[0]?.initial ?? "";
 		let last: ChartEdge | undefined;
 		const passed = [here];
+		let isCounted = false;
 		for (const record of records) {
-			const way = this.#wayFor(here, record);
+			const way = this.#wayFor(here, record, isCounted);
+			isCounted = record.type.startsWith("obj.ref");
 			for (const edge of way) {
 				last = edge;
 				here = edge.to as string;
@@ -112,7 +115,12 @@ export class TransactionTracker {
 		return { state: here, last, passed };
 	}
 
-	#wayFor(here: string, record: StepRecord): readonly ChartEdge[] {
+	/** `isCounted`: this state has changed a count already, and a step changes one count only. */
+	#wayFor(
+		here: string,
+		record: StepRecord,
+		isCounted: boolean,
+	): readonly ChartEdge[] {
 		if (record.type === "op.begin")
 			return this.#way(here, (path) => path !== here && path !== "");
 		if (record.type === "op.commit")
@@ -128,7 +136,9 @@ export class TransactionTracker {
 			);
 			if (undoing.length > 0) return undoing;
 		}
-		return matches(here) ? [] : this.#way(here, matches);
+		const stays =
+			matches(here) && !(isCounted && record.type.startsWith("obj.ref"));
+		return stays ? [] : this.#way(here, matches);
 	}
 
 	/** The shortest way to a state that is wanted; empty when there is none. BEGIN is never taken in the middle. */

@@ -53,8 +53,10 @@ function Facts(): VNode {
 		byteSize(summary.lengthBytes),
 		header === undefined
 			? "no header"
-			: `${header["origin"] ?? header["format"]} · fidelity ${header["fidelity"] ?? "–"} · kernel ${header["kernel"] ?? "–"}`,
-		isComplete ? "" : "reading…",
+			: header["format"] === "iommu-ledger"
+				? `${header["origin"]} · fidelity ${header["fidelity"]} · kernel ${header["kernel"]}`
+				: String(header["format"]),
+		isComplete || connection !== "none" ? "" : "reading…",
 		CONNECTIONS[connection],
 	].filter((fact) => fact !== "");
 	const problem =

@@ -48,3 +48,7 @@ export function dataInShort(line: string): string {
 /** A byte address. */
 export const hex = (address: number): string =>
 	`0x${Math.floor(address).toString(16)}`;
+
+/** 1 range, 2 ranges. */
+export const counted = (n: number, thing: string): string =>
+	`${grouped(n)} ${thing}${n === 1 ? "" : "s"}`;

@@ -6,18 +6,21 @@ import type { IotlbPicture } from "../model/iotlb.ts";
 import type { StaleWindow } from "../worker/stale-history.ts";
 import type { LogClient } from "./log-client.ts";
 import { html, svg } from "./dom.ts";
-import { byteSize, grouped, hex, nanoseconds } from "./format.ts";
+import { byteSize, counted, grouped, hex, nanoseconds } from "./format.ts";
 import { isOwnLog, count, moveTo, useCall } from "./state.ts";
 import { shown } from "./timeline-window.ts";
 import type { ViewProps } from "./view-pane.ts";
 
-const { button, div, h3, p, span, table, tbody, td, th, thead, tr } = html;
+const { div, h3, p, span, table, tbody, td, th, thead, tr } = html;
 const { g, line, path, rect, root, text, title } = svg;
 
 const WIDTH = 800;
 const LEFT = 190;
 const ROW = 15;
 const ROWS_MAX = 28;
+
+/** An entry that is only being set up has no domain id yet. */
+const didName = (did: number): string => (did < 0 ? "not yet" : String(did));
 
 /** Windows on lines: one line per range, the busiest first come as they began. */
 function linesOf(windows: readonly StaleWindow[]): StaleWindow[][] {
@@ -42,11 +45,12 @@ function bar(
 	const end = window.to < 0 ? count.value : window.to;
 	const x = LEFT + Math.max(0, window.from - from) * scale;
 	const width = Math.max(3, (end - Math.max(window.from, from)) * scale);
-	const state = window.wasClaimed
-		? "claimed"
-		: range.isCertain
-			? "certain"
-			: "possible";
+	const state =
+		window.claimedAt >= 0
+			? "claimed"
+			: range.isCertain
+				? "certain"
+				: "possible";
 	const lasted =
 		window.to < 0 ? "still open at the end" : nanoseconds(window.tTo - range.t);
 	return g(
@@ -57,10 +61,10 @@ function bar(
 		},
 		title(
 			null,
-			`${range.dom} ${hex(range.iova)} +${byteSize(range.lengthBytes)}: cleared at seq ${range.seq}, ${lasted}${window.wasClaimed ? "; a caller was told it was flushed while it was not" : ""}`,
+			`${range.dom} ${hex(range.iova)} +${byteSize(range.lengthBytes)}: cleared at seq ${range.seq}, ${lasted}${window.claimedAt >= 0 ? "; a caller was told it was flushed while it was not" : ""}`,
 		),
 		rect({ x, y: y + 2, width, height: ROW - 4, rx: 2 }),
-		window.wasClaimed
+		window.claimedAt >= 0
 			? path({ class: "claim-mark", d: `M${x + 3} ${y + 4}l5 7m0 -7l-5 7` })
 			: null,
 		window.to < 0
@@ -163,7 +167,7 @@ function staleTable(picture: IotlbPicture): VNode {
 				tr(
 					{ key: range.id },
 					td(null, shortName(range.dom)),
-					td(null, `${shortName(range.iommu)} did ${range.did}`),
+					td(null, `${shortName(range.iommu)} did ${didName(range.did)}`),
 					td({ class: "mono" }, hex(range.iova)),
 					td(null, byteSize(range.leftBytes)),
 					td(
@@ -212,7 +216,7 @@ function tagTable(picture: IotlbPicture): VNode {
 				tr(
 					{ key: `${tag.iommu} ${tag.did}` },
 					td(null, tag.iommu),
-					td(null, tag.did),
+					td(null, didName(tag.did)),
 					td(null, shortName(tag.dom)),
 					td({ class: "mono" }, tag.requesters.join(", ") || "none"),
 					td(null, tag.mayHold ? "● yes" : "○ no"),
@@ -249,7 +253,7 @@ export function IotlbView({ log, at }: ViewProps): VNode {
 				? "The log has shown no tag, context entry or invalidation up to here: nothing can be said about the IOTLB."
 				: picture.stale.length === 0
 					? `Hardware holds nothing that memory does not say. ${grouped(picture.windows.count)} windows so far, the longest ${nanoseconds(picture.windows.longestNs)}.`
-					: `▲ ${picture.stale.length + picture.staleLeftOut} ranges may still be translated by hardware though memory no longer maps them.`,
+					: `▲ ${counted(picture.stale.length + picture.staleLeftOut, "range")} may still be translated by hardware though memory no longer maps ${picture.stale.length === 1 ? "it" : "them"}.`,
 		),
 		h(Windows, { log, at }),
 		picture.stale.length === 0
@@ -272,11 +276,5 @@ export function IotlbView({ log, at }: ViewProps): VNode {
 		picture.tags.length === 0
 			? null
 			: div(null, h3(null, "Tags at the cursor"), tagTable(picture)),
-		picture.stale.length === 0
-			? null
-			: button(
-					{ class: "export", onClick: () => moveTo(at + 1) },
-					"Next record",
-				),
 	);
 }

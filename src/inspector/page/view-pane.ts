@@ -1,6 +1,7 @@
 /** The main pane: the chosen view, once per log. */
 import type { FunctionComponent, VNode } from "preact";
 import { h } from "preact";
+import { useErrorBoundary } from "preact/hooks";
 import { html } from "./dom.ts";
 import type { LogClient } from "./log-client.ts";
 import { DiffView } from "./diff-view.ts";
@@ -13,7 +14,7 @@ import { StatechartView } from "./statechart-view.ts";
 import { TopologyView } from "./topology-view.ts";
 import type { ViewId } from "./views.ts";
 
-const { div, section, span } = html;
+const { div, p, section, span } = html;
 
 /** What every view gets: a log and a position in it. */
 export interface ViewProps {
@@ -46,9 +47,19 @@ function LogTitle({ log, at }: ViewProps): VNode {
 	);
 }
 
+/** One view of one log. A view that fails says so in its place; the rest of the page goes on. */
+function SafeView(props: ViewProps & { readonly view: ViewId }): VNode {
+	const [error] = useErrorBoundary();
+	if (error !== undefined)
+		return p(
+			{ class: "nothing", role: "alert" },
+			`This view failed: ${String(error)}. Choose another one, or move the cursor and come back.`,
+		);
+	return h(COMPONENTS[props.view], props);
+}
+
 /** The pane. */
 export function ViewPane(): VNode {
-	const Component = COMPONENTS[view.value];
 	return div(
 		{
 			id: "view",
@@ -69,7 +80,13 @@ export function ViewPane(): VNode {
 			return section(
 				{ class: "log-view", key: i, "aria-label": log.name },
 				beside === undefined ? null : h(LogTitle, { log, at, beside }),
-				h(Component, { log, at, beside, key: view.value }),
+				h(SafeView, {
+					log,
+					at,
+					beside,
+					view: view.value,
+					key: view.value,
+				}),
 			);
 		}),
 	);

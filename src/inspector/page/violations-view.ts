@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import type { ViolationRow } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
-import { dataInShort, grouped } from "./format.ts";
+import { counted, dataInShort, grouped } from "./format.ts";
 import { moveTo, selectedActor, useCall } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
@@ -87,7 +87,7 @@ export function ViolationsView({ log, at }: ViewProps): VNode {
 	const { violations, warnings, unexplained } = found;
 	const verdict =
 		violations.length > 0
-			? `✕ ${grouped(violations.length + found.leftOut)} violations`
+			? `✕ ${counted(violations.length + found.leftOut, "violation")}`
 			: unexplained.length > 0
 				? "? holds as far as the log can tell; some checks are unexplained"
 				: "✓ holds";
@@ -110,7 +110,10 @@ export function ViolationsView({ log, at }: ViewProps): VNode {
 			? null
 			: details(
 					{ open: violations.length === 0 },
-					summary(null, `${warnings.length} warnings: legal, and risky`),
+					summary(
+						null,
+						`${counted(warnings.length, "warning")}: legal, and risky`,
+					),
 					ul(
 						{ class: "violation-list" },
 						...warnings.map((row) => one(row, at)),

@@ -92,9 +92,11 @@ export class ChartPlaces {
 		const records: StepRecord[] = [];
 		for (let at = begin; at <= end && records.length < FOLLOWED_MAX; at++) {
 			if (index.op[at] !== op && index.seq[at] !== op) continue;
-			const type = index.types.names[index.type[at] as number] as string;
-			const undo = index.textAt(at).includes('"undo":true');
-			records.push({ type, undo });
+			const name = index.types.names[index.type[at] as number] as string;
+			const text = index.textAt(at);
+			const sign = text.includes('"delta":-') ? "-" : "+";
+			const type = name === "obj.ref" ? name + sign : name;
+			records.push({ type, undo: text.includes('"undo":true') });
 		}
 		return records;
 	}

@@ -8,7 +8,7 @@ import { timelinePicture } from "../model/timeline.ts";
 import type { DomainId } from "../../vocabulary/ids.ts";
 import type { World } from "../../world/types.ts";
 import { differences, factsOf } from "../model/diff.ts";
-import { iotlbOf } from "../model/iotlb.ts";
+import { type IotlbPicture, iotlbOf } from "../model/iotlb.ts";
 import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
 import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
 import { ForeignHistory } from "./foreign-history.ts";
@@ -115,7 +115,7 @@ export class Session {
 		operationAt: ({ at }) => this.#operationAt(at),
 		operation: ({ op }) => this.#operation(op),
 		topology: ({ at }) => this.#view(at, topologyOf),
-		iotlb: ({ at }) => this.#view(at, iotlbOf),
+		iotlb: ({ at }) => this.#view(at, (world) => this.#iotlbAt(world, at)),
 		pageTable: ({ at, domain, window }) =>
 			this.#view(at, (world) => {
 				const domains = domainsWithTables(world);
@@ -163,6 +163,17 @@ export class Session {
 	/** Folds and judges some more of the log; true when there is more to do. */
 	work(): boolean {
 		return this.track.foldSlice();
+	}
+
+	/** Claims are noted by the judge, who makes one pass over the log; the world at a cursor is folded alone. */
+	#iotlbAt(world: World, at: number): IotlbPicture {
+		const picture = iotlbOf(world);
+		const stale = picture.stale.map((range) => {
+			const claim = this.#stales.claimOf(range.id, at);
+			if (claim < 0) return range;
+			return { ...range, unflushedSeq: this.index.seq[claim] as number };
+		});
+		return { ...picture, stale };
 	}
 
 	async #view<T>(

@@ -11,8 +11,8 @@ export interface StaleWindow {
 	readonly from: number;
 	to: number;
 	tTo: number;
-	/** A caller was told that the range was flushed while it was not. */
-	wasClaimed: boolean;
+	/** Position of the record that called the range flushed while it was not (the judge notes it); −1 when none did. */
+	claimedAt: number;
 }
 
 /** Windows kept at most: beyond that a picture of them says nothing. */
@@ -38,8 +38,9 @@ export class StaleHistory implements Witness {
 		for (const range of stale) {
 			now.add(range.id);
 			const known = this.#open.get(range.id);
-			if (known !== undefined) known.wasClaimed ||= range.unflushedSeq > 0;
-			else this.#begin(range, at, record.t);
+			if (known === undefined) this.#begin(range, at, record.t);
+			else if (range.unflushedSeq > 0 && known.claimedAt < 0)
+				known.claimedAt = at;
 		}
 		for (const [id, window] of this.#open) {
 			if (now.has(id)) continue;
@@ -47,6 +48,14 @@ export class StaleHistory implements Witness {
 			window.tTo = record.t;
 			this.#open.delete(id);
 		}
+	}
+
+	/** Position of the false claim about a stale range up to `at`, or −1. */
+	claimOf(id: number, at: number): number {
+		const claimedAt = this.windows.find(
+			(one) => one.range.id === id,
+		)?.claimedAt;
+		return claimedAt === undefined || claimedAt > at ? -1 : claimedAt;
 	}
 
 	/** Windows that meet positions [from, to). */
@@ -66,7 +75,7 @@ export class StaleHistory implements Witness {
 			this.dropped++;
 			return;
 		}
-		const window = { range, from: at, to: -1, tTo: t, wasClaimed: false };
+		const window = { range, from: at, to: -1, tTo: t, claimedAt: -1 };
 		this.windows.push(window);
 		this.#open.set(range.id, window);
 	}

@@ -16,7 +16,7 @@ import type { LogIndex } from "../model/log-index.ts";
 import type { Pause } from "./session.ts";
 
 /** Snapshots kept; when there are more, every second goes and they stand twice as far apart. */
-export const SNAPSHOTS_MAX = 48;
+export const SNAPSHOTS_MAX = 64;
 const DISTANCE_AT_START = 512;
 /** Records folded between two looks at the message queue. */
 const SLICE = 2048;
@@ -43,8 +43,11 @@ export class WorldTrack {
 	firstUnreadable: string | undefined;
 	readonly #index: LogIndex;
 	readonly #witnesses: readonly Witness[];
-	readonly #decoder = new LineDecoder();
+	/** Not compiled: the page's policy allows no code made from text. */
+	readonly #decoder = new LineDecoder(false);
+	/** The bytes that the decoder reads, and how many of them. */
 	#bytes: Uint8Array | undefined;
+	#usedBytes = 0;
 	#snapshots: Snapshot[] = [];
 	#distance = DISTANCE_AT_START;
 	#judge: Judge | undefined;
@@ -156,8 +159,9 @@ export class WorldTrack {
 	/** The record at a position: the fast way for canonical lines, else the careful one; undefined when it is none. */
 	#recordAt(at: number): LogRecord | undefined {
 		const { bytes, lengthBytes, lineStart } = this.#index;
-		if (this.#bytes !== bytes || this.#decoder.end !== lengthBytes) {
+		if (this.#bytes !== bytes || this.#usedBytes !== lengthBytes) {
 			this.#bytes = bytes;
+			this.#usedBytes = lengthBytes;
 			this.#decoder.use(bytes, lengthBytes);
 		}
 		try {
