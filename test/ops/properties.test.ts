@@ -76,13 +76,27 @@ function perform(k: Kit, c: Command): string {
 		return k.s.host.devs.has(name) ? name : undefined;
 	};
 	const text = (r: unknown): string => (typeof r === "string" ? r : "ok");
+	// Most often an object of the wanted kind, else whatever has the number.
+	const pick = (n: number, ...types: string[]): number => {
+		const objs = [...(k.s.host.ctxs.get(k.ctx)?.objs.values() ?? [])];
+		const fit = objs.filter((o) => types.includes(o.type));
+		return n === SLOTS || fit.length === 0 ? n : (fit[n % fit.length]?.id ?? n);
+	};
 	switch (c.op) {
 		case "ioas":
 			return text(k.ioas());
 		case "map":
-			return k.map(c.id, c.iova, c.length, VA + (c.iova & 0xfffn), c.flags);
+			return k.map(
+				pick(c.id, "ioas"),
+				c.iova,
+				c.length,
+				VA + (c.iova & 0xfffn),
+				c.flags,
+			);
 		case "unmap":
-			return k.unmap(c.id, c.iova, c.length).split(" ")[0] as string;
+			return k
+				.unmap(pick(c.id, "ioas"), c.iova, c.length)
+				.split(" ")[0] as string;
 		case "bind": {
 			const name = known(c.dev);
 			if (name === undefined || k.s.host.devs.get(name)?.idev !== undefined)
@@ -91,20 +105,22 @@ function perform(k: Kit, c: Command): string {
 		}
 		case "attach": {
 			const name = known(c.dev);
-			return name === undefined ? "ok" : text(k.attach(name, c.id));
+			return name === undefined
+				? "ok"
+				: text(k.attach(name, pick(c.id, "ioas", "hwpt")));
 		}
 		case "detach": {
 			const name = known(c.dev);
 			return name === undefined ? "ok" : k.detach(name);
 		}
 		case "hwpt":
-			return text(k.hwpt(c.id, c.on, c.flags));
+			return text(k.hwpt(pick(c.id, "idev"), pick(c.on, "ioas"), c.flags));
 		case "destroy":
 			return k.destroy(c.id);
 		case "huge":
-			return k.hugePages(c.id, c.on);
+			return k.hugePages(pick(c.id, "ioas"), c.on);
 		case "mock":
-			return text(k.mock(c.id, c.flags));
+			return text(k.mock(pick(c.id, "ioas", "hwpt"), c.flags));
 	}
 }
 
@@ -177,6 +193,41 @@ const comparable = (host: Host): string =>
 		...host,
 		domains: new Map([...host.domains].filter(([, d]) => d.kind !== "blocked")),
 	});
+
+test("the sequences are worth running: every command succeeds and fails often", () => {
+	const seen = new Map<string, number>();
+	for (const [topo, commands] of fc.sample(
+		fc.tuple(topology, fc.array(command, { minLength: 50, maxLength: 60 })),
+		{ numRuns: 120, seed: 7 },
+	)) {
+		const k = new Kit(topo);
+		for (const c of commands) {
+			const key = `${c.op} ${perform(k, c)}`;
+			seen.set(key, (seen.get(key) ?? 0) + 1);
+		}
+	}
+	const expected = [
+		"map ok",
+		"map EEXIST",
+		"map EINVAL",
+		"map ENOENT",
+		"unmap ok",
+		"unmap ENOENT",
+		"bind ok",
+		"attach ok",
+		"attach EINVAL",
+		"attach ENOENT",
+		"hwpt ok",
+		"hwpt EOPNOTSUPP",
+		"destroy ok",
+		"destroy EBUSY",
+		"huge ok",
+		"huge EINVAL",
+		"mock ok",
+		"mock EADDRINUSE",
+	];
+	expect(expected.filter((key) => (seen.get(key) ?? 0) < 5)).toEqual([]);
+});
 
 test("invariants hold after every command, and what fails changes nothing", () => {
 	fc.assert(
