@@ -55,7 +55,7 @@ function SafeView(props: ViewProps & { readonly view: ViewId }): VNode {
 			{ class: "nothing", role: "alert" },
 			`This view failed: ${String(error)}. Choose another one, or move the cursor and come back.`,
 		);
-	return h(COMPONENTS[props.view], props);
+	return h(COMPONENTS[props.view], props) as VNode;
 }
 
 /** The pane. */
