@@ -1,13 +1,11 @@
 /** PT rows about what hardware may still hold (facts pagetable §4, §5, §8; kernel-findings F2), judged with the projection in src/iotlb. */
-import { spaceOfRequester } from "../iotlb/contexts.ts";
 import { staleIn } from "../iotlb/entries.ts";
 import { spacesOf, type Space, type Stale } from "../iotlb/state.ts";
 import { hexOfFrame } from "../vocabulary/address.ts";
-import type { ActorId, DomainId } from "../vocabulary/ids.ts";
+import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { lastOf } from "../world/areas.ts";
 import { frameRange } from "../world/apply-memory.ts";
-import { frameAt, presentFrames } from "../world/memory.ts";
 import type { World } from "../world/types.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 
@@ -15,7 +13,7 @@ import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 const didName = (did: number): string =>
 	did < 0 ? "its domain id" : `domain id ${did}`;
 
-const show = (start: number, n: number): string =>
+export const show = (start: number, n: number): string =>
 	`${hexOfFrame(start)}-${hexOfFrame(start + n - 1, 4095)}`;
 const spaceOf = (world: World, stale: Stale): Space | undefined =>
 	world.iotlb.units.get(stale.iommu)?.spaces.get(stale.did);
@@ -111,164 +109,10 @@ function unflushed(
 	};
 }
 
-/** A use of a translation: by stale entry, by memory, or by nothing that the projection allows. */
-export function witnessHit(
-	{ world }: Context,
-	{ data, t }: LogRecord<"witness.hit">,
-): Outcome {
-	const { iotlb } = world;
-	if (!iotlb.armed) return SKIP;
-	const frame = Math.floor(Number(data.iova) / 4096);
-	const target = Math.floor(Number(data.pa) / 4096);
-	const space = spaceOfRequester(iotlb, data.iommu, data.sid, data.did);
-	if (space === undefined)
-		return {
-			missing: `domain id ${data.did} on ${data.iommu}, which the witness saw in use, belongs to a domain this log does not name`,
-			minor: true,
-		};
-	const stale = space.stale.find((entry) => hits(entry, frame, target));
-	if (stale !== undefined) {
-		if (stale.unflushedSeq === 0 || t - stale.unflushedT < CLOCK_SLACK_NS)
-			return undefined;
-		return {
-			proves: stale.id,
-			use: `the IOMMU translated ${hexOfFrame(frame)} to ${hexOfFrame(target)} for requester 0x${data.sid.toString(16)}`,
-			actor: data.iommu,
-		};
-	}
-	if (inMemory(world, space.dom, frame, target)) return undefined;
-	const late = iotlb.dropped.some(
-		(entry) =>
-			t - entry.t < CLOCK_SLACK_NS && hitsWhole(entry.stale, frame, target),
-	);
-	if (late) return undefined;
-	const domain = world.domains.map.get(space.dom);
-	if (domain === undefined || domain.mapped < 0)
-		return {
-			missing: `${space.dom} was alive before the log: its page table is not known`,
-			minor: true,
-		};
-	if (domain.unmapSeq > 0 && t - domain.unmapT < 0)
-		return {
-			missing: `the witness of a use under ${space.dom} comes later in the log than what was unmapped after it: not judged`,
-			minor: true,
-		};
-	if (domain.unmapSeq > 0 && t - domain.unmapT < CLOCK_SLACK_NS) return SKIP;
-	return broken(
-		`${data.iommu} ${data.did} ${frame}`,
-		`the IOMMU translated ${hexOfFrame(frame)} to ${hexOfFrame(target)} under domain id ${data.did}, which nothing in ${space.dom} or its stale entries allows`,
-		[data.iommu, space.dom],
-		[space.changedSeq, domain.unmapSeq],
-		{ evidence: "proven" },
-	);
-}
-
-/** A witness has its own clock, corrected to about 50 us (trace-formats.md §6); ten times that is forgiven. */
-const CLOCK_SLACK_NS = 500_000;
-
-const hitsWhole = (stale: Stale, frame: number, target: number): boolean =>
-	frame >= stale.start &&
-	frame < stale.start + stale.n &&
-	(stale.pa < 0 || target < 0 || stale.pa + (frame - stale.start) === target);
-const hits = (stale: Stale, frame: number, target: number): boolean =>
-	hitsWhole(stale, frame, target) &&
-	stale.parts.some(
-		(part) => frame >= part.start && frame < part.start + part.n,
-	);
-
-function inMemory(
-	world: World,
-	dom: DomainId,
-	frame: number,
-	target: number,
-): boolean {
-	const memory = world.domains.map.get(dom)?.memory;
-	if (memory === null || memory === undefined) return false;
-	const found = frameAt(memory, frame);
-	// The witness may log the page of a superpage leaf instead of the exact one.
-	return (
-		found >= 0 &&
-		(found === target ||
-			(Math.abs(found - target) < 262144 && found - target === frame % 512))
-	);
-}
-
-/** A device says that its DMA went through. */
-export function deviceReached(
-	{ world }: Context,
-	record: LogRecord<"dma.done">,
-): Outcome {
-	const { data } = record;
-	if (data.outcome !== "done" || !world.iotlb.armed) return SKIP;
-	const spaces = spacesReachedBy(world, data.dev);
-	if (spaces.length === 0) return SKIP;
-	const { start, n } = frameRange(data.iova, lastOf(data.iova, data.len));
-	for (const space of spaces) {
-		const domain = world.domains.map.get(space.dom);
-		if (domain?.memory != null && presentFrames(domain.memory, start, n) === n)
-			return undefined;
-	}
-	const began = data.from ?? record.t;
-	for (const space of spaces)
-		for (const stale of space.stale)
-			if (
-				start < stale.start + stale.n &&
-				stale.start < start + n &&
-				stale.t <= began
-			)
-				return used(stale, record);
-	const unsure = spaces.some((space) => {
-		const domain = world.domains.map.get(space.dom);
-		return domain === undefined || domain.mapped < 0 || domain.unmapT >= began;
-	});
-	if (unsure) return SKIP;
-	return broken(
-		`${data.dev} ${record.seq}`,
-		`${data.dev} ${data.write ? "wrote" : "read"} ${show(start, n)} successfully, which neither the page table of ${spaces.map((space) => space.dom).join(", ")} nor a stale entry allows`,
-		[data.dev, ...spaces.map((space) => space.dom)],
-		[spaces[0]?.changedSeq ?? 0],
-		{ evidence: "proven" },
-	);
-}
-
-function used(stale: Stale, record: LogRecord<"dma.done">): Outcome {
-	if (stale.unflushedSeq === 0) return undefined;
-	const { data } = record;
-	const what = data.what === undefined ? "" : ` (it saw ${data.what})`;
-	const pa =
-		stale.pa < 0
-			? ""
-			: `, physical ${hexOfFrame(stale.pa + Math.max(0, Math.floor(Number(data.iova) / 4096) - stale.start))}`;
-	return {
-		proves: stale.id,
-		use: `${data.dev} ${data.write ? "wrote to" : "read from"} 0x${data.iova.toString(16)}${pa}${what}`,
-		actor: data.dev,
-	};
-}
-
-/** The tags a device's DMA may use now: by its requester ids, else by its hardware's domain. */
-function spacesReachedBy(world: World, dev: ActorId): Space[] {
-	const device = world.devices.map.get(dev as never);
-	if (device === undefined) return [];
-	const found: Space[] = [];
-	if (world.iotlb.entries)
-		for (const unit of world.iotlb.units.values())
-			for (const sid of device.sids) {
-				const entry = unit.contexts.get(sid);
-				const space = entry?.space;
-				if (space !== undefined) found.push(space);
-				for (const other of unit.spaces.values())
-					if (other.setting.has(sid)) found.push(other);
-			}
-	if (found.length === 0 && device.hw !== undefined)
-		found.push(...spacesOf(world.iotlb, device.hw));
-	return found;
-}
-
 /** PT-34: an IOVA was freed for reuse. */
 export function iovaFreed(
 	{ world }: Context,
-	{ data, seq }: LogRecord<"iova.freed">,
+	{ data }: LogRecord<"iova.freed">,
 ): Outcome {
 	if (!world.iotlb.armed) return SKIP;
 	const { start, n } = frameRange(data.iova, lastOf(data.iova, data.len));

@@ -1,14 +1,8 @@
 /** HWP-1 … HWP-11: page-table objects and their domains (facts iommufd §1.5, §2.9, §6.2). */
+import { drainedBeforeSwitch, filledBeforeSwitch } from "./hwpt-moves.ts";
 import type { DomainId, HwptId } from "../vocabulary/ids.ts";
-import type { Domain, Group, Hwpt, World } from "../world/types.ts";
-import type { LogRecord } from "../vocabulary/records.ts";
-import {
-	broken,
-	SKIP,
-	type Context,
-	type Invariant,
-	type Outcome,
-} from "./invariant.ts";
+import type { Domain, Hwpt, World } from "../world/types.ts";
+import { broken, SKIP, type Invariant, type Outcome } from "./invariant.ts";
 
 const hwptIn = (world: World, id: string): Hwpt | undefined =>
 	world.hwpts.map.get(id as HwptId);
@@ -134,72 +128,6 @@ function freed(world: World, dom: DomainId, seq: number): Outcome {
 			trail,
 		);
 	return undefined;
-}
-
-/** The group of a device that a replace moves right now from one user's domain to another's, and the new domain. */
-function replacing(
-	world: World,
-	data: LogRecord<"hw.attach">["data"],
-):
-	| { readonly group: Group; readonly old: DomainId; readonly to: Domain }
-	| undefined {
-	if (data.undo === true) return undefined;
-	const id = world.devices.map.get(data.dev)?.group;
-	const group = id === undefined ? undefined : world.groups.map.get(id);
-	const old = group?.dom;
-	if (group === undefined || old === null || old === undefined)
-		return undefined;
-	if (old === data.dom || old === group.blk || old === group.def)
-		return undefined;
-	if (data.dom === group.blk || data.dom === group.def) return undefined;
-	const to = world.domains.map.get(data.dom);
-	return to === undefined ? undefined : { group, old, to };
-}
-
-/** HWP-10. */
-function filledBeforeSwitch(
-	{ world, bracket }: Context,
-	{ data, seq }: LogRecord<"hw.attach">,
-): Outcome {
-	const move = world.seen.iopt ? replacing(world, data) : undefined;
-	if (
-		move === undefined ||
-		move.to.kind !== "unmanaged" ||
-		move.to.createdSeq === 0
-	)
-		return SKIP;
-	if (move.to.ioas !== undefined) return undefined;
-	const ioas =
-		move.to.hwpt === undefined
-			? undefined
-			: world.hwpts.map.get(move.to.hwpt)?.ioas;
-	return broken(
-		`${data.dom} ${bracket.seq || seq}`,
-		`${data.dev} was moved from ${move.old} to ${data.dom}, which ${ioas ?? "its IOAS"} has not filled yet`,
-		[data.dev, data.dom, move.group.id],
-		[bracket.seq, move.group.domSeq],
-		{ since: move.to.createdSeq },
-	);
-}
-
-/** HWP-11: seen at the switch, reported at the record that drained the old domain. */
-function drainedBeforeSwitch(
-	{ world, bracket }: Context,
-	{ data }: LogRecord<"hw.attach">,
-): Outcome {
-	const move = world.seen.iopt ? replacing(world, data) : undefined;
-	if (move === undefined || bracket.op === undefined) return SKIP;
-	const drain = bracket.op.steps.find(
-		(step) => step.type === "iopt.dom.removed" && step.data.dom === move.old,
-	);
-	if (drain === undefined) return undefined;
-	return broken(
-		`${move.old} ${drain.seq}`,
-		`${move.old} was drained at #${drain.seq}, before ${data.dev} was moved from it to ${data.dom}`,
-		[move.old, data.dev, move.group.id],
-		[bracket.seq, move.group.domSeq, drain.seq],
-		{ seq: drain.seq, since: bracket.seq },
-	);
 }
 
 export const HWPTS: readonly Invariant[] = [

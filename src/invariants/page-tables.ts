@@ -1,8 +1,8 @@
 /** The rows of facts pagetable §8 that a log decides: PT-12 … PT-54. The checks of caches are in caches.ts. */
+import { deviceReached, witnessHit } from "./uses.ts";
 import { framesOf, presentFrames } from "../world/memory.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import {
-	deviceReached,
 	freedTable,
 	iovaFreed,
 	leafOnly,
@@ -12,7 +12,6 @@ import {
 	tagGone,
 	tagLate,
 	unmapReturned,
-	witnessHit,
 } from "./caches.ts";
 import {
 	broken,

@@ -102,7 +102,7 @@ function forget<K, E>(
 	own: Owner,
 	isDead: (entity: E) => boolean,
 ): void {
-	for (const [id, entity] of [...table.map])
+	for (const [id, entity] of table.map)
 		if (isDead(entity)) drop(table, own, id);
 }
 

@@ -31,10 +31,10 @@ function show(world: World): string {
 		world.accesses,
 		world.ctxs,
 	].map((table) =>
-		[...table.map.values()].map(({ own: _, ...entity }) => entity),
+		[...table.map.values()].map(({ own: _own, ...entity }) => entity),
 	);
 	const domains = [...world.domains.map.values()].map(
-		({ own: _, memory, ...domain }) => {
+		({ own: _own, memory, ...domain }) => {
 			const runs: number[][] = [];
 			if (memory !== null)
 				visitRuns(
@@ -47,9 +47,9 @@ function show(world: World): string {
 		},
 	);
 	const ioases = [...world.ioases.map.values()].map(
-		({ own: _, areas, ...ioas }) => {
+		({ own: _own, areas, ...ioas }) => {
 			const list: Omit<Area, "own">[] = [];
-			eachArea(areas, ({ own: __, ...area }) => void list.push(area));
+			eachArea(areas, ({ own: _own, ...area }) => void list.push(area));
 			return { ...ioas, list };
 		},
 	);

@@ -1,0 +1,71 @@
+/** HWP-10, HWP-11: the tables on both sides of a replace (facts iommufd §2.12, §3.6 W4, W5). */
+import type { DomainId } from "../vocabulary/ids.ts";
+import type { Domain, Group, World } from "../world/types.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
+
+/** The group of a device that a replace moves right now from one user's domain to another's, and the new domain. */
+function replacing(
+	world: World,
+	data: LogRecord<"hw.attach">["data"],
+):
+	| { readonly group: Group; readonly old: DomainId; readonly to: Domain }
+	| undefined {
+	if (data.undo === true) return undefined;
+	const id = world.devices.map.get(data.dev)?.group;
+	const group = id === undefined ? undefined : world.groups.map.get(id);
+	const old = group?.dom;
+	if (group === undefined || old === null || old === undefined)
+		return undefined;
+	if (old === data.dom || old === group.blk || old === group.def)
+		return undefined;
+	if (data.dom === group.blk || data.dom === group.def) return undefined;
+	const to = world.domains.map.get(data.dom);
+	return to === undefined ? undefined : { group, old, to };
+}
+
+/** HWP-10. */
+export function filledBeforeSwitch(
+	{ world, bracket }: Context,
+	{ data, seq }: LogRecord<"hw.attach">,
+): Outcome {
+	const move = world.seen.iopt ? replacing(world, data) : undefined;
+	if (
+		move === undefined ||
+		move.to.kind !== "unmanaged" ||
+		move.to.createdSeq === 0
+	)
+		return SKIP;
+	if (move.to.ioas !== undefined) return undefined;
+	const ioas =
+		move.to.hwpt === undefined
+			? undefined
+			: world.hwpts.map.get(move.to.hwpt)?.ioas;
+	return broken(
+		`${data.dom} ${bracket.seq || seq}`,
+		`${data.dev} was moved from ${move.old} to ${data.dom}, which ${ioas ?? "its IOAS"} has not filled yet`,
+		[data.dev, data.dom, move.group.id],
+		[bracket.seq, move.group.domSeq],
+		{ since: move.to.createdSeq },
+	);
+}
+
+/** HWP-11: seen at the switch, reported at the record that drained the old domain. */
+export function drainedBeforeSwitch(
+	{ world, bracket }: Context,
+	{ data }: LogRecord<"hw.attach">,
+): Outcome {
+	const move = world.seen.iopt ? replacing(world, data) : undefined;
+	if (move === undefined || bracket.op === undefined) return SKIP;
+	const drain = bracket.op.steps.find(
+		(step) => step.type === "iopt.dom.removed" && step.data.dom === move.old,
+	);
+	if (drain === undefined) return undefined;
+	return broken(
+		`${move.old} ${drain.seq}`,
+		`${move.old} was drained at #${drain.seq}, before ${data.dev} was moved from it to ${data.dom}`,
+		[move.old, data.dev, move.group.id],
+		[bracket.seq, move.group.domSeq, drain.seq],
+		{ seq: drain.seq, since: bracket.seq },
+	);
+}
