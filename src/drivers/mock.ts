@@ -46,7 +46,7 @@ function nested(
 		nest: false,
 		dirty: false,
 		priv: {},
-		iotlb: new Array<number>(IOTLB_ENTRIES).fill(value),
+		iotlb: Array.from({ length: IOTLB_ENTRIES }, () => value),
 	};
 }
 

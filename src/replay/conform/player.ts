@@ -181,7 +181,7 @@ export class Player {
 				this.#note(record);
 				return;
 			case "end":
-				for (const fd of [...this.session.files.keys()])
+				for (const fd of Array.from(this.session.files.keys()))
 					this.session.close(fd, 0);
 				return;
 			case "result":

@@ -14,7 +14,6 @@ import { closeFaultFile } from "../../../machines/ops/fault.ts";
 import type {
 	Answer,
 	Caller,
-	Domain,
 	Host,
 	OpEnv,
 } from "../../../machines/ops/types.ts";

@@ -2,8 +2,7 @@
  * The user-space calls of a kernel recording (calls.ndjson; facts/trace-formats.md §2): arguments in, model operation, outputs out.
  * What a call says about files (numbers, which device a file is) is taken from the recording: it is the program's, not the answer's.
  */
-import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
-import { deviceId, groupId } from "../../vocabulary/ids.ts";
+import type { CtxId } from "../../vocabulary/ids.ts";
 import { destroyObject } from "../../../machines/ops/destroy.ts";
 import { getHwInfo } from "../../../machines/ops/device-info.ts";
 import { hwptInvalidate } from "../../../machines/ops/device-info.ts";
@@ -17,14 +16,6 @@ import {
 } from "../../../machines/ops/ioas.ts";
 import { ioasCopy, ioasMap, ioasUnmap } from "../../../machines/ops/map.ts";
 import { allocIoas } from "../../../machines/ops/transact.ts";
-import {
-	closeContainer,
-	openContainer,
-	setContainer,
-	setType,
-	unsetContainer,
-} from "../../../machines/ops/type1.ts";
-import { type1Map, type1Unmap } from "../../../machines/ops/type1-dma.ts";
 import type { Answer } from "../../../machines/ops/types.ts";
 import {
 	attachCdev,
@@ -32,37 +23,12 @@ import {
 	closeCdev,
 	detachCdev,
 } from "../../../machines/ops/vfio-cdev.ts";
-import type { JsonObject, Reply } from "./call.ts";
+import type { Reply } from "./call.ts";
+import type { TraceCall } from "./trace-call.ts";
+import { big, devOf, groupOf, num, shown } from "./trace-call.ts";
+import { LEGACY } from "./trace-legacy-calls.ts";
 import { hex, hexRanges, refusal, replyOf } from "./call.ts";
 import type { TraceSession } from "./trace-session.ts";
-
-/** A call of the recording. */
-export interface TraceCall {
-	readonly call: string;
-	readonly args: JsonObject;
-	readonly out: JsonObject;
-	readonly ret: number;
-	readonly errname: string;
-	readonly t: number;
-	readonly tEnd: number;
-	readonly seq: number;
-	/** Line in the file, from 0. */
-	readonly line: number;
-}
-
-const num = (c: TraceCall, name: string): number => {
-	const value = c.args[name];
-	if (typeof value !== "number") throw new Error(`argument ${name} is missing`);
-	return value;
-};
-const big = (c: TraceCall, name: string): bigint => {
-	const value = c.args[name];
-	if (typeof value !== "string" && typeof value !== "number")
-		throw new Error(`argument ${name} is missing`);
-	return BigInt(value);
-};
-const devOf = (c: TraceCall): DeviceId => deviceId(String(c.args["dev"]));
-const groupOf = (c: TraceCall): GroupId => groupId(num(c, "group"));
 
 type Handler = (s: TraceSession, c: TraceCall) => Reply;
 
@@ -81,17 +47,6 @@ function ctxOfDevice(s: TraceSession, c: TraceCall): CtxId | undefined {
 	const file = s.devFiles.get(num(c, "fd"));
 	return file?.ctx;
 }
-
-/** Renames an output and puts what the program prints on errors in its place. */
-const shown = (
-	reply: Reply,
-	name: string,
-	as: string,
-	otherwise: unknown,
-): Reply => ({
-	...reply,
-	out: { [as]: reply.errno === null ? reply.out?.[name] : otherwise },
-});
 
 const HANDLERS: { readonly [call: string]: Handler } = {
 	OPEN_IOMMUFD: (s, c) => s.openRecorded(c.ret, () => s.openIommufdAt(c.ret)),
@@ -270,89 +225,8 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 		return { ret: reply.ret, errno: reply.errno };
 	},
 	IOMMU_BADNR: () => refusal("ENOTTY"),
-	OPEN_CONTAINER: (s, c) =>
-		s.openRecorded(c.ret, () => {
-			const ctx = s.nameContext();
-			s.containers.set(c.ret, ctx);
-			s.run(ctx, 0, (x): Answer => {
-				openContainer(x);
-				return {};
-			});
-		}),
-	CLOSE_CONTAINER: (s, c) =>
-		onContainer(s, num(c, "fd"), (x) => {
-			closeContainer(x);
-			return {};
-		}),
-	OPEN_GROUP: (s, c) =>
-		s.openRecorded(c.ret, () => {
-			const group = Number(String(c.args["path"]).split("/").pop());
-			s.groupFiles.set(c.ret, groupId(group));
-		}),
-	CLOSE_GROUP: (s, c) => {
-		const group = s.groupFiles.get(num(c, "fd"));
-		if (group === undefined) return refusal("EBADF");
-		s.groupFiles.delete(num(c, "fd"));
-		const ctx = s.joined.get(group);
-		if (ctx !== undefined) leave(s, group, ctx);
-		return replyOf({});
-	},
-	VFIO_GROUP_GET_STATUS: () => replyOf({}),
-	VFIO_GROUP_SET_CONTAINER: (s, c) => {
-		const group = groupOf(c);
-		const reply = onContainer(s, num(c, "container"), (x) =>
-			setContainer(x, group),
-		);
-		const ctx = s.containers.get(num(c, "container"));
-		if (reply.errno === null && ctx !== undefined) s.joined.set(group, ctx);
-		return reply;
-	},
-	VFIO_GROUP_UNSET_CONTAINER: (s, c) => {
-		const ctx = s.joined.get(groupOf(c));
-		return ctx === undefined ? refusal("EINVAL") : leave(s, groupOf(c), ctx);
-	},
-	VFIO_SET_IOMMU: (s, c) =>
-		onContainer(s, num(c, "container"), (x) => setType(x, num(c, "type"))),
-	VFIO_GROUP_GET_DEVICE_FD: (s, c) =>
-		s.joined.has(groupOf(c)) ? { ret: c.ret, errno: null } : refusal("EINVAL"),
-	CLOSE_DEVICE: () => replyOf({}),
-	VFIO_IOMMU_MAP_DMA: (s, c) =>
-		onContainer(s, num(c, "container"), (x) =>
-			type1Map(x, {
-				flags: num(c, "flags"),
-				vaddr: big(c, "vaddr"),
-				iova: big(c, "iova"),
-				size: big(c, "size"),
-			}),
-		),
-	VFIO_IOMMU_UNMAP_DMA: (s, c) =>
-		shown(
-			onContainer(s, num(c, "container"), (x) =>
-				type1Unmap(x, {
-					flags: num(c, "flags"),
-					iova: big(c, "iova"),
-					size: big(c, "size"),
-				}),
-			),
-			"size",
-			"unmapped",
-			c.args["size"],
-		),
+	...LEGACY,
 };
-
-function onContainer(
-	s: TraceSession,
-	fd: number,
-	body: (x: Exec) => Answer,
-): Reply {
-	const ctx = s.containers.get(fd);
-	return ctx === undefined ? refusal("EBADF") : replyOf(s.run(ctx, 0, body));
-}
-
-function leave(s: TraceSession, group: GroupId, ctx: CtxId): Reply {
-	s.joined.delete(group);
-	return replyOf(s.run(ctx, 0, (x) => unsetContainer(x, group)));
-}
 
 /** The program asks with a buffer that is large enough. */
 const RANGES_ASKED = 1024;

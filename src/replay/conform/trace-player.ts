@@ -1,14 +1,14 @@
 /**
- * Plays the calls of a kernel recording against the model. Calls of several threads overlap: any order that respects what had
+ * Plays the calls of a kernel recording against the model. Calls of several threads overlap; every order that respects what had
  * returned before what began is legal, so the player searches for one in which every answer is the model's (linearizability). A call with
- * an injected fault is judged by what follows: any failing step of the model that gives the recorded answer is tried.
+ * an injected fault is judged by what follows; every failing step of the model that gives the recorded answer is tried.
  */
 import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { DeviceId } from "../../vocabulary/ids.ts";
 import { deviceId } from "../../vocabulary/ids.ts";
 import type { Reply } from "./call.ts";
 import { type Difference, differences } from "./compare.ts";
-import type { TraceCall } from "./trace-calls.ts";
+import type { TraceCall } from "./trace-call.ts";
 import { traceCall } from "./trace-calls.ts";
 import type { Checkpoint, TraceSession } from "./trace-session.ts";
 

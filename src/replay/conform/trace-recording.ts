@@ -7,7 +7,7 @@ import { deviceId } from "../../vocabulary/ids.ts";
 import { parseGroups, topologyOf } from "../../traces/groups.ts";
 import type { JsonObject } from "./call.ts";
 import { emulatedUnit } from "./emulator.ts";
-import type { TraceCall } from "./trace-calls.ts";
+import type { TraceCall } from "./trace-call.ts";
 
 /** The topology that groups.txt and the command line describe: VT-d, since that is what recordings are of. */
 export function recordedTopology(
