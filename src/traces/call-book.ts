@@ -141,8 +141,13 @@ export class CallBook {
 		if (open !== undefined) {
 			this.running.delete(open.tid);
 			const lane = state.lanes.of(open.tid, 0, 0);
-			if (lane.op !== undefined)
+			if (lane.op !== undefined) {
 				state.undecided("call whose end is not in the trace");
+				state.emit(lane, "trace.lost", "host", {
+					n: 1,
+					why: "the end of a call is not in the trace",
+				});
+			}
 			lane.op = undefined;
 			lane.frames.length = 0;
 		}

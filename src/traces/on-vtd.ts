@@ -1,7 +1,8 @@
 /**
  * The VT-d driver (drivers/iommu/intel/iommu.c, cache.c): attach of one device, context and PASID entries, cache tags.
  * Liveness follows facts/kernel-findings.md F2: a context entry is being set from vtd_ctx_map on and live from its return; in
- * scalable mode it counts as live from the domain's id being taken (vtd_dom_attach_iommu) to the end of the tear-down.
+ * scalable mode it counts as live from the domain's id being taken (vtd_dom_attach_iommu) to the end of the tear-down. The finding is
+ * unreported as far as we know: it has to go to the kernel's security contact before this repository is made public.
  */
 import type { Device, Domain, Iommu } from "./identity.ts";
 import type { Lane } from "./lanes.ts";
