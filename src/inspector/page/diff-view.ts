@@ -1,10 +1,50 @@
 /** What differs between the marked position and the cursor. */
 import type { VNode } from "preact";
+import type { Difference } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
 import { cursor, marked, moveTo, selectedActor, useCall } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
 const { button, div, p, span, table, tbody, td, th, thead, tr } = html;
+
+function differenceTable(found: readonly Difference[]): VNode {
+	return table(
+		{ class: "facts-table" },
+		thead(
+			null,
+			tr(
+				null,
+				th(null, "actor"),
+				th(null, "fact"),
+				th(null, "at the mark"),
+				th(null, "at the cursor"),
+			),
+		),
+		tbody(
+			null,
+			...found.map((row) =>
+				tr(
+					{ key: `${row.actor} ${row.what}` },
+					td(
+						null,
+						button(
+							{
+								class: "link",
+								onClick: () => {
+									selectedActor.value = row.actor;
+								},
+							},
+							row.actor,
+						),
+					),
+					td(null, row.what),
+					td({ class: "before" }, row.before),
+					td({ class: "after" }, `→ ${row.after}`),
+				),
+			),
+		),
+	);
+}
 
 /** The view. */
 export function DiffView({ log, at }: ViewProps): VNode {
@@ -52,41 +92,6 @@ export function DiffView({ log, at }: ViewProps): VNode {
 					{ class: "nothing" },
 					found === undefined ? "Reading…" : "Nothing differs.",
 				)
-			: table(
-					{ class: "facts-table" },
-					thead(
-						null,
-						tr(
-							null,
-							th(null, "actor"),
-							th(null, "fact"),
-							th(null, "at the mark"),
-							th(null, "at the cursor"),
-						),
-					),
-					tbody(
-						null,
-						...found.map((row) =>
-							tr(
-								{ key: `${row.actor} ${row.what}` },
-								td(
-									null,
-									button(
-										{
-											class: "link",
-											onClick: () => {
-												selectedActor.value = row.actor;
-											},
-										},
-										row.actor,
-									),
-								),
-								td(null, row.what),
-								td({ class: "before" }, row.before),
-								td({ class: "after" }, `→ ${row.after}`),
-							),
-						),
-					),
-				),
+			: differenceTable(found),
 	);
 }

@@ -67,6 +67,47 @@ function runPart(run: Run, from: number, scale: number): VNode {
 	);
 }
 
+function stripBar(
+	from: number,
+	to: number,
+	zoom: (factor: number) => void,
+): VNode {
+	return div(
+		{ class: "strip-bar" },
+		span({ class: "mono" }, `${hex(from)} … ${hex(to)}`),
+		span({ class: "dim" }, byteSize(to - from)),
+		button(
+			{
+				class: "export",
+				"aria-label": "Zoom in",
+				onClick: () => zoom(1 / ZOOM),
+			},
+			"+",
+		),
+		button(
+			{
+				class: "export",
+				"aria-label": "Zoom out",
+				onClick: () => zoom(ZOOM),
+			},
+			"−",
+		),
+		button(
+			{
+				class: "export",
+				onClick: () => {
+					window_.value = undefined;
+				},
+			},
+			"what is mapped",
+		),
+		span(
+			{ class: "dim legend" },
+			"height = page size: low 4 KiB, ─ 2 MiB, ═ 1 GiB; dashed = read-only",
+		),
+	);
+}
+
 function Strip({ picture }: { picture: PageTablePicture }): VNode {
 	const extent = picture.extent ?? { from: 0, to: 2 ** 21 };
 	const margin = Math.max(PAGE_BYTES * 4, (extent.to - extent.from) * 0.04);
@@ -86,40 +127,7 @@ function Strip({ picture }: { picture: PageTablePicture }): VNode {
 	};
 	return div(
 		{ class: "strip" },
-		div(
-			{ class: "strip-bar" },
-			span({ class: "mono" }, `${hex(from)} … ${hex(to)}`),
-			span({ class: "dim" }, byteSize(to - from)),
-			button(
-				{
-					class: "export",
-					"aria-label": "Zoom in",
-					onClick: () => zoomAt(0.5, 1 / ZOOM),
-				},
-				"+",
-			),
-			button(
-				{
-					class: "export",
-					"aria-label": "Zoom out",
-					onClick: () => zoomAt(0.5, ZOOM),
-				},
-				"−",
-			),
-			button(
-				{
-					class: "export",
-					onClick: () => {
-						window_.value = undefined;
-					},
-				},
-				"what is mapped",
-			),
-			span(
-				{ class: "dim legend" },
-				"height = page size: low 4 KiB, ─ 2 MiB, ═ 1 GiB; dashed = read-only",
-			),
-		),
+		stripBar(from, to, (factor) => zoomAt(0.5, factor)),
 		root(
 			{
 				viewBox: `0 0 ${STRIP_WIDTH} ${STRIP_HEIGHT}`,

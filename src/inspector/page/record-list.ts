@@ -135,20 +135,16 @@ function SearchField(): VNode {
 	);
 }
 
-/** The list with its search field. */
-export function RecordList(): VNode {
+/** A window of rows that is scrolled by bar, wheel and cursor. */
+function useScroll(total: number) {
 	const place = useRef<HTMLDivElement | null>(null);
 	const [height, setHeight] = useState(400);
 	const [top, setTop] = useState(0);
 	const ownScroll = useRef(-1);
-	const cache = useRowCache();
-	const found = matches.value;
-	const total = found?.length ?? count.value;
 	const shownRows = Math.ceil(height / ROW_HEIGHT);
 	const topMax = Math.max(0, total - Math.floor(height / ROW_HEIGHT));
 	const scrollHeight = Math.min(total * ROW_HEIGHT, SCROLL_HEIGHT_MAX);
 	const scrollMax = Math.max(1, scrollHeight - height);
-
 	const scrollTo = (row: number): void => {
 		const next = Math.max(0, Math.min(row, topMax));
 		setTop(next);
@@ -162,48 +158,72 @@ export function RecordList(): VNode {
 		if (place.current !== null) watcher.observe(place.current);
 		return () => watcher.disconnect();
 	}, []);
+	return {
+		place,
+		height,
+		top,
+		shownRows,
+		scrollHeight,
+		scrollTo,
+		/** The bar was moved: by the reader, unless it stands where we put it. */
+		onScroll: () => {
+			const now = place.current?.scrollTop ?? 0;
+			if (Math.abs(now - ownScroll.current) < 1.5) return;
+			setTop((now / scrollMax) * topMax);
+		},
+		onWheel: (event: WheelEvent) => {
+			event.preventDefault();
+			scrollTo(top + event.deltaY / ROW_HEIGHT);
+		},
+	};
+}
+
+/** The rows at these positions, as far as they are here; asks for the rest. */
+function useRows(positions: readonly number[]): Map<number, Row> {
+	const cache = useRowCache();
+	const isMissing = positions.some((at) => !cache.has(at));
+	const fresh = useCall(
+		firstLog.value,
+		"rows",
+		isMissing ? { positions } : undefined,
+	);
+	for (const row of fresh ?? []) cache.set(row.at, row);
+	useEffect(() => {
+		if (cache.size > 0) hasRows.value = true;
+	}, [fresh]);
+	return cache;
+}
+
+/** The list with its search field. */
+export function RecordList(): VNode {
+	const found = matches.value;
+	const total = found?.length ?? count.value;
+	const scroll = useScroll(total);
+	const { top, height, shownRows, scrollTo } = scroll;
 	useEffect(() => {
 		const row =
 			found === undefined ? cursor.value : matchNear(found, cursor.value);
 		const isOutside = row < top + 1 || row > top + shownRows - 3;
 		if (isOutside) scrollTo(row - Math.floor(shownRows / 2));
 	}, [cursor.value, found, total, height]);
-
 	const first = Math.floor(top);
 	const positions: number[] = [];
 	for (let row = first; row < Math.min(total, first + shownRows + 1); row++)
 		positions.push(found === undefined ? row : (found[row] as number));
-	const missing = positions.filter((at) => !cache.has(at));
-	const fresh = useCall(
-		firstLog.value,
-		"rows",
-		missing.length === 0 ? undefined : { positions },
-	);
-	for (const row of fresh ?? []) cache.set(row.at, row);
-	useEffect(() => {
-		if (cache.size > 0) hasRows.value = true;
-	}, [fresh]);
-	const here = cache.get(cursor.value);
-	const opHere = here === undefined ? -1 : here.op || -1;
+	const rows = useRows(positions);
+	const opHere = rows.get(cursor.value)?.op || -1;
 	return div(
 		{ class: "records" },
 		h(SearchField, null),
 		div(
 			{
 				class: "record-scroll",
-				ref: place,
+				ref: scroll.place,
 				role: "listbox",
 				tabIndex: 0,
 				"aria-label": "Records",
-				onScroll: () => {
-					const now = place.current?.scrollTop ?? 0;
-					if (Math.abs(now - ownScroll.current) < 1.5) return;
-					setTop((now / scrollMax) * topMax);
-				},
-				onWheel: (event: WheelEvent) => {
-					event.preventDefault();
-					scrollTo(top + event.deltaY / ROW_HEIGHT);
-				},
+				onScroll: scroll.onScroll,
+				onWheel: scroll.onWheel,
 			},
 			total === 0
 				? p(
@@ -212,11 +232,14 @@ export function RecordList(): VNode {
 					)
 				: null,
 			div(
-				{ class: "record-space", style: { height: `${scrollHeight}px` } },
+				{
+					class: "record-space",
+					style: { height: `${scroll.scrollHeight}px` },
+				},
 				div(
 					{ class: "record-window", style: { height: `${height}px` } },
 					...positions.map((at, i) =>
-						rowLine(cache.get(at), at, (first + i - top) * ROW_HEIGHT, opHere),
+						rowLine(rows.get(at), at, (first + i - top) * ROW_HEIGHT, opHere),
 					),
 				),
 			),

@@ -1,9 +1,10 @@
 /** The operation at the cursor as a sequence diagram. */
 import type { VNode } from "preact";
+import { h } from "preact";
 import { useMemo } from "preact/hooks";
 import { mermaidSequence } from "../export/mermaid-sequence.ts";
-import { shortName } from "../model/names.ts";
-import { type Message, sequenceOf } from "../model/sequence.ts";
+import { cut, shortName } from "../model/names.ts";
+import { type Message, type Sequence, sequenceOf } from "../model/sequence.ts";
 import { html, svg } from "./dom.ts";
 import { saveText } from "./save.ts";
 import { moveTo, useCall } from "./state.ts";
@@ -63,6 +64,71 @@ function arrow(
 	);
 }
 
+interface DiagramProps {
+	readonly sequence: Sequence;
+	readonly drawn: readonly Message[];
+	readonly at: number;
+	readonly name: string;
+}
+
+function lifeline(
+	name: string,
+	x: number,
+	column: number,
+	bottom: number,
+): VNode[] {
+	return [
+		line({ class: "lifeline", x1: x, x2: x, y1: TOP, y2: bottom }),
+		rect({
+			class: "life-head",
+			x: x - column / 2 + 4,
+			y: 8,
+			width: column - 8,
+			height: 22,
+			rx: 4,
+		}),
+		text(
+			{ class: "life-name", x, y: 23, "text-anchor": "middle" },
+			cut(shortName(name), Math.floor(column / 7)),
+			title(null, name),
+		),
+	];
+}
+
+/** Lifelines and arrows. */
+function Diagram({ sequence, drawn, at, name }: DiagramProps): VNode {
+	const { lifelines } = sequence;
+	const column = Math.max(
+		COLUMN_MIN,
+		Math.min(COLUMN_MAX, (ROOM - LEFT) / Math.max(1, lifelines.length - 0.5)),
+	);
+	const width = LEFT + lifelines.length * column + 60;
+	const height = TOP + 40 + drawn.length * ROW;
+	return root(
+		{ width, height, role: "img", "aria-label": `Sequence of ${name}` },
+		defs(
+			null,
+			marker(
+				{
+					id: "head",
+					viewBox: "0 0 8 8",
+					refX: 7,
+					refY: 4,
+					markerWidth: 8,
+					markerHeight: 8,
+					markerUnits: "userSpaceOnUse",
+					orient: "auto",
+				},
+				path({ d: "M0 0 8 4 0 8z", class: "tip" }),
+			),
+		),
+		...lifelines.flatMap((one, i) =>
+			lifeline(one, LEFT + i * column, column, height - 8),
+		),
+		...drawn.map((message, row) => arrow(message, row, at, column)),
+	);
+}
+
 /** The view. */
 export function SequenceView({ log, at }: ViewProps): VNode {
 	const span_ = useCall(log, "operationAt", { at });
@@ -81,7 +147,7 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 			{ class: "nothing" },
 			"The record at the cursor belongs to no operation. Press o for the next one.",
 		);
-	const { lifelines, messages } = sequence;
+	const { messages } = sequence;
 	const here = Math.max(
 		0,
 		messages.findIndex((m) => m.at >= at),
@@ -91,12 +157,6 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 		Math.min(here - DRAWN_MAX / 2, messages.length - DRAWN_MAX),
 	);
 	const drawn = messages.slice(from, from + DRAWN_MAX);
-	const column = Math.max(
-		COLUMN_MIN,
-		Math.min(COLUMN_MAX, (ROOM - LEFT) / Math.max(1, lifelines.length - 0.5)),
-	);
-	const width = LEFT + lifelines.length * column + 60;
-	const height = TOP + 40 + drawn.length * ROW;
 	const left = messages.length - drawn.length + operation.leftOut;
 	return div(
 		{ class: "sequence" },
@@ -123,57 +183,11 @@ export function SequenceView({ log, at }: ViewProps): VNode {
 				),
 			),
 		),
-		root(
-			{
-				width,
-				height,
-				role: "img",
-				"aria-label": `Sequence of operation ${span_.op}, ${span_.name}`,
-			},
-			defs(
-				null,
-				marker(
-					{
-						id: "head",
-						viewBox: "0 0 8 8",
-						refX: 7,
-						refY: 4,
-						markerWidth: 8,
-						markerHeight: 8,
-						markerUnits: "userSpaceOnUse",
-						orient: "auto",
-					},
-					path({ d: "M0 0 8 4 0 8z", class: "tip" }),
-				),
-			),
-			...lifelines.flatMap((name, i) => [
-				line({
-					class: "lifeline",
-					x1: LEFT + i * column,
-					x2: LEFT + i * column,
-					y1: TOP,
-					y2: height - 8,
-				}),
-				rect({
-					class: "life-head",
-					x: LEFT + i * column - column / 2 + 4,
-					y: 8,
-					width: 124,
-					height: 22,
-					rx: 4,
-				}),
-				text(
-					{
-						class: "life-name",
-						x: LEFT + i * column,
-						y: 23,
-						"text-anchor": "middle",
-					},
-					shortName(name),
-					title(null, name),
-				),
-			]),
-			...drawn.map((message, row) => arrow(message, row, at, column)),
-		),
+		h(Diagram, {
+			sequence,
+			drawn,
+			at,
+			name: `operation ${span_.op}, ${span_.name}`,
+		}),
 	);
 }

@@ -98,6 +98,52 @@ function LaneNames(props: { lanes: readonly number[] }): VNode {
 	);
 }
 
+function zoomTools(): VNode {
+	return div(
+		{ class: "timeline-tools" },
+		...(
+			[
+				["+", "Zoom in", () => zoomAround(cursor.value, 1 / 2)],
+				["−", "Zoom out", () => zoomAround(cursor.value, 2)],
+				[
+					"↔",
+					"Show the whole log",
+					() => {
+						zoom.value = undefined;
+					},
+				],
+			] as const
+		).map(([face, name, run]) =>
+			button({ "aria-label": name, title: name, onClick: run }, face),
+		),
+	);
+}
+
+/** What wheel and pointer do: zoom, pan, move the cursor. */
+function movesOf(from: number, to: number, width: number): object {
+	const positionOf = (event: MouseEvent): number =>
+		from + (event.offsetX / width) * (to - from);
+	return {
+		onWheel: (event: WheelEvent) => {
+			event.preventDefault();
+			if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))
+				pan(((event.deltaX || event.deltaY) / width) * (to - from));
+			else
+				zoomAround(
+					positionOf(event),
+					event.deltaY > 0 ? ZOOM_STEP : 1 / ZOOM_STEP,
+				);
+		},
+		onPointerDown: (event: PointerEvent) => {
+			(event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+			moveTo(Math.floor(positionOf(event)));
+		},
+		onPointerMove: (event: PointerEvent) => {
+			if (event.buttons === 1) moveTo(Math.floor(positionOf(event)));
+		},
+	};
+}
+
 /** The strip. */
 export function TimelineStrip(): VNode {
 	const [place, width] = useWidth();
@@ -123,8 +169,6 @@ export function TimelineStrip(): VNode {
 		hasTimeline.value = true;
 	}, [picture, width, theme.value]);
 	const scale = width / (to - from);
-	const positionOf = (event: MouseEvent): number =>
-		from + (event.offsetX / width) * (to - from);
 	const height = TOP_HEIGHT + LANES_SHOWN * LANE_HEIGHT;
 	return div(
 		{ class: "timeline", role: "group", "aria-label": "Timeline" },
@@ -134,25 +178,7 @@ export function TimelineStrip(): VNode {
 				class: "timeline-paper",
 				ref: place,
 				style: { height: `${height}px` },
-				onWheel: (event: WheelEvent) => {
-					event.preventDefault();
-					if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))
-						pan(((event.deltaX || event.deltaY) / width) * (to - from));
-					else
-						zoomAround(
-							positionOf(event),
-							event.deltaY > 0 ? ZOOM_STEP : 1 / ZOOM_STEP,
-						);
-				},
-				onPointerDown: (event: PointerEvent) => {
-					(event.currentTarget as HTMLElement).setPointerCapture(
-						event.pointerId,
-					);
-					moveTo(Math.floor(positionOf(event)));
-				},
-				onPointerMove: (event: PointerEvent) => {
-					if (event.buttons === 1) moveTo(Math.floor(positionOf(event)));
-				},
+				...movesOf(from, to, width),
 			},
 			canvas({
 				ref: paper,
@@ -180,23 +206,6 @@ export function TimelineStrip(): VNode {
 				},
 			}),
 		),
-		div(
-			{ class: "timeline-tools" },
-			...(
-				[
-					["+", "Zoom in", () => zoomAround(cursor.value, 1 / 2)],
-					["−", "Zoom out", () => zoomAround(cursor.value, 2)],
-					[
-						"↔",
-						"Show the whole log",
-						() => {
-							zoom.value = undefined;
-						},
-					],
-				] as const
-			).map(([face, name, run]) =>
-				button({ "aria-label": name, title: name, onClick: run }, face),
-			),
-		),
+		zoomTools(),
 	);
 }

@@ -1,10 +1,13 @@
 /** The topology at the cursor: books on the left, hardware on the right, marks where they differ. */
 import type { ComponentChild, VNode } from "preact";
+import { h } from "preact";
 import { cut, shortName } from "../model/names.ts";
 import type {
 	TopologyDevice,
 	TopologyDomain,
 	TopologyGroup,
+	TopologyHwpt,
+	TopologyIoas,
 } from "../model/topology.ts";
 import {
 	COLUMNS,
@@ -12,6 +15,7 @@ import {
 	HAZARD_HEIGHT,
 	layoutTopology,
 	type Placed,
+	type TopologyLayout,
 	TOPOLOGY_WIDTH,
 } from "../model/topology-layout.ts";
 import { differingParts } from "../model/topology-difference.ts";
@@ -205,6 +209,84 @@ function domainPart(
 const heading = (x: number, words: string): VNode =>
 	text({ class: "heading", x, y: 16 }, words);
 
+function ioasPart(
+	placed: Placed<TopologyIoas>,
+	different: ReadonlySet<string>,
+): VNode {
+	const { id, areas, domains } = placed.item;
+	return part(
+		id,
+		"ioas",
+		placed,
+		different,
+		frame(placed),
+		...twoLines(
+			placed,
+			shortName(id),
+			`${areas} areas · ${domains.length} dom`,
+		),
+	);
+}
+
+function hwptPart(
+	placed: Placed<TopologyHwpt>,
+	different: ReadonlySet<string>,
+): VNode {
+	const { id, isAuto, isLinked, dom, users, devices } = placed.item;
+	const facts = [
+		...(dom === undefined ? [] : [shortName(dom)]),
+		...(users === undefined ? [] : [`u=${users}`]),
+		`${devices} dev`,
+	];
+	return part(
+		id,
+		`hwpt${isLinked ? "" : " is-unlinked"}`,
+		placed,
+		different,
+		frame(placed),
+		...twoLines(
+			placed,
+			`${shortName(id)}${isAuto ? " auto" : ""}`,
+			facts.join(" · "),
+		),
+	);
+}
+
+interface DrawingProps {
+	readonly layout: TopologyLayout;
+	readonly different: ReadonlySet<string>;
+	/** Devices whose books and hardware differ. */
+	readonly wrong: number;
+}
+
+function Drawing({ layout, different, wrong }: DrawingProps): VNode {
+	return root(
+		{
+			viewBox: `0 0 ${layout.width} ${layout.height}`,
+			style: { maxWidth: `${TOPOLOGY_WIDTH * 1.25}px` },
+			role: "img",
+			"aria-label": `Topology: ${wrong} devices differ between books and hardware`,
+		},
+		heading(COLUMNS.ioas.x, "IOAS"),
+		heading(COLUMNS.hwpt.x, "hwpt (books)"),
+		heading(COLUMNS.group.x, "group and devices"),
+		heading(COLUMNS.domain.x, "domain (hardware)"),
+		...layout.links.map(({ kind, from, to, path: d, isWrong }) =>
+			path({
+				key: `${kind} ${from}`,
+				class: `link-line ${kind}${isWrong ? " is-wrong" : ""}`,
+				d,
+				"data-link": `${kind} ${from} ${to}`,
+			}),
+		),
+		...layout.ioases.map((ioas) => ioasPart(ioas, different)),
+		...layout.hwpts.map((hwpt) => hwptPart(hwpt, different)),
+		...layout.groups.map((group) => groupPart(group, different)),
+		...layout.devices.map((device) => devicePart(device, different)),
+		...layout.domains.map((domain) => domainPart(domain, different)),
+	);
+}
+
 /** The view. */
 export function TopologyView({ log, at, beside }: ViewProps): VNode {
 	const answer = useCall(
@@ -245,56 +327,6 @@ export function TopologyView({ log, at, beside }: ViewProps): VNode {
 				? "Books and hardware agree."
 				: `▲ ${wrong.length} ${wrong.length === 1 ? "device translates" : "devices translate"} through another domain than the books say.`,
 		),
-		root(
-			{
-				viewBox: `0 0 ${layout.width} ${layout.height}`,
-				style: { maxWidth: `${TOPOLOGY_WIDTH * 1.25}px` },
-				role: "img",
-				"aria-label": `Topology: ${wrong.length} devices differ between books and hardware`,
-			},
-			heading(COLUMNS.ioas.x, "IOAS"),
-			heading(COLUMNS.hwpt.x, "hwpt (books)"),
-			heading(COLUMNS.group.x, "group and devices"),
-			heading(COLUMNS.domain.x, "domain (hardware)"),
-			...layout.links.map(({ kind, from, to, path: d, isWrong }) =>
-				path({
-					key: `${kind} ${from}`,
-					class: `link-line ${kind}${isWrong ? " is-wrong" : ""}`,
-					d,
-					"data-link": `${kind} ${from} ${to}`,
-				}),
-			),
-			...layout.ioases.map((placed) =>
-				part(
-					placed.item.id,
-					"ioas",
-					placed,
-					different,
-					frame(placed),
-					...twoLines(
-						placed,
-						shortName(placed.item.id),
-						`${placed.item.areas} areas · ${placed.item.domains.length} dom`,
-					),
-				),
-			),
-			...layout.hwpts.map((placed) =>
-				part(
-					placed.item.id,
-					`hwpt${placed.item.isLinked ? "" : " is-unlinked"}`,
-					placed,
-					different,
-					frame(placed),
-					...twoLines(
-						placed,
-						`${shortName(placed.item.id)}${placed.item.isAuto ? " auto" : ""}`,
-						`${placed.item.dom === undefined ? "" : shortName(placed.item.dom)}${placed.item.users === undefined ? "" : ` · u=${placed.item.users}`} · ${placed.item.devices} dev`,
-					),
-				),
-			),
-			...layout.groups.map((group) => groupPart(group, different)),
-			...layout.devices.map((device) => devicePart(device, different)),
-			...layout.domains.map((domain) => domainPart(domain, different)),
-		),
+		h(Drawing, { layout, different, wrong: wrong.length }),
 	);
 }
