@@ -15,43 +15,63 @@ const RECONNECT_LAST_MS = 5000;
 const isGzip = (start: Uint8Array): boolean =>
 	start[0] === 0x1f && start[1] === 0x8b;
 
+type Stream = ReadableStream<Uint8Array<ArrayBuffer>>;
+/** The next piece, or undefined at the end. A piece may be overwritten by the next. */
+type Next = () => Promise<Uint8Array<ArrayBuffer> | undefined>;
+
+const BUFFER_BYTES = 1 << 20;
+
+/**
+ * Reads into one buffer over and over where the stream can do that, since a log of hundreds of megabytes in pieces of its own leaves
+ * as much garbage behind.
+ */
+function readerOf(stream: Stream): { next: Next; release: () => void } {
+	try {
+		const reader = stream.getReader({ mode: "byob" });
+		let buffer = new ArrayBuffer(BUFFER_BYTES);
+		const next: Next = async () => {
+			const { done, value } = await reader.read(new Uint8Array(buffer));
+			if (done || value === undefined) return undefined;
+			buffer = value.buffer;
+			return value;
+		};
+		return { next, release: () => reader.releaseLock() };
+	} catch {
+		const reader = stream.getReader();
+		const next: Next = async () => (await reader.read()).value;
+		return { next, release: () => reader.releaseLock() };
+	}
+}
+
 /** Reads a stream to its end, unpacking gzip. */
 async function drain(
-	stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+	stream: Stream,
 	push: (chunk: Uint8Array) => void,
 	mayBePacked: boolean,
 ): Promise<void> {
-	const reader = stream.getReader();
-	const first = await reader.read();
-	if (first.done) return;
-	if (mayBePacked && isGzip(first.value)) {
-		reader.releaseLock();
-		const rest = stream;
-		const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
-			async start(controller) {
-				controller.enqueue(first.value);
-				const more = rest.getReader();
-				for (;;) {
-					const { done, value } = await more.read();
-					if (done) break;
-					controller.enqueue(value);
-				}
-				controller.close();
-			},
-		});
-		await drain(
-			whole.pipeThrough(new DecompressionStream("gzip")),
-			push,
-			false,
-		);
+	const { next, release } = readerOf(stream);
+	let piece = await next();
+	if (piece !== undefined && mayBePacked && isGzip(piece)) {
+		const first = piece.slice();
+		release();
+		await drain(unpacked(first, stream), push, false);
 		return;
 	}
-	push(first.value);
-	for (;;) {
-		const { done, value } = await reader.read();
-		if (done) return;
-		push(value);
-	}
+	for (; piece !== undefined; piece = await next()) push(piece);
+}
+
+/** The content of a gzip stream whose first piece was read already. */
+function unpacked(first: Uint8Array<ArrayBuffer>, rest: Stream): Stream {
+	const reader = rest.getReader();
+	const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
+		start: (controller) => controller.enqueue(first),
+		async pull(controller) {
+			const { done, value } = await reader.read();
+			if (done) controller.close();
+			else controller.enqueue(value);
+		},
+	});
+	return whole.pipeThrough(new DecompressionStream("gzip"));
 }
 
 /** Feeds bytes that are in the page already. */
