@@ -256,7 +256,7 @@ export function collectSlices(
 	return { mem: now, slices };
 }
 
-/** Undo of publishing when an area disappears in one go; kept here so that claim and removal stay side by side. */
+/** The contents without the area that starts at `start`. */
 export const removeArea = (iopt: Iopt, start: bigint): Iopt => ({
 	...iopt,
 	areas: treeDelete(iopt.areas, start),

@@ -4,7 +4,8 @@
  * in, values and facts out. Facts: iommufd-semantics.md §2.3–2.6, §2.9.3, §3.3; records as §2.17.
  *
  * Files: iopt.ts types and reservations; iopt-areas.ts filling; iopt-domains.ts add/remove domain; iopt-map.ts map and copy;
- * iopt-unmap.ts; iopt-iova.ts free space, allow list, automatic choice; iopt-pages.ts pinned memory.
+ * iopt-unmap.ts; iopt-iova.ts free space, allow list, automatic choice; iopt-pages.ts pinned memory;
+ * iopt-access.ts in-kernel users; iopt-tree.ts the ordered map.
  */
 import type { ErrnoName } from "../src/vocabulary/errno.ts";
 import type { U64Range } from "../src/vocabulary/fields.ts";

@@ -44,12 +44,28 @@ import { destroyNested } from "./nested-destroy.ts";
 import type { Respond } from "./ioas.ts";
 import type { Answer, Idev, Ioas } from "./types.ts";
 
-const compiled = new Map<string, CompiledMachine>();
+/** The transactions, compiled once. */
+const MACHINES: ReadonlyMap<AnyDefinition, CompiledMachine> = new Map(
+	[
+		attach,
+		attachPt,
+		autoDomain,
+		bind,
+		destroy,
+		detach,
+		groupSwitch,
+		hwptAlloc,
+		hwptFree,
+		hwptPut,
+		ioasAlloc,
+		replace,
+		unbind,
+	].map((d: AnyDefinition) => [d, compileMachine(d)]),
+);
 function machineOf(definition: AnyDefinition): CompiledMachine {
-	const known = compiled.get(definition.id);
-	if (known !== undefined) return known;
-	const machine = compileMachine(definition);
-	compiled.set(definition.id, machine);
+	const machine = MACHINES.get(definition);
+	if (machine === undefined)
+		throw new Error(`${definition.id} is not a transaction`);
 	return machine;
 }
 

@@ -93,6 +93,11 @@ export class UserMemory {
 		this.#procs.delete(proc);
 	}
 
+	/** Whether a process still has its memory (mmget_not_zero). */
+	alive(proc: number): boolean {
+		return this.#procs.has(proc);
+	}
+
 	#regions(proc: number): readonly Region[] {
 		return this.#procs.get(proc) ?? [];
 	}

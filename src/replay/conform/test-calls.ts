@@ -21,7 +21,9 @@ import {
 import type { Answer } from "../../../machines/ops/types.ts";
 import { PAGE_SIZE } from "../../../machines/iopt-pages.ts";
 import { areaAt } from "../../../machines/iopt.ts";
+import type { Pages } from "../../../machines/iopt-pages.ts";
 import { runsOf } from "../../../machines/iopt-pages.ts";
+import type { UserMemory } from "./memory.ts";
 import type { BitmapNote } from "./bitmap.ts";
 import { bytesOf, setBits } from "./bitmap.ts";
 import type { Reply } from "./call.ts";
@@ -139,33 +141,45 @@ function accessReadWrite(c: Incoming): Reply {
 	if (write && memory.touch(c.proc, uptr, length, false) !== undefined)
 		return refusal("EFAULT");
 	return run(c, (x) => {
-		const done = accessRw(
-			x,
-			access,
-			c.in.big("iova"),
-			length,
-			write,
-			(pages, off, len) => {
-				if (pages.mm === c.proc && (flags & RW_SLOW_PATH) === 0)
-					return memory.touch(c.proc, pages.uva + off, len, write);
-				const first = Number(off / PAGE_SIZE);
-				const last = Number((off + len - 1n) / PAGE_SIZE);
-				const held = new Set<number>();
-				for (const r of runsOf(pages, first, last))
-					for (let i = 0; i < r.n; i++) held.add(r.first + i);
-				for (let page = first; page <= last; page++) {
-					if (held.has(page)) continue;
-					const va = pages.uva + BigInt(page) * PAGE_SIZE;
-					const got = memory.pin(pages.mm, va, 1, pages.writable);
-					if ("errno" in got) return got.errno;
-				}
-				return undefined;
-			},
+		const iova = c.in.big("iova");
+		const done = accessRw(x, access, iova, length, write, (pages, off, len) =>
+			pages.mm === c.proc && (flags & RW_SLOW_PATH) === 0
+				? memory.touch(c.proc, pages.uva + off, len, write)
+				: copyRemote(memory, pages, off, len, write),
 		);
 		if (done.errno !== undefined || write) return done;
 		const errno = memory.touch(c.proc, uptr, length, true);
 		return errno === undefined ? done : refused(errno, "resp");
 	});
+}
+
+/**
+ * Copies pages of another process (pages.c:iopt_pages_rw_page, iopt_pages_rw_slow): one page alone is pinned for this copy as the access asks; several are
+ * taken from the store or pinned as the map asked; of a process that is gone only what is held can be reached.
+ */
+function copyRemote(
+	memory: UserMemory,
+	pages: Pages,
+	off: bigint,
+	length: bigint,
+	write: boolean,
+): ErrnoName | undefined {
+	const first = Number(off / PAGE_SIZE);
+	const last = Number((off + length - 1n) / PAGE_SIZE);
+	const pin = (page: number, asWritable: boolean): ErrnoName | undefined => {
+		const va = pages.uva + BigInt(page) * PAGE_SIZE;
+		const got = memory.pin(pages.mm, va, 1, asWritable);
+		return "errno" in got ? got.errno : undefined;
+	};
+	if (first === last && memory.alive(pages.mm)) return pin(first, write);
+	const held = new Set<number>();
+	for (const r of runsOf(pages, first, last))
+		for (let i = 0; i < r.n; i++) held.add(r.first + i);
+	for (let page = first; page <= last; page++) {
+		const errno = held.has(page) ? undefined : pin(page, pages.writable);
+		if (errno !== undefined) return errno;
+	}
+	return undefined;
 }
 
 /** DIRTY: marks pages as a device would. */
