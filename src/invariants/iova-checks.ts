@@ -4,6 +4,7 @@ import type { IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import {
 	areaAt,
+	areaHolding,
 	areaMeeting,
 	eachArea,
 	lastOf,
@@ -127,7 +128,7 @@ export function domainJoined(
 	{ data, seq }: LogRecord<"iopt.dom.added">,
 ): Outcome {
 	const ioas = ioasIn(world, data.ioas);
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (ioas === undefined || domain === undefined || ioas.areas.count === 0)
 		return SKIP;
 	let bad: Area | undefined;
@@ -153,7 +154,7 @@ export function mapOutside(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.map">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (
 		domain === undefined ||
 		!world.seen.areas ||
@@ -165,14 +166,13 @@ export function mapOutside(
 		domain.ioas ?? (world.hwpts.map.get(domain.hwpt)?.ioas as IoasId),
 	);
 	if (ioas === undefined) return SKIP;
-	const area = areaMeeting(ioas.areas, data.iova, data.iova);
 	const last = lastOf(data.iova, data.len);
-	if (area !== undefined && area.last >= last) return undefined;
+	if (areaHolding(ioas.areas, data.iova, last) !== undefined) return undefined;
 	return broken(
 		`${data.dom} ${seq}`,
 		`${hex(data.iova)}-${hex(last)} was mapped in ${data.dom} outside every area of ${ioas.id}`,
 		[data.dom, ioas.id],
-		[area?.seq ?? 0],
+		[domain.mapSeq],
 	);
 }
 
@@ -207,7 +207,7 @@ export function unmapExact(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.unmap">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (domain === undefined || domain.hwpt === undefined) return SKIP;
 	if (data.unmapped === data.len) return undefined;
 	return broken(
@@ -222,7 +222,7 @@ export function unmapWhole(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.unmap">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (
 		domain === undefined ||
 		domain.hwpt === undefined ||

@@ -112,7 +112,8 @@ function judgeRecord(state: State, record: LogRecord): void {
 	world.seq = record.seq;
 	world.t = record.t;
 	const { bracket } = context;
-	if (record.op !== bracket.seq)
+	if (plan.special === 1) context.bracket = state.idle;
+	else if (record.op !== bracket.seq)
 		context.bracket = state.brackets.get(record.op) ?? state.idle;
 	if (plan.kept && context.bracket.op !== undefined)
 		noteStep(context.bracket.op, record);

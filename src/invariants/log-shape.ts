@@ -274,7 +274,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dom.map": ({ world }, { data, seq }) => {
-				const domain = world.domains.map.get(data.dom);
+				const { domain } = world.effect;
 				if (domain === undefined || domain.micro) return SKIP;
 				if (world.effect.problem !== undefined)
 					return { missing: `dom.map of ${data.dom}: ${world.effect.problem}` };

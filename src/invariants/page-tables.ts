@@ -26,7 +26,7 @@ function mapIsReadable(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.map">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (domain === undefined || !domain.micro || domain.memory === null)
 		return SKIP;
 	const { unit } = domain.memory;
@@ -49,7 +49,7 @@ function unmapIsGone(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.unmap">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (
 		domain === undefined ||
 		!domain.micro ||
@@ -77,7 +77,7 @@ function neighbourCleared(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"dom.unmap">,
 ): Outcome {
-	const domain = world.domains.map.get(data.dom);
+	const { domain } = world.effect;
 	if (
 		domain === undefined ||
 		domain.memory === null ||

@@ -3,7 +3,7 @@ import { attachedIoas, hex, mustReserve, risksOf } from "./regions.ts";
 import type { U64Range } from "../vocabulary/fields.ts";
 import type { ActorId, DeviceId, DomainId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { areaMeeting } from "../world/areas.ts";
+import { areaAt, areaMeeting } from "../world/areas.ts";
 import type { Ioas, Region, World } from "../world/types.ts";
 import {
 	broken,
@@ -80,7 +80,7 @@ function mappedOver(
 ): Outcome {
 	const ioas = world.ioases.map.get(data.ioas);
 	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
-	const area = areaMeeting(ioas.areas, data.iova, data.iova);
+	const area = areaAt(ioas.areas, data.iova);
 	if (area === undefined) return SKIP;
 	for (const { region, device } of risksOf(world, ioas).attached)
 		if (area.start <= region.last && area.last >= region.start)

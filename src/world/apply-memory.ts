@@ -68,6 +68,7 @@ function applyMap(world: World, r: LogRecord<"dom.map">): void {
 	const { data } = r;
 	const domain = domainOf(world, data.dom);
 	const { effect } = world;
+	effect.domain = domain;
 	const memory = memoryOf(domain);
 	const iova = framesOf(data.iova, memory.unit);
 	const pa = framesOf(data.pa, memory.unit);
@@ -80,7 +81,7 @@ function applyMap(world: World, r: LogRecord<"dom.map">): void {
 	}
 	domain.mapSeq = r.seq;
 	if (domain.micro) return;
-	effect.overlap = presentFrames(memory, iova, n);
+	effect.overlap = domain.mapped === 0 ? 0 : presentFrames(memory, iova, n);
 	const errno = mapFrames(memory, iova, pa, n, data.prot ?? 3);
 	if (errno !== 0) effect.problem = `the page table refused it with ${errno}`;
 	else if (domain.mapped >= 0) domain.mapped += n - effect.overlap;
@@ -91,6 +92,7 @@ function applyUnmap(world: World, r: LogRecord<"dom.unmap">): void {
 	const { data } = r;
 	const domain = domainOf(world, data.dom);
 	const { effect } = world;
+	effect.domain = domain;
 	effect.problem = undefined;
 	effect.present = 0;
 	domain.unmapSeq = r.seq;

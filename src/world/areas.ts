@@ -32,6 +32,8 @@ export interface AreaList {
 	own: Owner;
 	chunks: Chunk[];
 	count: number;
+	/** The area handled last, of this holder: the records of one map or unmap ask for the same one again and again. */
+	recent: Area | null;
 }
 
 const CHUNK_MAX = 128;
@@ -41,6 +43,7 @@ export const newAreas = (own: Owner): AreaList => ({
 	own,
 	chunks: [],
 	count: 0,
+	recent: null,
 });
 
 /** The last byte of [start, start+length). */
@@ -57,6 +60,7 @@ export const shareAreas = (list: AreaList, own: Owner): AreaList => ({
 	own,
 	chunks: list.chunks.slice(),
 	count: list.count,
+	recent: null,
 });
 
 /** Index of the last chunk whose first area starts at or below `at`; 0 when none does. */
@@ -95,6 +99,7 @@ function writableChunk(list: AreaList, index: number): Chunk {
 /** Inserts an area. */
 export function insertArea(list: AreaList, area: Area): void {
 	list.count++;
+	list.recent = area;
 	if (list.chunks.length === 0) {
 		list.chunks.push({ own: list.own, areas: [area] });
 		return;
@@ -117,6 +122,7 @@ export function insertArea(list: AreaList, area: Area): void {
 
 /** The area that starts exactly at `start`, for reading. */
 export function areaAt(list: AreaList, start: U64): Area | undefined {
+	if (list.recent !== null && list.recent.start === start) return list.recent;
 	if (list.chunks.length === 0) return undefined;
 	const { areas } = list.chunks[chunkAt(list, start)] as Chunk;
 	const area = areas[countUpTo(areas, start) - 1];
@@ -125,15 +131,20 @@ export function areaAt(list: AreaList, start: U64): Area | undefined {
 
 /** The area that starts exactly at `start`, for writing. */
 export function editArea(list: AreaList, start: U64): Area | undefined {
+	if (list.recent !== null && list.recent.start === start) return list.recent;
 	if (list.chunks.length === 0) return undefined;
 	const index = chunkAt(list, start);
 	const { areas } = list.chunks[index] as Chunk;
 	const position = countUpTo(areas, start) - 1;
 	const area = areas[position];
 	if (area === undefined || area.start !== start) return undefined;
-	if (area.own === list.own) return area;
+	if (area.own === list.own) {
+		list.recent = area;
+		return area;
+	}
 	const copy = { ...area, own: list.own };
 	writableChunk(list, index).areas[position] = copy;
+	list.recent = copy;
 	return copy;
 }
 
@@ -145,6 +156,7 @@ export function removeArea(list: AreaList, start: U64): Area | undefined {
 	const position = countUpTo(found, start) - 1;
 	const area = found[position];
 	if (area === undefined || area.start !== start) return undefined;
+	list.recent = null;
 	const { areas } = writableChunk(list, index);
 	if (position === areas.length - 1) areas.pop();
 	else areas.splice(position, 1);
@@ -176,6 +188,19 @@ export function areaMeeting(
 		}
 	}
 	return undefined;
+}
+
+/** An area that holds all of [start, last], or undefined. Exact for disjoint areas. */
+export function areaHolding(
+	list: AreaList,
+	start: U64,
+	last: U64,
+): Area | undefined {
+	const { recent } = list;
+	if (recent !== null && recent.start <= start && recent.last >= last)
+		return recent;
+	const area = areaMeeting(list, start, start);
+	return area !== undefined && area.last >= last ? area : undefined;
 }
 
 /** Visits all areas in address order. */

@@ -67,6 +67,7 @@ export function createWorld(header: LogHeader): World {
 			pins: false,
 		},
 		effect: {
+			domain: undefined,
 			leftHwpts: [],
 			formerGroup: undefined,
 			pinsLeft: undefined,

@@ -248,6 +248,8 @@ export const STEPS_MAX = 65_536;
 
 /** What the last record did to page tables, for whoever judges it. Frames. */
 export interface Effect {
+	/** dom.map, dom.unmap: the domain it was about. */
+	domain: Domain | undefined;
 	/** dom.map: frames that were mapped already. */
 	overlap: number;
 	/** dom.unmap: frames that were mapped in the range asked for / in what was reported as unmapped. */
