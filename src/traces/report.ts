@@ -40,6 +40,8 @@ export interface ImportReport {
 		records: number;
 		descriptors: number;
 		aligned: boolean;
+		/** Commands that one of the two does not have. */
+		skipped: number;
 		bad: number;
 	};
 	/** The last line had no line end. */
@@ -63,7 +65,14 @@ export function emptyReport(): ImportReport {
 		attributed: new Map(),
 		backwards: 0,
 		calls: { read: 0, bad: 0, late: 0 },
-		witness: { lines: 0, records: 0, descriptors: 0, aligned: true, bad: 0 },
+		witness: {
+			lines: 0,
+			records: 0,
+			descriptors: 0,
+			aligned: true,
+			skipped: 0,
+			bad: 0,
+		},
 		truncated: false,
 		bytes: 0,
 		records: 0,

@@ -17,6 +17,8 @@ import type { State } from "./state.ts";
 const SLACK_NS = 50e6;
 /** Entries held in memory at most. */
 const HELD_MAX = 200_000;
+/** A damaged trace may miss this many commands at a place, or have as many too many, before the log is given up. */
+const RESYNC_MAX = 8;
 const ADDRESS_MASK = 0xf_ffff_ffff_f000n;
 const SUPERPAGE_BIT = 0x80n;
 const PAGE_2M = 0x20_0000;
@@ -210,20 +212,9 @@ export class Witness {
 		mask: number | undefined,
 		sid: number | undefined,
 	): void {
-		const expected = this.descriptors[this.traced - this.firstDescriptor];
-		if (expected !== undefined && this.report.witness.aligned) {
-			const same =
-				expected.kind === kind &&
-				(kind !== "iotlb" || expected.did === did || did < 0) &&
-				(expected.addr === undefined || expected.addr === addr) &&
-				(mask === undefined ||
-					Number.isNaN(expected.mask ?? Number.NaN) ||
-					expected.mask === mask) &&
-				(expected.sid === undefined ||
-					sid === undefined ||
-					expected.sid === sid);
-			if (!same) this.report.witness.aligned = false;
-		}
+		const skipped = this.align({ kind, did, addr, mask, sid });
+		if (skipped < 0) return;
+		this.traced += skipped;
 		if (this.report.witness.aligned)
 			while (
 				this.head < this.entries.length &&
@@ -239,6 +230,28 @@ export class Witness {
 			this.firstDescriptor = this.traced;
 		}
 		this.compact();
+	}
+
+	/**
+	 * How many descriptors of the log the trace has missed before this one; -1 when the log does not have it. Too many of either end the
+	 * anchoring for good.
+	 */
+	private align(traced: Descriptor): number {
+		const { witness } = this.report;
+		const from = this.traced - this.firstDescriptor;
+		if (!witness.aligned || this.descriptors[from] === undefined) return 0;
+		// A trace may begin in the middle of the log: its first command may be far down.
+		const reach = this.traced === 0 ? HELD_MAX : RESYNC_MAX;
+		for (let k = 0; k < reach; k++) {
+			const logged = this.descriptors[from + k];
+			if (logged === undefined) break;
+			if (!same(logged, traced)) continue;
+			if (this.traced > 0) witness.skipped += k;
+			return k;
+		}
+		witness.skipped++;
+		if (witness.skipped > RESYNC_MAX) witness.aligned = false;
+		return -1;
 	}
 
 	/** When the next line is due: Infinity while it waits for its anchor. */
@@ -292,6 +305,21 @@ export class Witness {
 			emit(state, t, entry.type, iommu, { iommu, sid, iova, write });
 		else emit(state, t, entry.type, iommu, { iommu, sid, iova, pa, did });
 	}
+}
+
+/** Whether a descriptor of the log can be the traced one; the log leaves out what it does not print. */
+function same(logged: Descriptor, traced: Descriptor): boolean {
+	return (
+		logged.kind === traced.kind &&
+		(logged.kind !== "iotlb" || logged.did === traced.did || traced.did < 0) &&
+		(logged.addr === undefined || logged.addr === traced.addr) &&
+		(traced.mask === undefined ||
+			Number.isNaN(logged.mask ?? Number.NaN) ||
+			logged.mask === traced.mask) &&
+		(logged.sid === undefined ||
+			traced.sid === undefined ||
+			logged.sid === traced.sid)
+	);
 }
 
 const isEvent = (word: string | undefined): boolean =>

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { LogRecord } from "../../src/vocabulary/records.ts";
-import { importAll, load, only } from "./support.ts";
+import { importAll, load, mapLines, only } from "./support.ts";
 
 /** Strict unmaps that returned without a completed page or domain invalidation, while an entry of the domain was live. */
 function unflushed(records: readonly LogRecord[]): number[] {
@@ -72,6 +72,26 @@ describe("unflushed unmaps", () => {
 		for (const hit of hits) expect(hit.seq).toBeLessThan(flush?.seq ?? 0);
 	});
 
+	test("a command that the trace has lost does not unhinge the emulator's log", async () => {
+		const parts = load("f2_attach_v1.B1");
+		const whole = await importAll(parts);
+		const { records, report } = await importAll({
+			...parts,
+			trace: mapLines(parts.trace, (line) =>
+				line.includes("0x500f2 0x70b16040") ? undefined : line,
+			),
+		});
+		expect(report.witness).toMatchObject({ aligned: true, skipped: 1 });
+		expect(only(records, "witness.hit")).toHaveLength(
+			only(whole.records, "witness.hit").length,
+		);
+		const flush = only(records, "inv.issued").find(
+			({ data }) => data.addr === 0x103d8000,
+		);
+		for (const { seq, data } of only(records, "witness.hit"))
+			if (data.iova === 0x103d8000) expect(seq).toBeLessThan(flush?.seq ?? 0);
+	});
+
 	test("lazy unmaps are queued, flushed as a whole, then freed", async () => {
 		const { records } = await importAll(load("f_dma_driver_unbind.M6"));
 		const queued = only(records, "fq.queued");
@@ -83,4 +103,14 @@ describe("unflushed unmaps", () => {
 		const freed = only(records, "iova.freed")[0];
 		expect(finished?.seq).toBeLessThan(freed?.seq ?? 0);
 	});
+});
+
+test("a trace that begins in the middle finds its place in the emulator's log", async () => {
+	const parts = load("a_bridge_v1.M5");
+	const lines = (parts.trace ?? "").split("\n");
+	const { report } = await importAll({
+		...parts,
+		trace: lines.slice(700).join("\n"),
+	});
+	expect(report.witness).toMatchObject({ aligned: true, skipped: 0 });
 });
