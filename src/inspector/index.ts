@@ -24,6 +24,7 @@ export {
 	LOG_FORMATS,
 	MACHINE_FORMATS,
 } from "./export/export.ts";
+export { type LiveRecords, liveRecords } from "./live-records.ts";
 export { PageMissingError } from "./page-file.ts";
 export { reportText, type ReportOptions, writeReport } from "./report.ts";
 export {

@@ -80,12 +80,20 @@ class NameBook implements Redactor {
 			return `0x${(Number(text) + this.#shiftBytes).toString(16)}`;
 		if (FREE_TEXT.has(key)) return this.#standIn(key, text);
 		return text
-			.replace(KERNEL_POINTER, (pointer) =>
-				this.#standIn("kptr", pointer.toLowerCase()),
-			)
+			.replace(KERNEL_POINTER, (pointer) => this.#pointer(pointer))
 			.replace(PCI_ADDRESS, (name) =>
 				this.#device(DEVICE + name).slice(DEVICE.length),
 			);
+	}
+
+	/** A kernel pointer stays hex of 64 bits, so that a field which must be a number still is one. */
+	#pointer(text: string): string {
+		const digits = text.toLowerCase().replace("0x", "");
+		const known = this.#names.get(digits);
+		const number =
+			known ?? this.#count("pointer").toString(16).padStart(12, "0");
+		this.#names.set(digits, number);
+		return `${text.slice(0, text.length - digits.length)}ffff${number}`;
 	}
 
 	/** A device keeps the shape of its name: a PCI address stays one. */

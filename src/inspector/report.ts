@@ -1,9 +1,9 @@
 /** `iommu-ledger report`: one HTML file with the page and a log inside, to attach to a mail or a bug. */
 import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { gzipSync } from "node:zlib";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { withoutNetwork } from "./guard.ts";
+import { SEAL_START } from "../log/seal.ts";
 import { readPage } from "./page-file.ts";
 import { redactor } from "./redact.ts";
 import { fileSource, type LogSource } from "./source.ts";
@@ -62,8 +62,12 @@ async function allBytes(source: LogSource): Promise<Buffer> {
 	return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
 }
 
+/** Seals go: their hashes are of bytes that are no longer there. */
 function redacted(bytes: Buffer, line: (text: string) => string): Buffer {
-	const lines = bytes.toString("utf8").split("\n");
+	const lines = bytes
+		.toString("utf8")
+		.split("\n")
+		.filter((text) => !text.startsWith(SEAL_START));
 	return Buffer.from(
 		lines.map((text) => (text === "" ? "" : line(text))).join("\n"),
 	);

@@ -18,6 +18,9 @@ import {
 	SNAPSHOTS_MAX,
 	WorldTrack,
 } from "../../src/inspector/worker/world-track.ts";
+import { liveRecords } from "../../src/inspector/live-records.ts";
+import { createIommuSystem } from "../../src/orchestrator/system.ts";
+import { deviceId, groupId } from "../../src/vocabulary/ids.ts";
 import { decodeLine } from "../../src/log/record-line.ts";
 import type { LogHeader } from "../../src/vocabulary/header.ts";
 import { fold } from "../../src/world/apply.ts";
@@ -85,6 +88,30 @@ describe("the world at a cursor", () => {
 			'{"format":"other"}\n{"seq":1,"t":1,"type":"x","actor":"a","op":0,"data":{}}\n',
 		);
 		expect(new WorldTrack(session.index).worldNow(0)).toBeUndefined();
+	});
+});
+
+describe("a running system as a live log", () => {
+	it("holds what the system wrote, from before and from now on", () => {
+		const dev = deviceId("0000:10:00.0");
+		const system = createIommuSystem({
+			topology: {
+				known: "complete",
+				groups: [
+					{ group: groupId(1), driver: "vtd", members: [{ dev, resv: [] }] },
+				],
+			},
+		});
+		const live = liveRecords("vm", system.header);
+		for (const record of system.records) live.append(record);
+		system.records$.subscribe(live.append);
+		const ctx = system.open();
+		system.bind({ ctx, dev });
+		const session = opened(live.log.text());
+		expect(session.index.count).toBe(system.records.length);
+		expect(session.track.unreadable).toBe(0);
+		const place = session.calls.chart({ at: last(session), actor: dev });
+		expect(place).toMatchObject({ machine: "device", states: ["Bound"] });
 	});
 });
 

@@ -48,7 +48,7 @@ describe("redaction", () => {
 		);
 		expect(out.actor).toBe("task:task-1");
 		expect(out.data.args).toEqual({
-			domain: "kptr-1",
+			domain: "0xffff000000000001",
 			iova: "0x1000",
 			name: "ffff:00:00.1",
 		});

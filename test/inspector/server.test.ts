@@ -13,6 +13,7 @@ import {
 } from "../../src/inspector/source.ts";
 import { buildPage } from "./build-page.ts";
 import { generatedLog } from "./generate.ts";
+import { scenarioOne } from "./scenario-log.ts";
 
 const LOG = generatedLog({ records: 500 });
 let folder: string;
@@ -188,6 +189,19 @@ describe("the report", () => {
 		]);
 		expect(text).toContain("&quot;&gt;&lt;script&gt;");
 		expect(text).not.toContain("<script>alert");
+	});
+
+	it("leaves out the seals of a redacted log, which would be false", async () => {
+		const text = await reportText(
+			[bytesSource("x", Buffer.from(scenarioOne("group-owned")))],
+			{ redact: true },
+		);
+		const packed = />([\w+/=]{200,})</.exec(text)?.[1] ?? "";
+		const inside = gunzipSync(Buffer.from(packed, "base64")).toString();
+		expect(inside).not.toContain('"seal"');
+		expect(
+			inside.split("\n").filter((l) => l.startsWith('{"seq"')),
+		).toHaveLength(126);
 	});
 
 	it("redacts when asked", async () => {
