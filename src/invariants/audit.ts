@@ -28,7 +28,6 @@ function idsOf(world: World, aspect: Aspect): Iterable<string> {
 		case "hwpt":
 			return world.hwpts.map.keys();
 		case "ioas":
-		case "areas":
 			return world.ioases.map.keys();
 		case "idev":
 			return world.idevs.map.keys();

@@ -39,6 +39,9 @@ export interface Bracket {
 	unmapSeq: number;
 	syncedSeq: number;
 	pinSeq: number;
+	/** Areas claimed less areas gone, and the last of these records. */
+	areasNet: number;
+	areaSeq: number;
 }
 
 /** No attaches. */
@@ -60,6 +63,8 @@ export const newBracket = (seq: number, op: OpenOp | undefined): Bracket => ({
 	unmapSeq: 0,
 	syncedSeq: 0,
 	pinSeq: 0,
+	areasNet: 0,
+	areaSeq: 0,
 });
 
 /** Pairs that a linear search may look through. */

@@ -28,18 +28,6 @@ function countChange(
 ): void {
 	const { seq } = step;
 	switch (step.type) {
-		case "area.claimed":
-			return add(
-				`area ${step.data.ioas} 0x${step.data.iova.toString(16)}`,
-				1,
-				seq,
-			);
-		case "area.gone":
-			return add(
-				`area ${step.data.ioas} 0x${step.data.iova.toString(16)}`,
-				-1,
-				seq,
-			);
 		case "hwpt.reserved":
 			return add(step.data.hwpt, 1, seq);
 		case "obj.gone":
@@ -100,11 +88,19 @@ export function failedLeavesNothing(
 	if (
 		PARTIAL.test(op.name) ||
 		AT_RESPONSE.test(record.data.step) ||
-		op.steps.length === 0
+		(op.steps.length === 0 && bracket.areaSeq === 0)
 	)
 		return SKIP;
 	// Attachments are VFT-7's business, which names them better.
 	if (op.steps.some((step) => ATTACHING.has(step.type))) return SKIP;
+	if (bracket.areasNet !== 0)
+		return broken(
+			`${bracket.seq}`,
+			`${op.name} failed with ${record.data.errno} at ${record.data.step}, but ${bracket.areasNet > 0 ? `left ${bracket.areasNet} area(s) behind` : `took ${-bracket.areasNet} area(s) away`}`,
+			[op.actor],
+			[bracket.seq, bracket.areaSeq, record.seq],
+			{ since: bracket.seq },
+		);
 	for (const [thing, { net, seq }] of netChanges(op.steps)) {
 		if (net === 0 || isBlocking(world, thing)) continue;
 		return broken(

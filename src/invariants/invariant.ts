@@ -27,8 +27,7 @@ export type Aspect =
 	| "ctx"
 	| "access"
 	| "faultQueue"
-	| "pages"
-	| "areas";
+	| "pages";
 
 /** A broken invariant, before it is judged. */
 export interface Finding {

@@ -28,7 +28,7 @@ export function claimed(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"area.claimed">,
 ): Outcome {
-	const ioas = ioasIn(world, data.ioas);
+	const { ioas } = world.effect;
 	if (ioas === undefined) return SKIP;
 	const other = areaMeeting(
 		ioas.areas,
@@ -55,7 +55,7 @@ export function overReserved(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"area.claimed">,
 ): Outcome {
-	const ioas = ioasIn(world, data.ioas);
+	const { ioas } = world.effect;
 	if (ioas === undefined) return SKIP;
 	for (const entry of ioas.resv)
 		for (const [start, last] of entry.ranges)
@@ -106,7 +106,7 @@ export function isFilled(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"area.live">,
 ): Outcome {
-	const ioas = ioasIn(world, data.ioas);
+	const { ioas } = world.effect;
 	const area = ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
 	if (ioas === undefined || area === undefined || ioas.doms.length === 0)
 		return SKIP;
@@ -180,7 +180,7 @@ export function areaGone(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"area.gone">,
 ): Outcome {
-	const ioas = ioasIn(world, data.ioas);
+	const { ioas } = world.effect;
 	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
 	for (const dom of ioas.doms) {
 		const domain = world.domains.map.get(dom);
@@ -240,4 +240,29 @@ export function unmapWhole(
 		[data.dom],
 		[domain.mapSeq],
 	);
+}
+
+/** IOP-11: the last open operation ends. */
+export function settled(
+	{ world }: Context,
+	record: LogRecord<"op.commit" | "op.fail">,
+): Outcome {
+	if (!world.seen.areas || world.ops.size !== 1 || !world.ops.has(record.op))
+		return SKIP;
+	if (world.unsettled === 0) return undefined;
+	for (const ioas of world.ioases.map.values()) {
+		if (ioas.gone || ioas.unsettled === 0) continue;
+		let bad: Area | undefined;
+		eachArea(ioas.areas, (area) => {
+			if (area.state !== "live") bad ??= area;
+		});
+		if (bad !== undefined)
+			return broken(
+				`${ioas.id} ${bad.seq}`,
+				`${show(bad)} in ${ioas.id} is ${bad.state} with no operation open`,
+				[ioas.id],
+				[bad.seq],
+			);
+	}
+	return undefined;
 }

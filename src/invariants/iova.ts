@@ -9,12 +9,13 @@ import {
 	mapOutside,
 	overReserved,
 	reservedOver,
+	settled,
 	show,
 	unmapExact,
 	unmapWhole,
 } from "./iova-checks.ts";
 import type { U64 } from "../vocabulary/fields.ts";
-import { areaAt, eachArea, type Area } from "../world/areas.ts";
+import { areaAt } from "../world/areas.ts";
 import { broken, SKIP, type Invariant } from "./invariant.ts";
 
 export const IOVA: readonly Invariant[] = [
@@ -103,7 +104,7 @@ export const IOVA: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
-				const ioas = ioasIn(world, data.ioas);
+				const { ioas } = world.effect;
 				const area =
 					ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
 				if (
@@ -158,7 +159,7 @@ export const IOVA: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
-				const ioas = ioasIn(world, data.ioas);
+				const { ioas } = world.effect;
 				if (ioas === undefined || !world.seen.pins || !world.seen.iopt)
 					return SKIP;
 				const right =
@@ -187,7 +188,7 @@ export const IOVA: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
-				const ioas = ioasIn(world, data.ioas);
+				const { ioas } = world.effect;
 				const area =
 					ioas === undefined ? undefined : areaAt(ioas.areas, data.iova);
 				if (ioas === undefined || area === undefined || ioas.doms.length === 0)
@@ -210,28 +211,11 @@ export const IOVA: readonly Invariant[] = [
 		id: "IOP-11",
 		when: "Q",
 		severity: "error",
-		aspect: "areas",
+		on: { "op.commit": settled, "op.fail": settled },
 		sentence: "At rest no area is half built or half torn down.",
 		harm: "it blocks every unmap with EBUSY for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
 		brokenBy: "record sequence in test/invariants",
-		test: (world, id) => {
-			const ioas = ioasIn(world, id);
-			if (ioas === undefined || ioas.gone || !world.seen.areas) return SKIP;
-			if (ioas.unsettled === 0) return undefined;
-			let bad: Area | undefined;
-			eachArea(ioas.areas, (area) => {
-				if (area.state !== "live") bad ??= area;
-			});
-			return bad === undefined
-				? undefined
-				: broken(
-						`${id} ${bad.start}`,
-						`${show(bad)} in ${id} is ${bad.state} with no operation open`,
-						[ioas.id],
-						[bad.seq],
-					);
-		},
 	},
 	{
 		id: "IOP-14",

@@ -146,6 +146,14 @@ function noteInBracket(
 	record: LogRecord,
 ): void {
 	switch (record.type) {
+		case "area.claimed":
+			bracket.areasNet++;
+			bracket.areaSeq = record.seq;
+			return;
+		case "area.gone":
+			bracket.areasNet--;
+			bracket.areaSeq = record.seq;
+			return;
 		case "dom.map":
 			bracket.mapSeq = record.seq;
 			return;

@@ -57,7 +57,6 @@ const MIRRORS: {
 	"idev.hwpt.set": { of: ["idev.hwpt.set"], by: ["dev"] },
 	"dom.freed": { of: ["dom.created"], by: ["dom"] },
 	"iopt.dom.removed": { of: ["iopt.dom.added"], by: ["dom", "ioas"] },
-	"area.gone": { of: ["area.claimed"], by: ["ioas", "iova"] },
 	"obj.ref": { of: ["obj.ref"], by: ["obj"] },
 	"type1.entry.removed": { of: ["type1.entry.added"], by: ["ctx", "iova"] },
 	"grp.domain.set": { of: ["hw.attach", "grp.domain.set"], by: [] },
@@ -98,14 +97,19 @@ function mirrored({ bracket }: Context, record: LogRecord): Outcome {
 /** The same for maps and pins, of which there may be very many: some earlier one of the operation is enough. */
 function counted(
 	{ bracket }: Context,
-	record: LogRecord<"dom.unmap" | "pages.unpinned">,
+	record: LogRecord<"dom.unmap" | "pages.unpinned" | "area.gone">,
 ): Outcome {
 	if (record.data.undo !== true || bracket.op === undefined) return SKIP;
-	if ((record.type === "dom.unmap" ? bracket.mapSeq : bracket.pinSeq) > 0)
-		return undefined;
+	const had =
+		record.type === "dom.unmap"
+			? bracket.mapSeq > 0
+			: record.type === "area.gone"
+				? bracket.areasNet >= 0
+				: bracket.pinSeq > 0;
+	if (had) return undefined;
 	return broken(
 		`${record.seq}`,
-		`${record.type} is marked as undoing a step of ${bracket.op.name}, which had ${record.type === "dom.unmap" ? "mapped" : "pinned"} nothing`,
+		`${record.type} is marked as undoing a step of ${bracket.op.name}, which had done nothing of the kind`,
 		[record.actor],
 		[bracket.seq],
 		{ since: bracket.seq },
@@ -226,6 +230,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			...onEveryMirror,
 			"dom.unmap": counted,
 			"pages.unpinned": counted,
+			"area.gone": counted,
 		} as Invariant["on"] & object,
 		sentence:
 			"Every step marked as undo takes back an earlier step of the same operation.",

@@ -50,6 +50,8 @@ const NOTED: ReadonlySet<string> = new Set([
 	"tag.flushed",
 	"dom.unmap",
 	"dom.map",
+	"area.claimed",
+	"area.gone",
 	"pages.pinned",
 	"iotlb.synced",
 ]);

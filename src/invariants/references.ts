@@ -209,7 +209,9 @@ export const REFERENCES: readonly Invariant[] = [
 			"obj.ref": ({ world }, { data, seq }) =>
 				data.delta > 0 ? afterDeath(world, data.obj, seq, "obj.ref") : SKIP,
 			"area.claimed": ({ world }, { data, seq }) =>
-				afterDeath(world, data.ioas, seq, "area.claimed"),
+				world.effect.ioas?.gone === true
+					? afterDeath(world, data.ioas, seq, "area.claimed")
+					: undefined,
 			"resv.added": ({ world }, { data, seq }) =>
 				afterDeath(world, data.ioas, seq, "resv.added"),
 			"iopt.dom.added": ({ world }, { data, seq }) =>

@@ -78,7 +78,7 @@ function mappedOver(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"area.live">,
 ): Outcome {
-	const ioas = world.ioases.map.get(data.ioas);
+	const { ioas } = world.effect;
 	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
 	const area = areaAt(ioas.areas, data.iova);
 	if (area === undefined) return SKIP;
@@ -320,8 +320,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 		brokenBy:
 			"scenario sibling-region; laggard-region under posted-v2 and device-lagging",
 		on: {
-			"area.live": ({ world }, { data }) =>
-				siblingRisk(world, world.ioases.map.get(data.ioas)),
+			"area.live": ({ world }) => siblingRisk(world, world.effect.ioas),
 			"dev.attached": ({ world }, { data }) => groupRisk(world, data.dev),
 			"dev.replaced": ({ world }, { data }) => groupRisk(world, data.dev),
 			"dev.detached": ({ world }, { data }) => groupRisk(world, data.dev),

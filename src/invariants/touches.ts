@@ -147,9 +147,6 @@ export const TOUCHES: Touchers = {
 		ioasWithUsers(world, data.ioas, touch);
 		groupsOn(world, data.dom, touch);
 	},
-	"area.claimed": (_, { data }, touch) => touch("areas", data.ioas),
-	"area.draining": (_, { data }, touch) => touch("areas", data.ioas),
-	"area.gone": (_, { data }, touch) => touch("areas", data.ioas),
 	"dom.created": (_, { data }, touch) => touch("domain", data.dom),
 	"dom.freed": (_, { data }, touch) => touch("domain", data.dom),
 	"dirty.set": (_, { data }, touch) => touch("domain", data.dom),

@@ -65,6 +65,8 @@ export const APPLY_IOAS: Appliers = {
 		const ioas = ioasOf(world, data.ioas);
 		const { areas } = ioas;
 		ioas.unsettled++;
+		world.unsettled++;
+		world.effect.ioas = ioas;
 		insertArea(areas, {
 			own: areas.own,
 			start: data.iova,
@@ -81,9 +83,13 @@ export const APPLY_IOAS: Appliers = {
 	},
 	"area.live": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
+		world.effect.ioas = ioas;
 		const area = editArea(ioas.areas, data.iova);
 		if (area === undefined) return;
-		if (area.state !== "live") ioas.unsettled--;
+		if (area.state !== "live") {
+			ioas.unsettled--;
+			world.unsettled--;
+		}
 		area.state = "live";
 		area.sdom = data.sdom;
 	},
@@ -95,7 +101,10 @@ export const APPLY_IOAS: Appliers = {
 		const ioas = ioasOf(world, data.ioas);
 		const area = editArea(ioas.areas, data.iova);
 		if (area === undefined) return;
-		if (area.state === "live") ioas.unsettled++;
+		if (area.state === "live") {
+			ioas.unsettled++;
+			world.unsettled++;
+		}
 		area.state = "draining";
 	},
 	"area.sdom.set": (world, { data }) => {
@@ -104,8 +113,11 @@ export const APPLY_IOAS: Appliers = {
 	},
 	"area.gone": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
+		world.effect.ioas = ioas;
 		const area = removeArea(ioas.areas, data.iova);
-		if (area !== undefined && area.state !== "live") ioas.unsettled--;
+		if (area === undefined || area.state === "live") return;
+		ioas.unsettled--;
+		world.unsettled--;
 	},
 	"area.split": (world, { data }) =>
 		splitArea(world, data.ioas, data.iova, data.at),

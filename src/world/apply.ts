@@ -54,8 +54,6 @@ export const KEPT_STEPS: ReadonlySet<string> = new Set<RecordType>([
 	"iopt.dom.removed",
 	"dom.created",
 	"dom.freed",
-	"area.claimed",
-	"area.gone",
 	"type1.entry.added",
 ]);
 

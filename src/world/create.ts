@@ -58,6 +58,7 @@ export function createWorld(header: LogHeader): World {
 		moves: 0,
 		risks: new Map(),
 		dead: 0,
+		unsettled: 0,
 		perDevice: PER_DEVICE_FLOWS.includes(String(header.switches["flow"] ?? "")),
 		seen: {
 			handles: false,
@@ -67,6 +68,7 @@ export function createWorld(header: LogHeader): World {
 			pins: false,
 		},
 		effect: {
+			ioas: undefined,
 			domain: undefined,
 			leftHwpts: [],
 			formerGroup: undefined,

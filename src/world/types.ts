@@ -248,6 +248,8 @@ export const STEPS_MAX = 65_536;
 
 /** What the last record did to page tables, for whoever judges it. Frames. */
 export interface Effect {
+	/** area.claimed, area.live, area.gone: the IOAS it was about. */
+	ioas: Ioas | undefined;
 	/** dom.map, dom.unmap: the domain it was about. */
 	domain: Domain | undefined;
 	/** dom.map: frames that were mapped already. */
@@ -314,6 +316,8 @@ export interface World {
 	moves: number;
 	/** A cache of the judge: reserved regions that matter to an IOAS, as of `moves`. Holds no facts. */
 	readonly risks: Map<IoasId, Risks>;
+	/** Areas of all IOASes that are claimed or draining. */
+	unsettled: number;
 	/** Objects that died since the dead were last forgotten. */
 	dead: number;
 	/** Record types that some checks need to have seen at all. */
