@@ -191,7 +191,7 @@ function hazardsOf(
 	if (hwpt === undefined && isUsers && books === hw)
 		hazards.push({
 			severity: "warning",
-			text: `not attached, yet translates by ${hw}`,
+			text: `not attached, yet uses ${hw}`,
 		});
 	return hazards;
 }

@@ -111,10 +111,12 @@ function stripBar(
 function Strip({ picture }: { picture: PageTablePicture }): VNode {
 	const extent = picture.extent ?? { from: 0, to: 2 ** 21 };
 	const margin = Math.max(PAGE_BYTES * 4, (extent.to - extent.from) * 0.04);
-	const { from, to } = window_.value ?? {
+	const wanted = window_.value ?? {
 		from: Math.max(0, extent.from - margin),
 		to: Math.min(picture.spaceBytes, extent.to + margin),
 	};
+	const from = Math.floor(wanted.from / PAGE_BYTES) * PAGE_BYTES;
+	const to = Math.ceil(wanted.to / PAGE_BYTES) * PAGE_BYTES;
 	const scale = STRIP_WIDTH / (to - from);
 	const zoomAt = (share: number, factor: number): void => {
 		const size = Math.min(

@@ -20,7 +20,7 @@ import {
 } from "../model/topology-layout.ts";
 import { differingParts } from "../model/topology-difference.ts";
 import { html, svg } from "./dom.ts";
-import { byteSize } from "./format.ts";
+import { byteSize, counted } from "./format.ts";
 import { selectedActor } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 import { isOwnLog, useCall } from "./state.ts";
@@ -319,12 +319,15 @@ export function TopologyView({ log, at, beside }: ViewProps): VNode {
 	const wrong = layout.devices.filter((d) =>
 		d.item.hazards.some((h) => h.severity === "error"),
 	);
+	const surprising = layout.devices.filter((d) =>
+		d.item.hazards.some((h) => h.severity === "warning"),
+	).length;
 	return div(
 		{ class: "topology" },
 		p(
 			{ class: `verdict ${wrong.length > 0 ? "error" : ""}`, role: "status" },
 			wrong.length === 0
-				? "Books and hardware agree."
+				? `Books and hardware agree.${surprising === 0 ? "" : ` △ ${counted(surprising, "device")} not attached, yet translating through a user's domain.`}`
 				: `▲ ${wrong.length} ${wrong.length === 1 ? "device translates" : "devices translate"} through another domain than the books say.`,
 		),
 		h(Drawing, { layout, different, wrong: wrong.length }),
