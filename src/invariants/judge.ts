@@ -24,7 +24,7 @@ import {
 	type Invariant,
 	type When,
 } from "./invariant.ts";
-import { planFor, type Plan } from "./plan.ts";
+import { planFor, type Observer, type Plan } from "./plan.ts";
 import type { Touch } from "./touches.ts";
 import {
 	newVerdicts,
@@ -57,14 +57,17 @@ interface State {
 	readonly touch: Touch;
 }
 
-/** Starts judging a log with this header. `catalogue` can be narrowed for tests and for bisecting. */
+const NO_OBSERVERS: ReadonlyMap<string, Observer> = new Map();
+
+/** Starts judging a log with this header. `catalogue` can be narrowed for tests and for bisecting; `observers` see records of their types before these are folded. */
 export function createJudge(
 	header: LogHeader,
 	catalogue: readonly Invariant[] = CATALOGUE,
+	observers: ReadonlyMap<string, Observer> = NO_OBSERVERS,
 ): Judge {
 	const world = createWorld(header);
 	const verdicts = newVerdicts(header, catalogue);
-	const plan = planFor(header, catalogue);
+	const plan = planFor(header, catalogue, observers);
 	const brackets = new Map<number, Bracket>();
 	const idle = newBracket(0, undefined);
 	const now: string[] = [];
@@ -117,6 +120,7 @@ function judgeRecord(state: State, record: LogRecord): void {
 		context.bracket = state.brackets.get(record.op) ?? state.idle;
 	if (plan.kept && context.bracket.op !== undefined)
 		noteStep(context.bracket.op, record);
+	if (plan.observe !== undefined) plan.observe(world, record);
 	if (plan.special === 3) noteInBracket(world, context.bracket, record);
 	if (plan.apply !== undefined) plan.apply(world, record);
 	if (plan.special === 1) begin(state, record);
@@ -124,8 +128,11 @@ function judgeRecord(state: State, record: LogRecord): void {
 	for (let i = 0; i < checks.length; i++) {
 		const check = checks[i] as (typeof checks)[number];
 		const outcome = check.run(context, record);
-		if (outcome !== SKIP)
-			settleEvent(verdicts, world, check.index, outcome, record.seq);
+		if (outcome === SKIP) continue;
+		if (outcome === undefined)
+			verdicts.checked[check.index] =
+				(verdicts.checked[check.index] as number) + 1;
+		else settleEvent(verdicts, world, check.index, outcome, record.seq);
 	}
 	if (plan.touch !== undefined) touchAndTest(state, plan.touch, record);
 	if (plan.special === 3) forgetOutcome(state, record);

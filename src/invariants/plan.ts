@@ -18,6 +18,9 @@ export interface PlannedTest {
 	readonly index: number;
 	readonly test: (world: World, id: string) => Outcome;
 }
+/** Sees a record before it is folded. */
+export type Observer = (world: World, record: LogRecord) => void;
+
 /** What to do for one record type. */
 export interface RecordPlan {
 	readonly apply: Applier | undefined;
@@ -29,6 +32,8 @@ export interface RecordPlan {
 	readonly special: 0 | 1 | 2 | 3;
 	/** Kept as a step of its operation. */
 	readonly kept: boolean;
+	/** Somebody who looks on, called before the record is folded. */
+	readonly observe: Observer | undefined;
 }
 /** The whole plan. */
 export interface Plan {
@@ -70,6 +75,7 @@ const LEVEL = { L0: 0, L1: 1, L2: 2 } as const;
 export function planFor(
 	header: LogHeader,
 	catalogue: readonly Invariant[],
+	observers: ReadonlyMap<string, Observer>,
 ): Plan {
 	const able = catalogue.map(
 		(invariant) => LEVEL[invariant.needs ?? "L1"] <= LEVEL[header.fidelity],
@@ -89,6 +95,7 @@ export function planFor(
 			checks,
 			special: special(type),
 			kept: KEPT_STEPS.has(type),
+			observe: observers.get(type),
 		});
 	}
 	const tests = {

@@ -156,11 +156,12 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 	["dma.done", (summary) => void summary.dmas++],
 ]);
 
-/** Notes one record, before it is folded into `world`. */
-export function summarise(
+/** Those who fill a summary, by record type: each sees its records before they are folded. */
+export function summariser(
 	summary: Summary,
-	world: World,
-	record: LogRecord,
-): void {
-	NOTERS.get(record.type)?.(summary, world, record);
+): ReadonlyMap<string, (world: World, record: LogRecord) => void> {
+	const bound = new Map<string, (world: World, record: LogRecord) => void>();
+	for (const [type, note] of NOTERS)
+		bound.set(type, (world, record) => note(summary, world, record));
+	return bound;
 }

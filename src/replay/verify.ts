@@ -8,7 +8,7 @@ import { CATALOGUE } from "../invariants/catalogue.ts";
 import type { Fidelity, LogHeader, Origin } from "../vocabulary/header.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { newSummary, summarise, type Summary } from "./summary.ts";
+import { newSummary, summariser, type Summary } from "./summary.ts";
 
 /** The three outcomes. */
 export type Verdict = "holds" | "violated" | "unexplained";
@@ -73,14 +73,13 @@ export function createVerifier(
 	header: LogHeader,
 	catalogue: readonly Invariant[] = CATALOGUE,
 ): Verifier {
-	const judge = createJudge(header, catalogue);
 	const summary = newSummary();
+	const judge = createJudge(header, catalogue, summariser(summary));
 	let records = 0;
 	return {
 		judge,
 		next: (record) => {
 			records++;
-			summarise(summary, judge.world, record);
 			judge.next(record);
 		},
 		finish: () => {
