@@ -1,17 +1,34 @@
 /** `explore SCENARIO`: every interleaving of concurrent steps and hardware moves. */
 import { readFileSync } from "node:fs";
 import {
+	type CallScenario,
+	callScenarioSchema,
+} from "../explore/call-scenario.ts";
+import { counterexample } from "../explore/counterexample.ts";
+import {
 	DEFAULT_LIMITS,
 	type ExploreResult,
 	explore,
-	type ReachRow,
 } from "../explore/explore.ts";
+import { exploreCalls, parseCallScenario } from "../explore/explore-calls.ts";
 import { parseScenario, withSettings } from "../explore/scenario-file.ts";
-import { loadScenario, scenarioFiles } from "../scenarios/library.ts";
+import type { Scenario } from "../explore/scenario-schema.ts";
+import { type ExploreLog, toLog } from "../explore/to-log.ts";
+import {
+	callScenarioFiles,
+	loadCallScenario,
+	loadScenario,
+	scenarioFiles,
+} from "../scenarios/library.ts";
 import { type Arguments, type Command, UsageError } from "./command.ts";
+import { exploreText } from "./explore-text.ts";
 import { EXIT } from "./exit.ts";
 import { type Io, printable } from "./io.ts";
 import { settingsOf } from "./settings.ts";
+import { writeLog } from "./write-log.ts";
+
+/** Violations whose shortest way is searched for. */
+const WAYS_MAX = 3;
 
 /** The command. */
 export const exploreCommand: Command = {
@@ -25,7 +42,8 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 
   iommu-ledger explore m-bad-1                       the superpage disaster of the seed mail
   iommu-ledger explore m-bad-1 --set flush=true      the same with the missing invalidation
-  iommu-ledger explore my-protocol.yaml --json       also lists what a DMA can reach after each step`,
+  iommu-ledger explore my-protocol.yaml --json       also lists what a DMA can reach after each step
+  iommu-ledger explore m-bad-1 --out bad.ndjson      the shortest counterexample as a log for verify and inspect`,
 	options: {
 		json: { help: "print one JSON object" },
 		list: { help: "print the scenarios that come with the program" },
@@ -35,6 +53,11 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 			help: "set a switch or a parameter of the scenario",
 		},
 		full: { help: "visit every interleaving, without partial-order reduction" },
+		out: {
+			value: "LOG",
+			short: "o",
+			help: "write the shortest counterexample as a log",
+		},
 		states: {
 			value: "N",
 			help: `stop after N states (default ${DEFAULT_LIMITS.maxStates})`,
@@ -46,7 +69,8 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 	},
 	async run(args, io) {
 		if (args.flag("list")) {
-			for (const file of scenarioFiles()) io.out.write(`${file.name}\n`);
+			for (const file of [...scenarioFiles(), ...callScenarioFiles()])
+				io.out.write(`${file.name}\n`);
 			return 0;
 		}
 		const [name] = args.words;
@@ -54,25 +78,134 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 			throw new UsageError(
 				"explore needs one SCENARIO; --list prints those that come with the program",
 			);
-		const scenario = withSettings(find(name), settingsOf(args.texts("set")));
-		const result = explore(scenario, {
-			now: () => performance.now(),
-			limits: limits(args),
-			full: args.flag("full"),
-		});
-		if (args.flag("json")) io.out.write(`${JSON.stringify(result)}\n`);
-		else io.out.write(text(result, io));
-		return EXIT[
-			result.verdict === "incomplete" ? "unexplained" : result.verdict
-		];
+		const now = (): number => performance.now();
+		const how = { now, limits: limits(args) };
+		const found = find(name, settingsOf(args.texts("set")));
+		const done =
+			found.kind === "calls"
+				? calls(found.scenario, how)
+				: tables(found.scenario, { ...how, full: args.flag("full") });
+		const out = args.text("out");
+		if (out !== undefined) await writeExample(out, done, io);
+		if (args.flag("json")) io.out.write(`${JSON.stringify(done.result)}\n`);
+		else io.out.write(exploreText(done.result, done.ways, io));
+		const { verdict } = done.result;
+		return EXIT[verdict === "incomplete" ? "unexplained" : verdict];
 	},
 };
 
-function find(name: string): ReturnType<typeof parseScenario> {
-	const shipped = loadScenario(name);
-	if (shipped !== undefined) return shipped;
+/** A search that has ended. `ways`: per violation the moves that lead there; `log`: the shortest counterexample, when there is one. */
+interface Explored {
+	readonly result: Omit<ExploreResult, "outcomes">;
+	readonly ways: ReadonlyMap<string, readonly string[]>;
+	readonly log: () => ExploreLog | undefined;
+}
+type How = {
+	readonly now: () => number;
+	readonly limits: Partial<typeof DEFAULT_LIMITS>;
+	readonly full?: boolean;
+};
+
+function tables(scenario: Scenario, how: How): Explored {
+	const result = explore(scenario, how);
+	const examples = result.violations.slice(0, WAYS_MAX).map(({ id }) => {
+		const limits = { ...DEFAULT_LIMITS, ...how.limits };
+		return counterexample(scenario, id, { now: how.now, limits });
+	});
+	const shortest = examples
+		.filter((example) => example !== undefined)
+		.toSorted((a, b) => a.moves.length - b.moves.length)[0];
+	return {
+		result,
+		ways: new Map(
+			examples.flatMap((e) =>
+				e === undefined
+					? []
+					: [[e.id, e.moves.map((m) => `${m.by}: ${m.text}`)] as const],
+			),
+		),
+		log: () => (shortest === undefined ? undefined : toLog(shortest)),
+	};
+}
+
+function calls(scenario: CallScenario, how: How): Explored {
+	const { violations, ...rest } = exploreCalls(scenario, how);
+	const shortest = violations.toSorted((a, b) => a.depth - b.depth)[0];
+	return {
+		result: {
+			...rest,
+			violations: violations.map(({ id, message, depth }) => ({
+				id,
+				message,
+				depth,
+				minimal: true,
+			})),
+			reach: [],
+		},
+		ways: new Map(violations.map(({ id, way }) => [id, way])),
+		log: () => shortest?.log,
+	};
+}
+
+async function writeExample(
+	out: string,
+	done: Explored,
+	io: Io,
+): Promise<void> {
+	const log = done.log();
+	if (log === undefined) {
+		io.err.write("nothing is violated: no counterexample to write\n");
+		return;
+	}
+	const count = await writeLog(out, log.header, [log.records]);
+	io.err.write(
+		`${printable(out)}: the shortest counterexample, ${count} records\n`,
+	);
+}
+
+type Settings = Readonly<Record<string, boolean | string | number>>;
+type Found =
+	| { readonly kind: "tables"; readonly scenario: Scenario }
+	| { readonly kind: "calls"; readonly scenario: CallScenario };
+
+function find(name: string, settings: Settings): Found {
+	const shippedTables = loadScenario(name);
+	if (shippedTables !== undefined)
+		return { kind: "tables", scenario: withSettings(shippedTables, settings) };
+	const shippedCalls = loadCallScenario(name);
+	if (shippedCalls !== undefined)
+		return {
+			kind: "calls",
+			scenario: withCallSettings(shippedCalls, settings),
+		};
+	const text = read(name);
+	return /^\s*-?\s*"?calls"?\s*:|[{,]\s*"?calls"?\s*:/m.test(text)
+		? {
+				kind: "calls",
+				scenario: withCallSettings(parseCallScenario(text, name), settings),
+			}
+		: {
+				kind: "tables",
+				scenario: withSettings(parseScenario(text, name), settings),
+			};
+}
+
+/** Scenarios about calls have two things to set: `flow` and `locks`. */
+function withCallSettings(
+	scenario: CallScenario,
+	settings: Settings,
+): CallScenario {
+	const checked = callScenarioSchema.safeParse({ ...scenario, ...settings });
+	if (checked.success) return checked.data;
+	const issue = checked.error.issues[0];
+	throw new UsageError(
+		`--set ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not possible"}`,
+	);
+}
+
+function read(name: string): string {
 	try {
-		return parseScenario(readFileSync(name, "utf8"), name);
+		return readFileSync(name, "utf8");
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
 		throw new UsageError(
@@ -95,41 +228,4 @@ function limits(args: Arguments): Partial<typeof DEFAULT_LIMITS> {
 		...(states === undefined ? {} : { maxStates: states }),
 		...(seconds === undefined ? {} : { maxSeconds: seconds }),
 	};
-}
-
-function text(result: ExploreResult, io: Io): string {
-	const { paint } = io;
-	const colour = {
-		holds: "green",
-		violated: "red",
-		incomplete: "yellow",
-	} as const;
-	const lines = [
-		`${paint(colour[result.verdict], result.verdict.toUpperCase())}  ${printable(result.scenario)}: ` +
-			`${result.states.toLocaleString("en-US")} states, ${result.transitions.toLocaleString("en-US")} transitions, ` +
-			`${result.seconds.toFixed(3)} s${result.complete ? ", complete" : `, NOT COMPLETE (${result.stoppedBy})`}`,
-	];
-	for (const v of result.violations)
-		lines.push(
-			"",
-			`${paint("bold", v.id)}  ${printable(v.message)}`,
-			`  shortest way there: ${v.depth} moves`,
-		);
-	if (result.reach.length > 0)
-		lines.push(
-			"",
-			"What a DMA can reach after each step:",
-			...reachLines(result.reach),
-		);
-	return `${lines.join("\n")}\n`;
-}
-
-function reachLines(rows: readonly ReachRow[]): string[] {
-	const steps = [...new Set(rows.map((row) => row.step))];
-	const width = Math.max(...rows.map((row) => row.after.length));
-	return steps.map((step) => {
-		const of = rows.filter((row) => row.step === step);
-		const pages = of.map((row) => `page ${row.page}: ${row.sees.join(" or ")}`);
-		return `  ${String(step).padStart(2)} ${printable(of[0]?.after ?? "").padEnd(width)}  ${pages.join("   ")}`;
-	});
 }
