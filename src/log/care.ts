@@ -1,5 +1,4 @@
 /** The log's own care, behind `iommu-ledger log check|repair|stat|cat`: each returns a result and prints nothing. */
-import { BATCH_BYTES_MAX } from "./scan.ts";
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { RecordType } from "../vocabulary/records.ts";
 import { type Damage, LogError } from "./error.ts";
@@ -7,7 +6,8 @@ import { type LogIo, nodeIo } from "./io.ts";
 import { takeLock } from "./lock.ts";
 import { type LogSource, scanLog } from "./read.ts";
 import { encodeRecord } from "./record-line.ts";
-import type { ScanSummary } from "./scan-types.ts";
+import { encodeHeader } from "./header-line.ts";
+import type { LogHandler, ScanSummary } from "./scan-types.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { CHAIN_START, type Chain, sealBatch } from "./seal.ts";
 
@@ -17,8 +17,8 @@ export interface CheckResult {
 	readonly state: "whole" | "torn" | "broken";
 	readonly problem?: LogError;
 	readonly summary?: ScanSummary;
-	/** Batches that hold lines which are not canonical. They are valid; their bytes differ from what this program would write. */
-	readonly uncanonicalBatches: number;
+	/** Every line is what this program would write, byte for byte. Logs of older versions are not; nor must they be. */
+	readonly canonical: boolean;
 }
 
 /**
@@ -29,44 +29,51 @@ export async function checkLog(
 	source: LogSource,
 	options: { head?: string } = {},
 ): Promise<CheckResult> {
-	let chain: Chain = CHAIN_START;
-	let lines = "";
-	let uncanonicalBatches = 0;
+	const again = rewriter();
 	try {
-		const summary = await scanLog(source, {
-			record: (record) => {
-				lines += `${encodeRecord(record)}\n`;
-				// Past this size no batch could be read; memory stays bounded for what a binary log claims.
-				if (lines.length > BATCH_BYTES_MAX) lines = "";
-			},
-			seal: ({ seq, hash, count, key }) => {
-				// Sealed again from its meaning: the same hash, or other bytes.
-				const again = sealBatch(chain, lines, seq, count, key);
-				if (seq > 0 && again.head.hash !== hash) uncanonicalBatches++;
-				chain = {
-					line: again.line.replace(again.head.hash, hash),
-					head: { seq, hash },
-				};
-				lines = "";
-			},
-		});
+		const summary = await scanLog(source, again.handler);
+		const canonical = again.canonical();
 		const { head } = options;
 		if (head !== undefined && summary.head.hash !== head)
 			return {
 				state: "broken",
 				problem: mismatch(summary, head),
 				summary,
-				uncanonicalBatches,
+				canonical,
 			};
 		return {
 			state: summary.tail === undefined ? "whole" : "torn",
 			summary,
-			uncanonicalBatches,
+			canonical,
 		};
 	} catch (error) {
 		if (!(error instanceof LogError)) throw error;
-		return { state: "broken", problem: error, uncanonicalBatches };
+		return { state: "broken", problem: error, canonical: again.canonical() };
 	}
+}
+
+/** Writes the log again from its meaning, and compares the seals. */
+function rewriter(): { handler: LogHandler; canonical(): boolean } {
+	let chain: Chain = CHAIN_START;
+	let lines = "";
+	let same = true;
+	return {
+		handler: {
+			header: (header) => {
+				lines = `${encodeHeader(header)}\n`;
+			},
+			record: (record) => {
+				if (same) lines += `${encodeRecord(record)}\n`;
+			},
+			seal: ({ seq, hash, count, key }) => {
+				if (!same) return;
+				chain = sealBatch(chain, lines, seq, count, key);
+				same = chain.head.hash === hash;
+				lines = "";
+			},
+		},
+		canonical: () => same,
+	};
 }
 
 const mismatch = ({ head }: ScanSummary, wanted: string): LogError =>

@@ -42,22 +42,32 @@ export async function* plainChunks(
 	source: LogSource,
 ): AsyncGenerator<Uint8Array> {
 	const iterator = toAsync(chunksOf(source));
-	const first = await firstBytes(iterator);
-	if (first === undefined) return;
-	if (!isGzip(first)) {
-		yield first;
-		yield* iterator;
-		return;
-	}
-	const packed = Readable.from(copies(first, iterator), { objectMode: false });
-	const unpacked = createGunzip({ chunkSize: 1 << 18 });
-	packed.on("error", (error) => unpacked.destroy(error));
 	try {
-		yield* packed.pipe(unpacked) as AsyncIterable<Uint8Array>;
+		const first = await firstBytes(iterator);
+		if (first === undefined) return;
+		if (isGzip(first)) yield* unpacked(first, iterator);
+		else {
+			yield first;
+			yield* iterator;
+		}
+	} finally {
+		await iterator.return(undefined);
+	}
+}
+
+async function* unpacked(
+	first: Uint8Array,
+	rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+	const packed = Readable.from(copies(first, rest), { objectMode: false });
+	const gunzip = createGunzip({ chunkSize: 1 << 18 });
+	packed.on("error", (error) => gunzip.destroy(error));
+	try {
+		yield* packed.pipe(gunzip) as AsyncIterable<Uint8Array>;
 	} catch (cause) {
-		if ((cause as NodeJS.ErrnoException).code === "Z_BUF_ERROR") return;
-		if (!((cause as NodeJS.ErrnoException).code ?? "").startsWith("Z_"))
-			throw cause;
+		const { code = "" } = cause as NodeJS.ErrnoException;
+		if (code === "Z_BUF_ERROR") return;
+		if (!code.startsWith("Z_")) throw cause;
 		throw new LogError("bad-gzip", "the gzip data is damaged", {
 			hint: "Copy the file again, or look for the uncompressed log.",
 			cause,

@@ -2,7 +2,7 @@
 import type { LogHeader } from "../vocabulary/header.ts";
 import { LogScanner } from "./scan.ts";
 import type { LogHandler, ResumePoint, ScanSummary } from "./scan-types.ts";
-import { type Chain, decodeSeal } from "./seal.ts";
+import { type Chain, chainFrom, decodeSeal } from "./seal.ts";
 import { sealFacts, sealHeader, type TimedFact } from "./write.ts";
 
 /** Bytes ready to be written, and the chain after them. */
@@ -15,8 +15,10 @@ export interface SealedBytes {
 export interface Scanner {
 	push(chunk: Uint8Array): void;
 	end(): ScanSummary;
-	/** Where reading could go on later: behind the last seal. Only after the header was read. */
+	/** Where reading could go on later: behind the last seal handed on. Only after the header was read. */
 	place(): ResumePoint;
+	/** Bytes of the log up to there. */
+	readonly bytes: number;
 }
 
 /** A resume point without its header: what a segment's first bytes tell. */
@@ -31,8 +33,8 @@ export interface LogCodec {
 	start(header: LogHeader): SealedBytes;
 	/** One sealed batch. Throws LogError `bad-record`. */
 	seal(chain: Chain, facts: readonly TimedFact[], key?: string): SealedBytes;
-	/** What a later segment starts with: the bytes of the seal it goes on from. */
-	continuation(chain: Chain): Buffer;
+	/** What a later segment starts with: the bytes of the seal it goes on from, and the chain of the new file. */
+	continuation(chain: Chain): SealedBytes;
 	/** Where to go on in a segment that starts with these bytes; undefined when they are no whole continuation. */
 	continues(bytes: Buffer): Continuation | undefined;
 	/** The seal that these bytes, the end of a segment, end in: what `continuation` gave or will give. */
@@ -53,7 +55,10 @@ export const NDJSON: LogCodec = {
 		const { text, chain: next } = sealFacts(chain, facts, key);
 		return { bytes: Buffer.from(text), chain: next };
 	},
-	continuation: (chain) => Buffer.from(`${chain.line}\n`),
+	continuation: ({ line, head }) => ({
+		bytes: Buffer.from(`${line}\n`),
+		chain: chainFrom(line, head),
+	}),
 	lastSeal(bytes) {
 		const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
 		return start > 0 && bytes.at(-1) === 0x0a
@@ -65,11 +70,7 @@ export const NDJSON: LogCodec = {
 		const line = end < 0 ? "" : bytes.toString("utf8", 0, end);
 		const seal = decodeSeal(line);
 		if (seal === undefined) return undefined;
-		return {
-			chain: { line, head: { seq: seal.seq, hash: seal.hash } },
-			lines: 1,
-			bytes: end + 1,
-		};
+		return { chain: chainFrom(line, seal), lines: 1, bytes: end + 1 };
 	},
 	scanner: (handler, resume) => new LogScanner(handler, resume),
 };

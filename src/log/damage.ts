@@ -5,15 +5,19 @@
  *
  * Not found: several changes in one batch, beyond "damaged".
  */
+import type { Hash } from "node:crypto";
 import { type Damage, LogError, type LogErrorCode } from "./error.ts";
+import { type Deviation, firstDeviation } from "./deviation.ts";
 import { findFlippedByte } from "./flipped-byte.ts";
 import { looseLines, type LooseLine } from "./loose-lines.ts";
-import { digest, type Head, SEAL_TAIL_LENGTH, type Seal } from "./seal.ts";
+import { type Head, SEAL_TAIL_LENGTH } from "./seal.ts";
 
 /** The place where a log stops being whole. */
 export interface DamagedPlace {
-	/** The last good seal line with its newline; empty at the start of the log. */
-	readonly previous: Buffer;
+	/** The last good seal line, without newline; empty at the start of the log. */
+	readonly previous: string;
+	/** The hash over everything up to and with it. */
+	readonly sum: Hash;
 	/** Everything behind it, as far as kept. */
 	readonly rest: Buffer;
 	/** Offset of `rest` in the log. */
@@ -38,12 +42,6 @@ const LINES_MAX = 50_000;
 const ZEROS_CERTAIN = 8;
 /** Bytes that go to the disk in one write and are acknowledged together, at most (one larger batch aside). */
 export const GROUP_BYTES_MAX = 8 << 20;
-
-/** Where the lines first deviate from what must stand there, and which record that is. */
-interface Deviation {
-	readonly index: number;
-	readonly seq: number;
-}
 
 interface Case extends DamagedPlace {
 	readonly lines: readonly LooseLine[];
@@ -78,43 +76,6 @@ export function explainDamage(place: DamagedPlace): Explanation {
 		error,
 		records: wholeRecords(lines, place.head.seq),
 	};
-}
-
-/** Walks the first batch: header first, then dense records, then a seal that fits. Undefined when nothing deviates. */
-function firstDeviation(
-	lines: readonly LooseLine[],
-	headSeq: number,
-): Deviation | undefined {
-	let seq = headSeq + 1;
-	for (const [index, line] of lines.entries()) {
-		if (line.kind === "seal" && line.seal !== undefined)
-			return sealDeviation(lines, index, line.seal, seq, headSeq);
-		const wanted = seq === 0 ? "header" : "record";
-		// Behind the header stands its own seal, not a record.
-		const sealDue = headSeq < 0 && seq === 1;
-		if (line.kind !== wanted || line.seq !== seq || sealDue)
-			return { index, seq };
-		seq++;
-	}
-	return undefined;
-}
-
-/** The first batch's seal stands at `index`, where record `seq` is the next. Does it fit? */
-function sealDeviation(
-	lines: readonly LooseLine[],
-	index: number,
-	seal: Seal,
-	seq: number,
-	headSeq: number,
-): Deviation | undefined {
-	const count = seq - 1 - Math.max(headSeq, 0);
-	if (index > 0 && seal.seq === seq - 1 && seal.count === count)
-		return undefined;
-	if (seal.seq >= seq - 1) return { index, seq };
-	const early = lines.findIndex((line) => line.seq === seal.seq + 1);
-	return early >= 0 && early < index
-		? { index: early, seq: seal.seq + 1 }
-		: { index, seq };
 }
 
 function wholeRecords(lines: readonly LooseLine[], headSeq: number): number {
@@ -210,7 +171,10 @@ function verifies(found: Case, lines: readonly LooseLine[]): boolean {
 		);
 	const prefix = found.rest.subarray(seal.start, seal.end - SEAL_TAIL_LENGTH);
 	return (
-		digest(Buffer.concat([found.previous, ...parts, prefix])) === seal.seal.hash
+		found.sum
+			.copy()
+			.update(Buffer.concat([...parts, prefix]))
+			.digest("hex") === seal.seal.hash
 	);
 }
 
@@ -254,7 +218,7 @@ function doubled(found: Case): LogError | undefined {
 	const before = lines[deviation.index - 1];
 	const same =
 		before === undefined
-			? previous.subarray(0, -1)
+			? Buffer.from(previous)
 			: rest.subarray(before.start, before.end);
 	if (!own.equals(same)) return undefined;
 	const order = lines.filter((other) => other !== line);
@@ -273,22 +237,18 @@ function doubled(found: Case): LogError | undefined {
 
 /** One byte changed. */
 function flipped(found: Case): LogError | undefined {
-	const { lines, deviation, previous, rest } = found;
-	const bytes = Buffer.concat([previous, rest]);
-	const base = previous.length;
+	const { lines, deviation, sum, rest } = found;
 	const line = lines[deviation?.index ?? -1];
 	const next = lines[(deviation?.index ?? -1) + 1];
 	const seal = lines.find((other) => other.kind === "seal");
-	const from = base + (line?.start ?? 0);
+	const from = line?.start ?? 0;
 	const to =
-		base +
-		((line === undefined ? seal : (next ?? line))?.end ?? rest.length - 1) +
-		1;
-	const sealFrom =
-		base + (line === undefined ? (seal?.start ?? 0) : line.start);
-	const byte = findFlippedByte(bytes, from, to, sealFrom);
-	if (byte === undefined) return undefined;
-	return flippedError(found, byte.at - base, byte.byte);
+		((line === undefined ? seal : (next ?? line))?.end ?? rest.length - 1) + 1;
+	const sealFrom = line === undefined ? (seal?.start ?? 0) : line.start;
+	const byte = findFlippedByte(sum, rest, from, to, sealFrom);
+	return byte === undefined
+		? undefined
+		: flippedError(found, byte.at, byte.byte);
 }
 
 function flippedError(found: Case, at: number, byte: number): LogError {

@@ -1,7 +1,7 @@
 /** Opening a log file for writing: find its end, undo an append that was cut short, or start a new log. */
 import { dirname, join } from "node:path";
 import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
-import type { Continuation, LogCodec } from "./codec.ts";
+import type { Continuation, LogCodec, Scanner } from "./codec.ts";
 import { type Damage, LogError } from "./error.ts";
 import { ioError, type LogFile, type LogIo } from "./io.ts";
 import type {
@@ -45,10 +45,10 @@ export async function scanFile(
 	codec: LogCodec,
 	handler: LogHandler,
 	resume: ResumePoint | undefined,
-	onScanner: (place: () => ResumePoint) => void = () => {},
+	onScanner: (scanner: Scanner) => void = () => {},
 ): Promise<ScanSummary> {
 	const scanner = codec.scanner(handler, resume);
-	onScanner(() => scanner.place());
+	onScanner(scanner);
 	const buffer = Buffer.allocUnsafe(
 		Math.min(READ_BYTES, (await file.size()) + 1),
 	);
@@ -155,6 +155,29 @@ export async function lastSeal(
 	}
 }
 
+/** Scans a sealed segment. */
+export async function readSegment(
+	io: LogIo,
+	segment: Segment,
+	codec: LogCodec,
+	header: LogHeader,
+	handler: LogHandler,
+): Promise<void> {
+	const file = await io.open(segment.path, "read");
+	try {
+		await scanFile(
+			file,
+			codec,
+			handler,
+			await startOf(file, segment, codec, header),
+		);
+	} catch (error) {
+		throw inSegment(error, segment);
+	} finally {
+		await file.close();
+	}
+}
+
 /** Opens the last segment for writing and brings it to its last whole seal. Throws LogError when earlier batches are damaged. */
 export async function openSegment(
 	io: LogIo,
@@ -162,7 +185,7 @@ export async function openSegment(
 	codec: LogCodec,
 	header: LogHeader | undefined,
 	handler: LogHandler,
-	onScanner: (place: () => ResumePoint) => void,
+	onScanner: (scanner: Scanner) => void,
 ): Promise<OpenSegment> {
 	const file = await io.open(segment.path, "write").catch((error: unknown) => {
 		throw ioError(error, `opening ${segment.path}`);

@@ -16,6 +16,25 @@ export interface Place extends ResumePoint {
 	readonly segment: Segment;
 }
 
+/** Distance of the places kept in memory from which reading can start. */
+const PLACE_BYTES = 1 << 20;
+
+/** The places known of a store's segments, in order. */
+export class Places {
+	readonly all: Place[] = [];
+
+	/** Is it worth while to remember a place here? */
+	isDue(segment: Segment, bytes: number): boolean {
+		const last = this.all.at(-1);
+		return last?.segment !== segment || bytes - last.bytes >= PLACE_BYTES;
+	}
+
+	/** Remembers one. */
+	add(segment: Segment, place: ResumePoint): void {
+		this.all.push({ ...place, segment });
+	}
+}
+
 /** What a reader sees of the store; asked again whenever it has read all there was. */
 export interface StoreView {
 	readonly io: LogIo;

@@ -9,7 +9,12 @@ import { dirname } from "node:path";
 import type { LogHeader } from "../vocabulary/header.ts";
 import { archiveSegments } from "./archive.ts";
 import { changeSignal } from "./change-signal.ts";
-import { type LogCodec, NDJSON } from "./codec.ts";
+import {
+	type LogCodec,
+	NDJSON,
+	type Scanner,
+	type SealedBytes,
+} from "./codec.ts";
 import { LogError } from "./error.ts";
 import {
 	createDurable,
@@ -21,10 +26,9 @@ import {
 	type OpenSegment,
 	readHeader,
 	type Recovery,
-	scanFile,
-	startOf,
+	readSegment,
 } from "./file-open.ts";
-import { type Place, readBatches, type StoreView } from "./file-read.ts";
+import { Places, readBatches, type StoreView } from "./file-read.ts";
 import type { FileStore, FileStoreOptions } from "./file-store-options.ts";
 import { ioError, type LogFile, type LogIo, nodeIo } from "./io.ts";
 import { takeLock } from "./lock.ts";
@@ -32,9 +36,11 @@ import type { LogBatch } from "./read.ts";
 import { BATCH_BYTES_MAX } from "./scan.ts";
 import type { LogHandler, ResumePoint } from "./scan-types.ts";
 import type { Chain, Head } from "./seal.ts";
-import { SegmentWriter } from "./segment-writer.ts";
-import { inSegment, type Segment } from "./segments.ts";
+import { type NewSegment, SegmentWriter } from "./segment-writer.ts";
+import type { Segment } from "./segments.ts";
 import {
+	closed,
+	tooLarge,
 	type Appended,
 	type AppendOptions,
 	batchFrom,
@@ -43,9 +49,6 @@ import {
 	repeatedAnswer,
 } from "./store.ts";
 import type { TimedFact } from "./write.ts";
-
-/** Distance of the places kept in memory from which reading can start. */
-const PLACE_BYTES = 1 << 20;
 
 /** A key that was used: the last record of its batch, and when that is durable. */
 interface Known {
@@ -88,7 +91,7 @@ class Store implements FileStore {
 	readonly #unlock: () => Promise<void>;
 	readonly #changed = changeSignal();
 	readonly #keys = new Map<string, Known>();
-	readonly #places: Place[] = [];
+	readonly #places = new Places();
 	#segments: Segment[] = [];
 	#writer!: SegmentWriter;
 	#header!: LogHeader;
@@ -100,6 +103,9 @@ class Store implements FileStore {
 	/** What is written of the last segment. */
 	#bytes = 0;
 	#lines = 0;
+	/** The last segment as given out: its size, and the record it starts with. */
+	#size = 0;
+	#segmentFirst = 0;
 	#rotateNext = false;
 	#closed = false;
 	recovery: Recovery = {};
@@ -157,7 +163,16 @@ class Store implements FileStore {
 			last.first === 0
 				? undefined
 				: await readHeader(this.#io, first, this.#codec);
-		if (header !== undefined) await this.#readBefore(header);
+		// Keys and the last time reach back over a rotation: the segment before the last is read, too.
+		const before = this.#segments.at(-2);
+		if (header !== undefined && before !== undefined && !before.archived)
+			await readSegment(
+				this.#io,
+				before,
+				this.#codec,
+				header,
+				this.#collector(before)[0],
+			);
 		this.#goOn(
 			await openSegment(
 				this.#io,
@@ -215,34 +230,18 @@ class Store implements FileStore {
 		this.#writtenT = this.#lastT;
 		this.#bytes = bytes;
 		this.#lines = lines;
+		this.#size = bytes;
+		this.#segmentFirst = this.#segments.at(-1)?.first ?? 0;
 		this.#writer = new SegmentWriter(file, bytes, {
 			policy: this.#options.fsync ?? "always",
 			intervalMs: this.#options.fsyncIntervalMs ?? 50,
-			next: (now) => this.#nextSegment(now),
 			onDropped: () => this.#onDropped(),
 		});
 	}
 
-	/** Keys and the last time of the segment before the last, so that both reach back over a rotation. */
-	async #readBefore(header: LogHeader): Promise<void> {
-		const before = this.#segments.at(-2);
-		if (before === undefined || before.archived) return;
-		const file = await this.#io.open(before.path, "read");
-		try {
-			const resume = await startOf(file, before, this.#codec, header);
-			await scanFile(file, this.#codec, this.#collector(before)[0], resume);
-		} catch (error) {
-			throw inSegment(error, before);
-		} finally {
-			await file.close();
-		}
-	}
-
 	/** Learns keys, places and the last time while a segment is scanned. */
-	#collector(
-		segment: Segment,
-	): [LogHandler, (place: () => ResumePoint) => void] {
-		let placeNow: (() => ResumePoint) | undefined;
+	#collector(segment: Segment): [LogHandler, (scanner: Scanner) => void] {
+		let scanner: Scanner | undefined;
 		const handler: LogHandler = {
 			record: ({ t }) => {
 				this.#lastT = t;
@@ -250,27 +249,18 @@ class Store implements FileStore {
 			seal: ({ seq, key }) => {
 				if (key !== undefined)
 					this.#keys.set(key, { last: seq, done: Promise.resolve() });
-				if (placeNow !== undefined) this.#addPlace(segment, placeNow());
+				if (scanner !== undefined && this.#places.isDue(segment, scanner.bytes))
+					this.#places.add(segment, scanner.place());
 			},
 		};
-		return [handler, (place) => (placeNow = place)];
-	}
-
-	#addPlace(segment: Segment, place: ResumePoint): void {
-		const last = this.#places.at(-1);
-		if (last?.segment === segment && place.bytes - last.bytes < PLACE_BYTES)
-			return;
-		this.#places.push({ ...place, segment });
+		return [handler, (made) => (scanner = made)];
 	}
 
 	async append(
 		facts: readonly TimedFact[],
 		options: AppendOptions = {},
 	): Promise<Appended> {
-		if (this.#closed)
-			throw new LogError("closed", "the log is closed", {
-				hint: "Open it again.",
-			});
+		if (this.#closed) throw closed();
 		if (this.#writer.failure !== undefined) throw this.#writer.failure;
 		const { key } = options;
 		const known = key === undefined ? undefined : this.#keys.get(key);
@@ -283,21 +273,23 @@ class Store implements FileStore {
 			this.#options.clock === "any" ? 0 : this.#lastT,
 		);
 		const first = this.#chain.head.seq + 1;
-		const { bytes, chain } = this.#codec.seal(this.#chain, facts, key);
-		if (bytes.length > BATCH_BYTES_MAX)
-			throw new LogError(
-				"too-large",
-				`a batch of ${bytes.length} bytes; the limit is ${BATCH_BYTES_MAX}`,
-				{
-					seq: first,
-					hint: "Nothing was written. Append in smaller batches.",
-				},
-			);
+		const start = this.#isSegmentDue(first)
+			? this.#codec.continuation(this.#chain)
+			: undefined;
+		const { bytes, chain } = this.#codec.seal(
+			start?.chain ?? this.#chain,
+			facts,
+			key,
+		);
+		if (bytes.length > BATCH_BYTES_MAX) throw tooLarge(bytes.length, first);
 		const t = facts.at(-1)?.t ?? this.#lastT;
 		this.#chain = chain;
 		this.#lastT = t;
-		const done = this.#writer.write(bytes, () =>
-			this.#onWritten(chain, t, bytes.length, facts.length + 1),
+		this.#size = (start?.bytes.length ?? this.#size) + bytes.length;
+		const done = this.#writer.write(
+			bytes,
+			() => this.#onWritten(chain, t, bytes.length, facts.length + 1),
+			start && this.#newSegment(first, start),
 		);
 		if (key !== undefined) this.#keys.set(key, { last: chain.head.seq, done });
 		await done;
@@ -321,42 +313,54 @@ class Store implements FileStore {
 		this.#bytes += bytes;
 		this.#lines += lines;
 		const segment = this.#segments.at(-1) as Segment;
-		this.#addPlace(segment, {
-			header: this.#header,
-			chain,
-			bytes: this.#bytes,
-			lines: this.#lines,
-		});
+		if (this.#places.isDue(segment, this.#bytes)) {
+			const { header } = this;
+			this.#places.add(segment, {
+				header,
+				chain,
+				bytes: this.#bytes,
+				lines: this.#lines,
+			});
+		}
 		this.#changed.tell();
 	}
 
 	#onDropped(): void {
 		this.#chain = this.#written;
 		this.#lastT = this.#writtenT;
+		this.#size = this.#bytes;
+		this.#segmentFirst = this.#segments.at(-1)?.first ?? 0;
 		for (const [key, { last }] of this.#keys)
 			if (last > this.#written.head.seq) this.#keys.delete(key);
 	}
 
-	/** Before a group is written: a new segment when the last is full. */
-	async #nextSegment(size: number): Promise<LogFile | undefined> {
+	/** Is record `first` to start a segment? The chain must know before it is sealed. */
+	#isSegmentDue(first: number): boolean {
 		const full =
-			size >= (this.#options.segmentBytes ?? Number.POSITIVE_INFINITY);
-		const first = this.#written.head.seq + 1;
+			this.#size >= (this.#options.segmentBytes ?? Number.POSITIVE_INFINITY);
 		if (
 			!(full || this.#rotateNext) ||
-			this.#segments.at(-1)?.first === first ||
+			this.#segmentFirst === first ||
 			first === 1
 		)
-			return undefined;
+			return false;
 		this.#rotateNext = false;
-		const path = this.#layout.pathOf(first);
-		await this.#io.remove(path);
-		const start = this.#codec.continuation(this.#written);
-		const file = await createDurable(this.#io, path, start);
-		this.#bytes = start.length;
-		this.#lines = 1;
-		this.#segments.push({ first, path, archived: false });
-		return file;
+		this.#segmentFirst = first;
+		return true;
+	}
+
+	/** Makes the segment's file when its first batch is about to be written. */
+	#newSegment(first: number, { bytes, chain }: SealedBytes): NewSegment {
+		return async () => {
+			const path = this.#layout.pathOf(first);
+			await this.#io.remove(path);
+			const file = await createDurable(this.#io, path, bytes);
+			this.#written = chain;
+			this.#bytes = bytes.length;
+			this.#lines = 1;
+			this.#segments.push({ first, path, archived: false });
+			return file;
+		};
 	}
 
 	#view(): StoreView {
@@ -366,7 +370,7 @@ class Store implements FileStore {
 			header: this.#header,
 			changed: this.#changed,
 			segments: () => this.#segments,
-			places: () => this.#places,
+			places: () => this.#places.all,
 			writtenBytes: () => this.#bytes,
 			closed: () => this.#closed,
 		};

@@ -3,7 +3,8 @@
  * comes out right. What it finds is certain; that it finds nothing means that more than one byte changed, or that the batch is too
  * large to try (BUDGET).
  */
-import { digest, SEAL_TAIL_LENGTH } from "./seal.ts";
+import type { Hash } from "node:crypto";
+import { SEAL_TAIL_LENGTH } from "./seal.ts";
 
 /** A changed byte: where (in the bytes given) and what belongs there. */
 export interface FlippedByte {
@@ -14,14 +15,15 @@ export interface FlippedByte {
 /** Bytes to hash at most, times trials: some seconds. */
 const BUDGET = 3e9;
 /** What one trial costs beside its bytes, in bytes. */
-const TRIAL_COST = 1000;
+const TRIAL_COST = 2000;
 const TAIL_KEY = Buffer.from(',"hash":"');
 
 /**
- * Looks for the byte in `bytes`, which starts at the seal line before the batch. `from` and `to` bound where it may be; `sealFrom` is
- * where the batch's seal may start at the earliest.
+ * Looks for the byte in `bytes`, which start behind the last good seal; `sum` is the hash over everything before them. `from` and `to`
+ * bound where it may be; `sealFrom` is where the batch's seal may start at the earliest.
  */
 export function findFlippedByte(
+	sum: Hash,
 	bytes: Buffer,
 	from: number,
 	to: number,
@@ -29,11 +31,11 @@ export function findFlippedByte(
 ): FlippedByte | undefined {
 	const ends = sealEnds(bytes, sealFrom, to);
 	for (const end of ends) {
-		const found = flippedTail(bytes, end);
+		const found = flippedTail(sum, bytes, end);
 		if (found !== undefined) return found;
 	}
 	for (const end of ends) {
-		const found = flippedBody(bytes, from, Math.min(to, end), end);
+		const found = flippedBody(sum, bytes, from, Math.min(to, end), end);
 		if (found !== undefined) return found;
 	}
 	return undefined;
@@ -55,13 +57,19 @@ function sealEnds(bytes: Buffer, sealFrom: number, to: number): number[] {
 		bytes.length,
 		bytes.length - 1,
 	])
-		if (lineEnd - SEAL_TAIL_LENGTH > 0) ends.add(lineEnd - SEAL_TAIL_LENGTH);
+		if (lineEnd - SEAL_TAIL_LENGTH >= 0) ends.add(lineEnd - SEAL_TAIL_LENGTH);
 	return [...ends];
 }
 
 /** The changed byte is in the seal line behind what its hash covers: the hash itself, the punctuation, the newline. */
-function flippedTail(bytes: Buffer, end: number): FlippedByte | undefined {
-	const right = Buffer.from(`,"hash":"${digest(bytes.subarray(0, end))}"}\n`);
+function flippedTail(
+	sum: Hash,
+	bytes: Buffer,
+	end: number,
+): FlippedByte | undefined {
+	const right = Buffer.from(
+		`,"hash":"${digestOn(sum, bytes.subarray(0, end))}"}\n`,
+	);
 	let found: FlippedByte | undefined;
 	for (let i = 0; i < right.length; i++) {
 		const byte = right[i] as number;
@@ -73,6 +81,7 @@ function flippedTail(bytes: Buffer, end: number): FlippedByte | undefined {
 }
 
 function flippedBody(
+	sum: Hash,
 	bytes: Buffer,
 	from: number,
 	to: number,
@@ -93,13 +102,16 @@ function flippedBody(
 				const byte = values === BITS ? was ^ value : value;
 				if (byte === was) continue;
 				hashed[at] = byte;
-				if (digest(hashed) === want) return { at, byte };
+				if (digestOn(sum, hashed) === want) return { at, byte };
 			}
 			hashed[at] = was;
 		}
 	}
 	return undefined;
 }
+
+const digestOn = (sum: Hash, bytes: Uint8Array): string =>
+	sum.copy().update(bytes).digest("hex");
 
 const BITS = Array.from({ length: 8 }, (_, bit) => 1 << bit);
 const ALL = Array.from({ length: 256 }, (_, byte) => byte);

@@ -1,12 +1,12 @@
 /** A log in memory: for tests, for runs that are thrown away, and as the plainest statement of what a store does. */
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { LogError } from "./error.ts";
 import type { LogBatch } from "./read.ts";
 import type { Chain } from "./seal.ts";
 import {
 	batchFrom,
 	checkAppend,
+	closed,
 	type LogStore,
 	repeatedAnswer,
 } from "./store.ts";
@@ -38,10 +38,7 @@ export function memoryStore(header: LogHeader): MemoryStore {
 		text: () => texts.join(""),
 		// Async, so that errors come as rejections like in any store; positions are given before the first await all the same.
 		async append(facts, options = {}) {
-			if (!open)
-				throw new LogError("closed", "the log is closed", {
-					hint: "Open it again.",
-				});
+			if (!open) throw closed();
 			const known =
 				options.key === undefined ? undefined : keys.get(options.key);
 			if (known !== undefined)

@@ -6,10 +6,7 @@ import type { Chain, Head, Seal } from "./seal.ts";
 /** Receives the content of a log in order. */
 export interface LogHandler {
 	header?(header: LogHeader): void;
-	/**
-	 * One record. The object is reused for later records: copy what must stay (`copyRecord`). It is handed on before the seal of
-	 * its batch is checked: when the scan throws, what came since the last `seal` call must not be trusted.
-	 */
+	/** One record, of a batch whose seal was found right. The object is reused for later records: copy what must stay (`copyRecord`). */
 	record?(record: LogRecord): void;
 	/** A batch ended and its hash is right. The header's own seal (seq 0) is told too. */
 	seal?(seal: Seal): void;

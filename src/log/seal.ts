@@ -5,14 +5,15 @@
  *   {"seal":12,"n":5,"key":"<idempotency key>","hash":"<64 hex digits>"}
  *
  * `seal` is the seq of the last record it covers, `n` the number of records of the batch (0 for the header's own). `hash` is the
- * SHA-256 over the bytes from the start of the previous seal line up to this line's `,"hash":` (excluded); for the first seal,
- * from the start of the file. Each hash so covers the one before it: a chain, and every byte of the file is covered. The range
- * is contiguous, so that a reader hashes it in one call, and `sed -n 12,18p | head -c N | sha256sum` checks it by hand.
+ * SHA-256 over **all bytes of the file before `,"hash":` of this line**: check it with `head -c OFFSET | sha256sum`. So each hash
+ * covers every seal before it: a chain. A reader that finds one seal right knows that everything before it is right, and need
+ * not look at the others. A later segment of a log is a file of its own that starts with a copy of the last seal line, which
+ * carries the chain over.
  *
  * A whole chain shows accidents, not tampering: whoever can write the file can write a new chain. Against that, keep the head
  * hash elsewhere and compare (`log check --head`).
  */
-import { hash } from "node:crypto";
+import { createHash, type Hash, hash } from "node:crypto";
 import { quote } from "./json-text.ts";
 
 /** A position in a log: the last sealed record and the hash that stands for everything up to it. */
@@ -65,14 +66,21 @@ export function decodeSeal(text: string): Seal | undefined {
 	}
 }
 
-/** What a sealer continues from: the previous seal line (without newline; empty at the start of a log). */
+/** What a sealer continues from. */
 export interface Chain {
-	readonly line: string;
 	readonly head: Head;
+	/** The last seal line, without newline; empty at the start of a log. */
+	readonly line: string;
+	/** The hash over all bytes of the file so far. Never changed: copied, then gone on with. */
+	readonly sum: Hash;
 }
 
 /** The chain of a log that does not exist yet. */
-export const CHAIN_START: Chain = { line: "", head: { seq: -1, hash: "" } };
+export const CHAIN_START: Chain = {
+	line: "",
+	head: { seq: -1, hash: "" },
+	sum: createHash("sha256"),
+};
 
 /**
  * Seals a batch. `lines` is its text, each line with its newline; `seq` the last record in it. Returns the seal line and the chain
@@ -86,7 +94,18 @@ export function sealBatch(
 	key?: string,
 ): Chain {
 	const prefix = sealPrefix(seq, count, key);
-	const before = chain.line === "" ? "" : `${chain.line}\n`;
-	const sum = digest(`${before}${lines}${prefix}`);
-	return { line: `${prefix},"hash":"${sum}"}`, head: { seq, hash: sum } };
+	const sum = chain.sum.copy().update(lines + prefix);
+	const sealed = sum.copy().digest("hex");
+	const tail = `,"hash":"${sealed}"}`;
+	sum.update(`${tail}\n`);
+	return { line: prefix + tail, head: { seq, hash: sealed }, sum };
+}
+
+/** The chain of a file that starts with this seal line: a later segment. */
+export function chainFrom(line: string, { seq, hash: sealed }: Head): Chain {
+	return {
+		line,
+		head: { seq, hash: sealed },
+		sum: createHash("sha256").update(`${line}\n`),
+	};
 }

@@ -6,8 +6,9 @@
  * is room; any other error closes the writer for good, since what the kernel still holds of the file cannot be trusted.
  */
 import { GROUP_BYTES_MAX } from "./damage.ts";
-import { LogError } from "./error.ts";
+import type { LogError } from "./error.ts";
 import { ioError, type LogFile } from "./io.ts";
+import { closed } from "./store.ts";
 
 /** When an append counts as done: after its fdatasync; after the write, with an fdatasync every interval; after the write. */
 export type FsyncPolicy = "always" | "interval" | "never";
@@ -18,14 +19,17 @@ interface Waiting {
 	readonly written: () => void;
 	readonly done: () => void;
 	readonly failed: (error: LogError) => void;
+	/** Makes the file that these bytes and the following go to, when they start a new one. */
+	readonly segment: NewSegment | undefined;
 }
+
+/** Makes the file of a new segment. */
+export type NewSegment = () => Promise<LogFile>;
 
 /** What a writer asks of its surroundings. */
 export interface WriterOptions {
 	readonly policy: FsyncPolicy;
 	readonly intervalMs: number;
-	/** Called before each group with the size of the file: may give another file to go on in. */
-	readonly next: (size: number) => Promise<LogFile | undefined>;
 	/** A group was dropped: the log is back at what was written before it. */
 	readonly onDropped: () => void;
 }
@@ -57,11 +61,18 @@ export class SegmentWriter {
 		return this.#failure;
 	}
 
-	/** Writes the bytes behind all earlier ones; when they are as durable as the policy says, calls `written` and answers. */
-	write(bytes: Buffer, written: () => void): Promise<void> {
+	/**
+	 * Writes the bytes behind all earlier ones; when they are as durable as the policy says, calls `written` and answers. With
+	 * `segment` they start a new file.
+	 */
+	write(
+		bytes: Buffer,
+		written: () => void,
+		segment?: NewSegment,
+	): Promise<void> {
 		if (this.#failure !== undefined) return Promise.reject(this.#failure);
 		return new Promise((done, failed) => {
-			this.#waiting.push({ bytes, written, done, failed });
+			this.#waiting.push({ bytes, written, done, failed, segment });
 			this.#running ??= this.#run();
 		});
 	}
@@ -78,9 +89,7 @@ export class SegmentWriter {
 		try {
 			await this.settle();
 		} finally {
-			this.#failure ??= new LogError("closed", "the log is closed", {
-				hint: "Open it again.",
-			});
+			this.#failure ??= closed();
 			await this.#file.close();
 		}
 	}
@@ -95,8 +104,12 @@ export class SegmentWriter {
 	#take(): Waiting[] {
 		let bytes = 0;
 		let count = 0;
-		for (const { bytes: some } of this.#waiting) {
-			if (count > 0 && bytes + some.length > GROUP_BYTES_MAX) break;
+		for (const { bytes: some, segment } of this.#waiting) {
+			if (
+				count > 0 &&
+				(segment !== undefined || bytes + some.length > GROUP_BYTES_MAX)
+			)
+				break;
 			bytes += some.length;
 			count++;
 		}
@@ -104,13 +117,13 @@ export class SegmentWriter {
 	}
 
 	async #group(group: readonly Waiting[]): Promise<void> {
-		const [only] = group;
+		const [first] = group;
 		const bytes =
-			group.length === 1 && only !== undefined
-				? only.bytes
+			group.length === 1 && first !== undefined
+				? first.bytes
 				: Buffer.concat(group.map((w) => w.bytes));
 		try {
-			await this.#change();
+			if (first?.segment !== undefined) await this.#change(first.segment);
 			await this.#file.write(bytes, this.#size);
 			if (this.#options.policy === "always") await this.#file.datasync();
 		} catch (error) {
@@ -125,9 +138,8 @@ export class SegmentWriter {
 		}
 	}
 
-	async #change(): Promise<void> {
-		const next = await this.#options.next(this.#size);
-		if (next === undefined) return;
+	async #change(segment: NewSegment): Promise<void> {
+		const next = await segment();
 		if (this.#unsynced) await this.#sync();
 		const old = this.#file;
 		this.#file = next;

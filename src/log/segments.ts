@@ -1,7 +1,7 @@
 /**
  * A log on disk: one file, or a directory of segments. A segment's name is the first seq in it; a later segment starts with a copy
  * of the seal it goes on from, so the chain runs through. Sealed segments may lie compressed in the subdirectory `archive`, which
- * readers look into as well. Leave the first lines of later segments away and string the segments together: that is the one-file log.
+ * readers look into as well.
  */
 import { join } from "node:path";
 import { LogError } from "./error.ts";

@@ -7,6 +7,7 @@ import type { LogRecord } from "../vocabulary/records.ts";
 import { LogError } from "./error.ts";
 import type { LogBatch } from "./read.ts";
 import { encodeRecord } from "./record-line.ts";
+import { BATCH_BYTES_MAX } from "./scan.ts";
 import type { Head } from "./seal.ts";
 import type { TimedFact } from "./write.ts";
 
@@ -155,3 +156,18 @@ export function batchFrom(batch: LogBatch, from: number): LogBatch | undefined {
 		? batch
 		: { ...batch, records };
 }
+
+/** The error for a store that was closed. */
+export const closed = (): LogError =>
+	new LogError("closed", "the log is closed", { hint: "Open it again." });
+
+/** The error for a batch that no reader would take. */
+export const tooLarge = (bytes: number, seq: number): LogError =>
+	new LogError(
+		"too-large",
+		`a batch of ${bytes} bytes; the limit is ${BATCH_BYTES_MAX}`,
+		{
+			seq,
+			hint: "Nothing was written. Append in smaller batches.",
+		},
+	);

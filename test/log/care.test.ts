@@ -84,7 +84,7 @@ describe("check", () => {
 		const text = `${header}${first.line}\n${line}${next.line}\n${good}${sealBatch(next, good, 2, 1).line}\n`;
 		expect(await checkLog([Buffer.from(text)])).toMatchObject({
 			state: "whole",
-			uncanonicalBatches: 1,
+			canonical: false,
 		});
 	});
 });
@@ -270,7 +270,7 @@ describe("convert", () => {
 		).rejects.toMatchObject({ code: "io" });
 	});
 
-	test("segments strung together are the one-file log", async () => {
+	test("segments become one file", async () => {
 		const store = await openFileStore(path, {
 			header: HEADER,
 			segmentBytes: 1200,
@@ -280,13 +280,6 @@ describe("convert", () => {
 		expect(segmentsOf(path).length).toBeGreaterThan(2);
 		await convertLog(path, `${path}.one`, NDJSON);
 		const one = readFileSync(`${path}.one`, "utf8");
-		const strung = segmentsOf(path).map((name, i) =>
-			readFileSync(join(path, name), "utf8")
-				.split("\n")
-				.slice(i === 0 ? 0 : 1)
-				.join("\n"),
-		);
-		expect(strung.join("")).toBe(one);
 		expect(one).toBe(log);
 	});
 });

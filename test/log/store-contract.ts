@@ -19,8 +19,8 @@ export interface StorePlace {
 	openBeside?(): Promise<LogStore>;
 	/** Stays after close and open. */
 	readonly lasting: boolean;
-	/** Hashes are those of the NDJSON codec, so that stores can be compared. */
-	readonly ndjson: boolean;
+	/** Hashes are those of an NDJSON log in one file, so that stores can be compared. */
+	readonly oneFile: boolean;
 }
 
 const collect = async (store: LogStore, from = 1): Promise<LogBatch[]> => {
@@ -73,7 +73,7 @@ export function storeContract(
 				await twin.append(mapOperation(i * 4));
 			}
 			expect(store.head.seq).toBe(20);
-			if (place.ndjson) expect(store.head).toEqual(twin.head);
+			if (place.oneFile) expect(store.head).toEqual(twin.head);
 			const strip = (batches: LogBatch[]): unknown =>
 				batches.map(({ records, seal }) => [records, seal.seq, seal.count]);
 			expect(strip(await collect(store))).toStrictEqual(

@@ -17,7 +17,7 @@ const fresh = (): string => join(folder, `log-${count++}`);
 storeContract("memory", async () => ({
 	open: async () => memoryStore(HEADER),
 	lasting: false,
-	ndjson: true,
+	oneFile: true,
 }));
 
 storeContract("one file", async () => {
@@ -25,7 +25,7 @@ storeContract("one file", async () => {
 	return {
 		open: () => openFileStore(path, { header: HEADER }),
 		lasting: true,
-		ndjson: true,
+		oneFile: true,
 	};
 });
 
@@ -34,7 +34,7 @@ storeContract("segments of a few batches", async () => {
 	return {
 		open: () => openFileStore(path, { header: HEADER, segmentBytes: 1500 }),
 		lasting: true,
-		ndjson: true,
+		oneFile: false,
 	};
 });
 
@@ -48,7 +48,7 @@ storeContract("one file, fsync now and then", async () => {
 				fsyncIntervalMs: 2,
 			}),
 		lasting: true,
-		ndjson: true,
+		oneFile: true,
 	};
 });
 
