@@ -67,7 +67,7 @@ export function hwptAlloc(x: Exec, args: HwptAllocArgs): Answer {
 }
 
 /** What a paging allocation refuses before it starts (facts §2.9.1 step 1). A fault queue is not possible here in 6.12. */
-function pagingErrno(
+export function pagingErrno(
 	x: Exec,
 	idev: Idev,
 	flags: number,

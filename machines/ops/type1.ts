@@ -47,7 +47,7 @@ export function openContainer(x: Exec): void {
 		entries: 0,
 		avail: ENTRY_LIMIT,
 	});
-	emit(x, fact("ctx.opened", x.ctx, { ctx: x.ctx, kind: "vfio-container" }));
+	emit(x, fact("ctx.opened", x.ctx, { ctx: x.ctx, kind: "type1" }));
 }
 
 /** VFIO_GROUP_SET_CONTAINER: claims the whole group, even the same owner twice is EPERM; attaches when an IOMMU type is set. */

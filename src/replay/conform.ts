@@ -177,10 +177,18 @@ function playTrace(
 		groups ?? "",
 		commandLine ?? "",
 	);
-	const sink = (facts: readonly Fact[]): void =>
-		options.facts?.(sequence, facts);
-	const session = new TraceSession(hostOf(topology), topology, sink);
-	const outcomes = new TracePlayer(session, drivers).play(calls);
+	const player = new TracePlayer(
+		new TraceSession(hostOf(topology), topology),
+		drivers,
+	);
+	const outcomes = player.play(calls);
+	const { facts: listener } = options;
+	if (listener !== undefined) {
+		const listened = new TraceSession(hostOf(topology), topology, (facts) =>
+			listener(sequence, facts),
+		);
+		new TracePlayer(listened, drivers).retrace(player);
+	}
 	for (const call of calls) {
 		const outcome = outcomes.get(call.line);
 		if (outcome?.kind === "matched") tally.match();

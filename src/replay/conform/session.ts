@@ -125,6 +125,11 @@ export class Session {
 		this.files.set(fd, file);
 		return fd;
 	}
+	/** Tells the listener what happened outside of any operation. */
+	protected tell(facts: readonly Fact[]): void {
+		this.#sink(facts);
+	}
+
 	/** The next context's name. */
 	nameContext(): CtxId {
 		this.opened += 1;

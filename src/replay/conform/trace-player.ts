@@ -94,10 +94,22 @@ export class TracePlayer {
 	readonly #bound = new Map<DeviceId, string>();
 	readonly #outcomes = new Map<number, TraceOutcome>();
 	#calls: readonly TraceCall[] = [];
+	/** The order and way that was found; entry i was taken when i calls had been. */
+	readonly #path: Option[] = [];
 
 	constructor(session: TraceSession, drivers: ReadonlyMap<DeviceId, string>) {
 		this.#session = session;
 		for (const [dev, driver] of drivers) this.#bound.set(dev, driver);
+	}
+
+	/** Performs on this player's session what `found` has settled on: the same order, no search. For listeners of facts. */
+	retrace(found: TracePlayer): void {
+		this.#calls = found.#calls;
+		for (const option of found.#path) {
+			const c = this.#call(option.index);
+			if (c.call === "SYSFS_WRITE") this.#sysfs(c);
+			if (SKIPPED[c.call] === undefined) this.#perform(c, option.variant);
+		}
 	}
 
 	/** Plays the calls in an order that fits; the outcome of each by line. */
@@ -248,6 +260,8 @@ export class TracePlayer {
 	#take(pending: Pending, option: Option): Pending | undefined {
 		const c = this.#call(option.index);
 		const left = without(pending, option.index);
+		this.#path.length = progress(pending);
+		this.#path.push(option);
 		if (c.call === "SYSFS_WRITE") this.#sysfs(c);
 		const reason = SKIPPED[c.call];
 		if (reason !== undefined) {
@@ -270,6 +284,8 @@ export class TracePlayer {
 	#giveUp(pending: Pending): Pending {
 		const index = this.#options(pending)[0]?.index ?? pending.head;
 		const c = this.#call(index);
+		this.#path.length = progress(pending);
+		this.#path.push({ index, variant: PLAIN });
 		const expected = `${c.ret} ${c.errname} ${JSON.stringify(c.out)}`;
 		try {
 			const { reply } = this.#perform(c, PLAIN);

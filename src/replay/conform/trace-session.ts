@@ -2,10 +2,12 @@
  * A session over a host with real groups: the same contexts and files, plus device files, containers and group files. Can be set back
  * to an earlier point, since all of its state is values: overlapping calls and injected faults need a search.
  */
-import type { Host } from "../../../machines/ops/types.ts";
+import { domainCreated, groupFacts } from "../../../machines/ops/domains.ts";
+import type { Dev, Domain, Group, Host } from "../../../machines/ops/types.ts";
 import { addGroup } from "../../drivers/host.ts";
 import type { Topology, TopologyGroup } from "../../vocabulary/header.ts";
 import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
+import { fact } from "../../vocabulary/records.ts";
 import type { Reply } from "./call.ts";
 import { ALL_USER, UserMemory } from "./memory.ts";
 import { refusal } from "./call.ts";
@@ -94,17 +96,26 @@ export class TraceSession extends Session {
 		const driver = this.#template?.driver ?? "vtd";
 		const member = { dev, resv: like === undefined ? fallback : resv, caps };
 		const known = this.host.groups.get(group);
-		if (known === undefined)
-			this.host = addGroup(this.host, { group, driver, members: [member] });
-		else {
-			const fresh = addGroup(this.host, { group, driver, members: [member] });
-			const members = [...known.members, dev];
-			const groups = new Map(this.host.groups).set(group, {
-				...known,
-				members,
-			});
-			this.host = { ...this.host, devs: fresh.devs, groups };
+		const fresh = addGroup(this.host, { group, driver, members: [member] });
+		const device = fresh.devs.get(dev) as Dev;
+		if (known === undefined) {
+			this.host = fresh;
+			const g = fresh.groups.get(group) as Group;
+			const made = fresh.domains.get(g.def) as Domain;
+			this.tell([domainCreated(made), ...groupFacts(g, [device])]);
+			return;
 		}
+		// A newcomer gets the group's current domain, without a word to iommufd (facts §4.7, R9).
+		const groups = new Map(this.host.groups).set(group, {
+			...known,
+			members: [...known.members, dev],
+		});
+		const devs = new Map(this.host.devs).set(dev, { ...device, hw: known.dom });
+		this.host = { ...this.host, devs, groups };
+		this.tell([
+			fact("grp.member.added", group, { group, dev }),
+			fact("hw.attach", dev, { dev, dom: known.dom }),
+		]);
 	}
 
 	/** A device is removed from the machine. */
@@ -120,6 +131,9 @@ export class TraceSession extends Session {
 			groups.set(old.group, { ...g, members });
 		else groups.delete(old.group);
 		this.host = { ...this.host, devs, groups };
+		this.tell([
+			fact("grp.member.removed", old.group, { group: old.group, dev }),
+		]);
 	}
 
 	/** A member starts or stops using the DMA API through a kernel driver. */
