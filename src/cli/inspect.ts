@@ -1,8 +1,28 @@
 /** `inspect LOG…` serves the inspector on this machine; `report LOG -o page.html` writes it as one file. */
 import { once } from "node:events";
+import { basename } from "node:path";
 import { writeReport } from "../inspector/report.ts";
 import { startInspector } from "../inspector/server.ts";
+import { bytesSource, type LogSource } from "../inspector/source.ts";
+import { sealFacts, sealHeader } from "../log/write.ts";
+import { openInput } from "../replay/input.ts";
+import { importRecording } from "../traces/import.ts";
 import { type Command, UsageError } from "./command.ts";
+
+/** A native log is served from its file; anything else is imported first. */
+async function sourceOf(path: string): Promise<string | LogSource> {
+	const { format } = await openInput(path);
+	if (format === "native") return path;
+	const recording = await importRecording(path, { format });
+	let { text, chain } = sealHeader(recording.header);
+	const pieces = [text];
+	for await (const records of recording.batches) {
+		if (records.length === 0) continue;
+		({ text, chain } = sealFacts(chain, records));
+		pieces.push(text);
+	}
+	return bytesSource(basename(path), Buffer.from(pieces.join("")));
+}
 
 /** The command `inspect`. */
 export const inspectCommand: Command = {
@@ -11,7 +31,7 @@ export const inspectCommand: Command = {
 	summary:
 		"Look at a log in the browser: timeline, statecharts, topology, page tables, violations.",
 	teach: `
-Serves one page on 127.0.0.1 only, at an address that holds a random token; nothing is fetched from any network.
+LOG is a native log, or a recording of a kernel, which is imported first. Serves one page on 127.0.0.1 only, at an address that holds a random token; nothing is fetched from any network.
 Two logs open side by side. Stop it with Ctrl-C.
 
   iommu-ledger inspect logs/scenarios/scenario-1.posted-v2.ndjson logs/scenarios/scenario-1.group-owned.ndjson`,
@@ -26,7 +46,7 @@ Two logs open side by side. Stop it with Ctrl-C.
 		if (!Number.isInteger(port) || port < 0 || port > 65535)
 			throw new UsageError("--port is a number from 0 to 65535");
 		const inspector = await startInspector({
-			logs: args.words,
+			logs: await Promise.all(args.words.map(sourceOf)),
 			port,
 			live: args.flag("live"),
 		});
@@ -60,9 +80,13 @@ The file opens from disk, needs no network and runs scripts only from itself.
 		const out = args.text("out");
 		if (args.words.length === 0 || out === undefined)
 			throw new UsageError("report needs a LOG and -o PAGE.html");
-		const bytes = await writeReport(args.words, out, {
-			redact: args.flag("redact"),
-		});
+		const bytes = await writeReport(
+			await Promise.all(args.words.map(sourceOf)),
+			out,
+			{
+				redact: args.flag("redact"),
+			},
+		);
 		io.out.write(`${out}: ${(bytes / 1024).toFixed(0)} KiB\n`);
 		return 0;
 	},
