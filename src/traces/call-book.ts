@@ -148,6 +148,7 @@ export class CallBook {
 					why: "the end of a call is not in the trace",
 				});
 			}
+			if (lane.op?.area !== undefined) state.out.drop(lane.op.area);
 			lane.op = undefined;
 			lane.frames.length = 0;
 		}

@@ -30,7 +30,11 @@ const protOf = (flags: number): number =>
 /** IOMMU_IOAS_ALLOC. */
 export function ioasAllocated({ state, lane, call, ctx }: CallScope): void {
 	const id = countOf(call.out, "ioas_id");
-	if (call.errno !== 0 || Number.isNaN(id)) return;
+	if (call.errno !== 0) return;
+	if (Number.isNaN(id)) {
+		state.ids.untoldIoases++;
+		return;
+	}
 	const owner =
 		ctx ?? state.ids.newCtx(Number.NaN, countOf(call.args, "iommufd"));
 	const ioas = state.ids.newIoas(owner, id, Number.NaN);
@@ -58,6 +62,14 @@ export function mapBegun({ state, lane, op }: CallScope): void {
 	claimArea(state, lane, op.ioas, range.iova, range.len, range.prot);
 }
 
+/** A map of unknown outcome: its area comes before the maps it leads to, if it comes at all. */
+export function mapOpened({ state, lane, op }: CallScope): void {
+	if (op === undefined || mapRange(op) === undefined) return;
+	op.area = state.reserve(lane, () => {
+		op.area = undefined;
+	});
+}
+
 /** iopt_map_user_pages has returned success inside a map: the area is complete. */
 export function mapAreaNow(state: State, lane: Lane, op: Op, ioas: Ioas): void {
 	const range = mapRange(op);
@@ -68,14 +80,18 @@ export function mapAreaNow(state: State, lane: Lane, op: Op, ioas: Ioas): void {
 	}
 	op.saw |= SAW.areaLive;
 	if (op.call?.known !== true)
-		claimArea(state, lane, ioas, range.iova, range.len, range.prot);
+		claimArea(state, lane, ioas, range.iova, range.len, range.prot, op.area);
+	op.area = undefined;
 	areaLive(state, lane, ioas, range.iova);
 }
 
 /** End of IOMMU_IOAS_MAP. */
 export function mapDone({ state, lane, call, op }: CallScope): void {
-	if (call.errno !== 0 || op?.ioas === undefined) return;
-	mapAreaNow(state, lane, op, op.ioas);
+	if (op === undefined) return;
+	if (call.errno === 0 && op.ioas !== undefined)
+		mapAreaNow(state, lane, op, op.ioas);
+	if (op.area !== undefined) state.out.drop(op.area);
+	op.area = undefined;
 }
 
 function unmapRange(op: Op): readonly [U64, U64] | undefined {

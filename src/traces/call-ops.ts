@@ -21,6 +21,7 @@ import {
 	ioasAllocated,
 	mapBegun,
 	mapDone,
+	mapOpened,
 	rangesDone,
 	unmapBegun,
 	unmapDone,
@@ -56,6 +57,8 @@ type Handler = (scope: CallScope) => void;
 interface CallKind {
 	readonly op: string;
 	readonly begin?: Handler;
+	/** At its begin when the outcome is not known yet (markers). */
+	readonly open?: Handler;
 	readonly end?: Handler;
 }
 
@@ -76,7 +79,12 @@ const CALLS: { readonly [name: string]: CallKind | undefined } = {
 	VFIO_DEVICE_ATTACH_IOMMUFD_PT: { op: "attach", end: attachDone },
 	VFIO_DEVICE_DETACH_IOMMUFD_PT: { op: "detach", end: detachDone },
 	IOMMU_IOAS_ALLOC: { op: "ioas-alloc", end: ioasAllocated },
-	IOMMU_IOAS_MAP: { op: "map", begin: mapBegun, end: mapDone },
+	IOMMU_IOAS_MAP: {
+		op: "map",
+		begin: mapBegun,
+		open: mapOpened,
+		end: mapDone,
+	},
 	IOMMU_IOAS_COPY: { op: "copy", begin: copyBegun, end: copyDone },
 	IOMMU_IOAS_UNMAP: { op: "unmap", begin: unmapBegun, end: unmapDone },
 	IOMMU_IOAS_IOVA_RANGES: { op: "iova-ranges", end: rangesDone },
@@ -133,8 +141,9 @@ export function beginCall(state: State, call: Call): void {
 		op.ioas =
 			ctx?.ioases.get(countOf(call.args, "ioas_id")) ??
 			ctx?.ioases.get(countOf(call.args, "pt_id"));
-		if (call.known && call.errno === 0)
-			kind?.begin?.({ state, lane, call, op, ctx, device });
+		const scope = { state, lane, call, op, ctx, device };
+		if (!call.known) kind?.open?.(scope);
+		else if (call.errno === 0) kind?.begin?.(scope);
 	}
 	state.line.t = kept;
 }

@@ -31,7 +31,8 @@ const KERNEL_IMAGE = 0x1f_ffff * 2 ** 32 + 0x8000_0000;
 /** A struct iommu_domain during one lifetime. */
 export interface Domain {
 	readonly id: DomainId;
-	readonly pointer: number;
+	/** Key of its pointer, NaN while not known. */
+	pointer: number;
 	/** A static object: never freed, shared by groups (blocking, identity). */
 	readonly isStatic: boolean;
 	/** Its allocation was seen (so its whole content is known). */
@@ -110,7 +111,8 @@ export interface Hwpt {
 	readonly id: HwptId;
 	readonly ctx: Ctx;
 	readonly number: number;
-	readonly pointer: number;
+	/** Key of its pointer, NaN while not known. */
+	pointer: number;
 	readonly domain: Domain;
 	ioas: Ioas | undefined;
 	auto: boolean;
@@ -169,6 +171,8 @@ export class Identity {
 	readonly owners = new Map<number, Device>();
 	/** Domains by the cookie of the DMA API. */
 	readonly cookies = new Map<number, Domain>();
+	/** IOASes allocated whose number and pointer are not known yet: markers tell neither them nor the context. */
+	untoldIoases = 0;
 	private domainCount = 0;
 	private ctxCount = 0;
 

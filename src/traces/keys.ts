@@ -20,7 +20,7 @@ export const KEY_NAMES = [
 	..."pages cookie iovad addr attached pt_id call errno seq len src dst path val group".split(
 		" ",
 	),
-	..."container dma irq nents phys sid handle iommufd fd".split(" "),
+	..."container dma irq nents phys sid handle iommufd fd fail_nth".split(" "),
 ] as const;
 
 const TABLE_SIZE = 1024;
@@ -134,4 +134,5 @@ export const K = {
 	newtype: slotOf("newtype"),
 	iommufd: slotOf("iommufd"),
 	fd: slotOf("fd"),
+	failNth: slotOf("fail_nth"),
 } as const;

@@ -2,10 +2,11 @@
 import type { U64 } from "../vocabulary/fields.ts";
 import type { Ioas } from "./identity.ts";
 import type { Lane } from "./lanes.ts";
+import type { Place } from "./output.ts";
 import { lastOf } from "./pending.ts";
 import type { State } from "./state.ts";
 
-/** An area takes its range. */
+/** An area takes its range, at `place` when one was kept for it. */
 export function claimArea(
 	state: State,
 	lane: Lane,
@@ -13,16 +14,17 @@ export function claimArea(
 	iova: U64,
 	len: U64,
 	prot: number,
+	place?: Place,
 ): void {
 	const last = lastOf(iova, len);
-	if (last === undefined) return;
+	if (last === undefined) {
+		if (place !== undefined) state.out.drop(place);
+		return;
+	}
 	ioas.areas.set(iova, last);
-	state.emit(lane, "area.claimed", ioas.id, {
-		ioas: ioas.id,
-		iova,
-		last,
-		prot,
-	});
+	const data = { ioas: ioas.id, iova, last, prot };
+	if (place === undefined) state.emit(lane, "area.claimed", ioas.id, data);
+	else state.out.settle(place, "area.claimed", ioas.id, data);
 }
 
 /** An area is complete. */

@@ -276,6 +276,7 @@ export function onHwptDetachIn(state: State, lane: Lane): void {
 	if (call !== undefined) call.hwpt = hwpt;
 	if (device.group === undefined) return;
 	const igroup = igroupOf(ctx, device.group);
+	if (!igroup.known) state.older(lane, "the list of attached devices");
 	const at = igroup.list.indexOf(device);
 	if (at >= 0) igroup.list.splice(at, 1);
 	state.emit(lane, "ig.list.remove", ctx.id, {

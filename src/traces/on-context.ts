@@ -52,6 +52,11 @@ export function ioasAt(
 		state.ids.newCtx(Number.NaN, -1);
 	const told = op?.call === undefined ? Number.NaN : ioasNumber(op.call);
 	const number = ctx.ioases.has(told) ? Number.NaN : told;
+	// Markers show each IOAS_ALLOC: one more pointer than those was there before. Without markers nothing is known of it.
+	if (op?.call !== undefined) {
+		if (state.ids.untoldIoases > 0) state.ids.untoldIoases--;
+		else state.older(lane, "an IOAS");
+	}
 	const ioas = state.ids.newIoas(ctx, number, pointer);
 	if (op?.call !== undefined && !Number.isNaN(number)) op.ioas = ioas;
 	return ioas;
@@ -92,6 +97,7 @@ export function idevAt(state: State, lane: Lane): Idev | undefined {
 		state.ids.idevs.set(pointer, device.idev);
 		return device.idev;
 	}
+	state.older(lane, "a bound device");
 	const gid = state.line.num(K.gid);
 	if (gid >= 0) state.learnMember(lane, state.ids.group(gid), device);
 	const ctx =

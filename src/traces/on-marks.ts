@@ -53,6 +53,7 @@ const COUNTS = [
 	["fd", K.fd],
 	["id", K.id],
 	["flags", K.flags],
+	["fail_nth", K.failNth],
 ] as const;
 const TEXTS = [
 	["dev", K.dev],

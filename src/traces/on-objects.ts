@@ -27,12 +27,32 @@ export function hwptAt(
 	fresh: boolean,
 ): Hwpt | undefined {
 	const known = state.ids.hwpts.get(pointer);
+	const told = known === undefined ? ctx.hwpts.get(number) : undefined;
+	if (told !== undefined && Number.isNaN(told.pointer))
+		return adopt(state, told, pointer, state.line.pointer(domainSlot));
 	const domain = state.domainAt(domainSlot) ?? known?.domain;
 	if (domain === undefined || Number.isNaN(pointer)) return known;
 	if (known !== undefined && known.domain === domain) return known;
 	const hwpt = state.ids.newHwpt(ctx, number, pointer, domain);
 	hwpt.live = !fresh;
+	if (!fresh) state.older(lane, "an hwpt");
 	if (fresh) state.emit(lane, "hwpt.reserved", hwpt.id, { hwpt: hwpt.id });
+	return hwpt;
+}
+
+/** An hwpt that only a call had told shows its pointers. */
+function adopt(
+	state: State,
+	hwpt: Hwpt,
+	pointer: number,
+	domainPointer: number,
+): Hwpt {
+	hwpt.pointer = pointer;
+	state.ids.hwpts.set(pointer, hwpt);
+	if (Number.isNaN(hwpt.domain.pointer)) {
+		hwpt.domain.pointer = domainPointer;
+		state.ids.domains.set(domainPointer, hwpt.domain);
+	}
 	return hwpt;
 }
 

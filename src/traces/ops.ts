@@ -10,7 +10,7 @@ import type { ActorId } from "../vocabulary/ids.ts";
 import type { Call } from "./call.ts";
 import type { Ctx, Device, Ioas } from "./identity.ts";
 import type { Lane } from "./lanes.ts";
-import type { OpRef } from "./output.ts";
+import type { OpRef, Place } from "./output.ts";
 import type { State } from "./state.ts";
 
 /** What the probes have already recorded inside an operation, so that the call's own effects are not recorded twice. */
@@ -42,6 +42,8 @@ export interface Op extends OpRef {
 	ctx: Ctx | undefined;
 	ioas: Ioas | undefined;
 	device: Device | undefined;
+	/** The place of an area whose map has not answered yet (markers). */
+	area: Place | undefined;
 }
 
 /** Starts an operation on the lane and writes its op.begin. */
@@ -65,6 +67,7 @@ export function beginOp(
 		ctx: undefined,
 		ioas: undefined,
 		device: undefined,
+		area: undefined,
 	};
 	lane.op = op;
 	state.out.begin(t, actor, { op: name, args, task: String(lane.pid) }, op);

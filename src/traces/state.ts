@@ -109,6 +109,15 @@ export class State {
 		return line.nameEnd > line.nameStart ? line.eventName().slice(0, 64) : "?";
 	}
 
+	/** Marks that an object was made before the trace began: what else belongs to its state is not known. */
+	older(lane: Lane, what: string): void {
+		this.undecided(`${what} older than the trace`);
+		this.emit(lane, "trace.lost", "host", {
+			n: 0,
+			why: `${what} is older than the trace`,
+		});
+	}
+
 	/** Counts something this trace cannot decide. */
 	undecided(what: string): void {
 		count(this.report.undecided, what);
