@@ -90,7 +90,7 @@ export function reservedOver(
 
 /** Is all of the area mapped in this domain? Undefined when the log does not tell. */
 function filled(domain: Domain, area: Area): boolean | undefined {
-	if (domain.mapped < 0 || domain.micro) return undefined;
+	if (domain.mapped < 0) return undefined;
 	if (domain.memory === null) return false;
 	const { unit } = domain.memory;
 	const start = framesOf(area.start, unit);
@@ -184,12 +184,7 @@ export function areaGone(
 	if (ioas === undefined || ioas.doms.length === 0) return SKIP;
 	for (const dom of ioas.doms) {
 		const domain = world.domains.map.get(dom);
-		if (
-			domain === undefined ||
-			domain.memory === null ||
-			domain.mapped < 0 ||
-			domain.micro
-		)
+		if (domain === undefined || domain.memory === null || domain.mapped < 0)
 			continue;
 		const start = framesOf(data.iova, domain.memory.unit);
 		if (start >= 0 && presentFrames(domain.memory, start, 1) > 0)
@@ -227,7 +222,6 @@ export function unmapWhole(
 		domain === undefined ||
 		domain.hwpt === undefined ||
 		domain.mapped < 0 ||
-		domain.micro ||
 		domain.memory === null
 	)
 		return SKIP;

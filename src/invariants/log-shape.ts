@@ -280,7 +280,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		on: {
 			"dom.map": ({ world }, { data, seq }) => {
 				const { domain } = world.effect;
-				if (domain === undefined || domain.micro) return SKIP;
+				if (domain === undefined) return SKIP;
 				if (world.effect.problem !== undefined)
 					return { missing: `dom.map of ${data.dom}: ${world.effect.problem}` };
 				if (world.effect.overlap === 0) return undefined;

@@ -1,6 +1,6 @@
-/** The rows of facts pagetable §8 that a log decides: PT-12 … PT-54. The checks of caches are in caches.ts. */
+/** The rows of facts pagetable §8 that a log decides: PT-16 … PT-54. The checks of caches are in caches.ts. */
 import { deviceReached, witnessHit } from "./uses.ts";
-import { framesOf, presentFrames } from "../world/memory.ts";
+import { framesOf } from "../world/memory.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import {
 	freedTable,
@@ -21,57 +21,6 @@ import {
 	type Outcome,
 } from "./invariant.ts";
 
-/** PT-12 in logs whose page tables are driven by their own micro records: a map that returned must be readable there. */
-function mapIsReadable(
-	{ world }: Context,
-	{ data, seq }: LogRecord<"dom.map">,
-): Outcome {
-	const { domain } = world.effect;
-	if (domain === undefined || !domain.micro || domain.memory === null)
-		return SKIP;
-	const { unit } = domain.memory;
-	const start = framesOf(data.iova, unit);
-	const n = framesOf(data.len, unit);
-	if (start < 0 || n < 0) return SKIP;
-	const present = presentFrames(domain.memory, start, n);
-	return present === n
-		? undefined
-		: broken(
-				`${data.dom} ${seq}`,
-				`the map of 0x${data.len.toString(16)} bytes at 0x${data.iova.toString(16)} in ${data.dom} returned, but its table holds ${present} of ${n} page(s)`,
-				[data.dom],
-				[domain.mapSeq],
-			);
-}
-
-/** PT-15: what an unmap reported is gone from memory. Where dom.unmap itself is all the log tells of memory, nothing is there to compare. */
-function unmapIsGone(
-	{ world }: Context,
-	{ data, seq }: LogRecord<"dom.unmap">,
-): Outcome {
-	const { domain } = world.effect;
-	if (
-		domain === undefined ||
-		!domain.micro ||
-		domain.memory === null ||
-		world.effect.problem !== undefined
-	)
-		return SKIP;
-	const { unit } = domain.memory;
-	const start = framesOf(data.iova, unit);
-	const n = Math.min(framesOf(data.len, unit), framesOf(data.unmapped, unit));
-	if (start < 0 || n <= 0) return SKIP;
-	const present = presentFrames(domain.memory, start, n);
-	return present === 0
-		? undefined
-		: broken(
-				`${data.dom} ${seq}`,
-				`${present} of the ${n} page(s) that the unmap at 0x${data.iova.toString(16)} of ${data.dom} reported are still mapped`,
-				[data.dom],
-				[domain.mapSeq],
-			);
-}
-
 /** PT-16: more was cleared than the leaves that the request met. */
 function neighbourCleared(
 	{ world }: Context,
@@ -82,7 +31,6 @@ function neighbourCleared(
 		domain === undefined ||
 		domain.memory === null ||
 		domain.mapped < 0 ||
-		domain.micro ||
 		world.effect.problem !== undefined
 	)
 		return SKIP;
@@ -98,27 +46,6 @@ function neighbourCleared(
 }
 
 export const PAGE_TABLES: readonly Invariant[] = [
-	{
-		id: "PT-12",
-		when: "S",
-		severity: "error",
-		on: { "dom.map": mapIsReadable },
-		sentence:
-			"After a successful map every address of it translates to the page asked for.",
-		harm: "success was reported and nothing was written",
-		source: ["drivers/iommu/intel/iommu.c:__domain_mapping"],
-		brokenBy: "record sequence in test/invariants",
-	},
-	{
-		id: "PT-15",
-		when: "S",
-		severity: "error",
-		on: { "dom.unmap": unmapIsGone },
-		sentence: "Nothing that an unmap reported is mapped any more.",
-		harm: "the device keeps its access",
-		source: ["drivers/iommu/iommu.c:__iommu_unmap"],
-		brokenBy: "record sequence in test/invariants",
-	},
 	{
 		id: "PT-16",
 		when: "S",

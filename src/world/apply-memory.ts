@@ -80,7 +80,6 @@ function applyMap(world: World, r: LogRecord<"dom.map">): void {
 		return;
 	}
 	domain.mapSeq = r.seq;
-	if (domain.micro) return;
 	effect.overlap = domain.mapped === 0 ? 0 : presentFrames(memory, iova, n);
 	const errno = mapFrames(memory, iova, pa, n, data.prot ?? 3);
 	if (errno !== 0) effect.problem = `the page table refused it with ${errno}`;
@@ -104,7 +103,7 @@ function applyUnmap(world: World, r: LogRecord<"dom.unmap">): void {
 		effect.problem = "not a multiple of the smallest page";
 		return;
 	}
-	if (n === 0 || domain.micro) return;
+	if (n === 0) return;
 	effect.present = presentFrames(memory, iova, n);
 	const asked = framesOf(data.len, memory.unit);
 	effect.beyond =

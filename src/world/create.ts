@@ -220,7 +220,6 @@ export function newDomain(
 		unmapSeq: 0,
 		unmapT: 0,
 		supersededSeq: 0,
-		micro: false,
 	});
 }
 

@@ -1,17 +1,16 @@
 /**
- * The page table of one domain, as the world drives it: by dom.map / dom.unmap (macro) or by table.* / slot.* (micro records).
+ * The page table of one domain, as dom.map and dom.unmap drive it. Whatever the driver, it is a VT-d second stage here: what is judged is
+ * which pages are mapped where, and leaf boundaries (PT-16) for VT-d only. slot.* records are not folded.
  * All addresses here are frames of the table's unit.
  */
 import { coreMap, coreUnmapFast } from "../pagetable/core.ts";
 import {
-	applyStep,
 	beginEdit,
 	commitEdit,
 	createTable,
 	lookup,
 } from "../pagetable/table.ts";
 import type { Edit } from "../pagetable/edit.ts";
-import type { Step } from "../pagetable/events.ts";
 import { newGather, type Gather } from "../pagetable/gather.ts";
 import type { PageTable } from "../pagetable/state.ts";
 import { visitLeaves } from "../pagetable/walk.ts";
@@ -175,7 +174,3 @@ export function visitRuns(
 	});
 	if (length > 0) visit(runIova, runPa, length);
 }
-
-/** Applies one micro record. Throws what the page table throws when the step names a table that does not exist. */
-export const applyMicro = (memory: Memory, step: Step): void =>
-	applyStep(memory.edit, step);

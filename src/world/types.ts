@@ -153,8 +153,6 @@ export interface Domain {
 	unmapT: number;
 	/** seq of the last table.superseded. */
 	supersededSeq: number;
-	/** True once table.* / slot.* records drive the table: dom.map and dom.unmap are claims then. */
-	micro: boolean;
 }
 /** Ranges reserved for one owner, in one IOAS. */
 export interface Reservation {
