@@ -9,6 +9,7 @@ import { runCommand } from "./run.ts";
 import { statCommand } from "./stat.ts";
 import { tailCommand } from "./tail.ts";
 import { captureCommand } from "./capture.ts";
+import { sweepCommand } from "./sweep.ts";
 import { vectorsCommand } from "./vectors.ts";
 import { verifyCommand } from "./verify.ts";
 import { importCommand } from "./import.ts";
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
 	verifyCommand,
 	runCommand,
 	exploreCommand,
+	sweepCommand,
 	importCommand,
 	statCommand,
 	tailCommand,

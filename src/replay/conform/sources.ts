@@ -5,6 +5,12 @@ import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import type { JsonObject } from "./call.ts";
+
+/** A recording that cannot be read; the message names the file. */
+export class SourceError extends Error {
+	override readonly name = "SourceError";
+}
 
 /** A recording's text and, for kernel recordings, what stands beside it. */
 export interface Source {
@@ -24,7 +30,7 @@ function decode(bytes: Buffer, path: string): string {
 		return gunzipSync(bytes).toString("utf8");
 	} catch (error) {
 		const why = error instanceof Error ? error.message : "damaged";
-		throw new Error(`${path}: gzip data cannot be read (${why})`);
+		throw new SourceError(`${path}: gzip data cannot be read (${why})`);
 	}
 }
 
@@ -58,7 +64,7 @@ async function traceSource(file: string): Promise<Source> {
 	const folder = dirname(file);
 	const groups = await sibling(folder, "groups.txt");
 	if (groups === undefined)
-		throw new Error(
+		throw new SourceError(
 			`${file}: groups.txt is missing beside it; without it the groups are unknown`,
 		);
 	const commandLine = (await sibling(folder, "cmdline.txt")) ?? "";
@@ -98,7 +104,7 @@ export async function* findSources(path: string): AsyncGenerator<Source> {
 			}
 		}
 		if (found === 0)
-			throw new Error(
+			throw new SourceError(
 				`${path}: no recording in this folder (expected *.ndjson or calls.ndjson)`,
 			);
 		return;
@@ -122,4 +128,21 @@ async function* quietly(path: string): AsyncGenerator<Source> {
 		)
 			throw error;
 	}
+}
+
+/** The records of one file of recorded calls. Throws SourceError with the line that is no JSON object. */
+export async function recordsOf(path: string): Promise<JsonObject[]> {
+	const lines = (await readText(path)).split("\n");
+	const records: JsonObject[] = [];
+	for (const [index, line] of lines.entries()) {
+		if (line.trim() === "") continue;
+		try {
+			const value: unknown = JSON.parse(line);
+			if (typeof value !== "object" || value === null) throw new TypeError();
+			records.push(value as JsonObject);
+		} catch {
+			throw new SourceError(`${path}: line ${index + 1} is not a JSON object`);
+		}
+	}
+	return records;
 }
