@@ -149,6 +149,8 @@ export class CallBook {
 				});
 			}
 			if (lane.op?.area !== undefined) state.out.drop(lane.op.area);
+			for (const { place } of lane.op?.draining ?? [])
+				if (place.open) state.out.drop(place);
 			lane.op = undefined;
 			lane.frames.length = 0;
 		}

@@ -19,6 +19,8 @@ import { SAW } from "./ops.ts";
 import { lastOf } from "./pending.ts";
 import type { State } from "./state.ts";
 
+/** Areas of one unmap whose place is kept; more are told at its end. */
+const DRAINING_MAX = 64;
 /** IOMMU_IOAS_MAP_* flags (include/uapi/linux/iommufd.h). */
 const MAP = { fixed: 1, writeable: 2, readable: 4 } as const;
 
@@ -42,7 +44,10 @@ export function ioasAllocated({ state, lane, call, ctx }: CallScope): void {
 	state.emit(lane, "ioas.created", ioas.id, { ioas: ioas.id });
 }
 
-/** The range of a map, from its result (the kernel may choose the IOVA) or its arguments. */
+/**
+ * The range of a map: from its result (the kernel may choose the IOVA), its arguments, or the first map that it led to (an area is
+ * filled from its start).
+ */
 function mapRange(op: Op): { iova: U64; len: U64; prot: number } | undefined {
 	const { call } = op;
 	if (call === undefined) return undefined;
@@ -64,7 +69,7 @@ export function mapBegun({ state, lane, op }: CallScope): void {
 
 /** A map of unknown outcome: its area comes before the maps it leads to, if it comes at all. */
 export function mapOpened({ state, lane, op }: CallScope): void {
-	if (op === undefined || mapRange(op) === undefined) return;
+	if (op === undefined) return;
 	op.area = state.reserve(lane, () => {
 		op.area = undefined;
 	});
@@ -74,8 +79,13 @@ export function mapOpened({ state, lane, op }: CallScope): void {
 export function mapAreaNow(state: State, lane: Lane, op: Op, ioas: Ioas): void {
 	const range = mapRange(op);
 	if (range === undefined || (op.saw & SAW.areaLive) !== 0) {
-		if (range === undefined)
+		if (range === undefined) {
 			state.undecided("area without a call that tells its IOVA");
+			state.emit(lane, "trace.lost", "host", {
+				n: 1,
+				why: "an area whose IOVA is not in the trace",
+			});
+		}
 		return;
 	}
 	op.saw |= SAW.areaLive;
@@ -107,6 +117,33 @@ export function unmapBegun({ state, lane, op }: CallScope): void {
 	const range = op === undefined ? undefined : unmapRange(op);
 	if (op?.ioas === undefined || range === undefined) return;
 	drainAreas(state, lane, op.ioas, areasInside(op.ioas, range[0], range[1]));
+}
+
+/** An unmap of unknown outcome: its areas go before the domains are unmapped, if they go at all. */
+export function unmapOpened({ state, lane, op }: CallScope): void {
+	const range = op === undefined ? undefined : unmapRange(op);
+	if (op?.ioas === undefined || range === undefined) return;
+	const { ioas } = op;
+	for (const iova of areasInside(ioas, range[0], range[1])) {
+		if (op.draining.length >= DRAINING_MAX) break;
+		op.draining.push({ iova, place: state.reserve(lane, () => {}) });
+	}
+}
+
+/** The outcome is known: the areas that went were draining all the while. */
+export function settleDraining(
+	state: State,
+	op: Op,
+	gone: readonly U64[],
+): void {
+	const { ioas, draining } = op;
+	for (const { iova, place } of draining.splice(0))
+		if (ioas !== undefined && place.open && gone.includes(iova))
+			state.out.settle(place, "area.draining", ioas.id, {
+				ioas: ioas.id,
+				iova,
+			});
+		else if (place.open) state.out.drop(place);
 }
 
 /** End of IOMMU_IOAS_UNMAP. A failed one has removed the areas before the one it stopped at (facts §2.6: not atomic). */

@@ -25,6 +25,7 @@ import {
 	rangesDone,
 	unmapBegun,
 	unmapDone,
+	unmapOpened,
 } from "./call-objects.ts";
 import {
 	containerOpened,
@@ -33,7 +34,7 @@ import {
 	type1MapDone,
 	type1UnmapDone,
 } from "./call-type1.ts";
-import type { Ctx, Device } from "./identity.ts";
+import type { Ctx, Device, Ioas } from "./identity.ts";
 import type { Lane } from "./lanes.ts";
 import type { Op } from "./ops.ts";
 import { beginOp, endOp } from "./ops.ts";
@@ -86,7 +87,12 @@ const CALLS: { readonly [name: string]: CallKind | undefined } = {
 		end: mapDone,
 	},
 	IOMMU_IOAS_COPY: { op: "copy", begin: copyBegun, end: copyDone },
-	IOMMU_IOAS_UNMAP: { op: "unmap", begin: unmapBegun, end: unmapDone },
+	IOMMU_IOAS_UNMAP: {
+		op: "unmap",
+		begin: unmapBegun,
+		open: unmapOpened,
+		end: unmapDone,
+	},
 	IOMMU_IOAS_IOVA_RANGES: { op: "iova-ranges", end: rangesDone },
 	IOMMU_IOAS_ALLOW_IOVAS: { op: "allow-iovas", end: allowDone },
 	IOMMU_HWPT_ALLOC: { op: "hwpt-alloc", end: hwptDone },
@@ -138,9 +144,12 @@ export function beginCall(state: State, call: Call): void {
 		);
 		op.ctx = ctx;
 		op.device = device;
+		const asked = countOf(call.args, "ioas_id");
 		op.ioas =
-			ctx?.ioases.get(countOf(call.args, "ioas_id")) ??
-			ctx?.ioases.get(countOf(call.args, "pt_id"));
+			ctx === undefined
+				? onlyIoas(state, asked)
+				: (ctx.ioases.get(asked) ??
+					ctx.ioases.get(countOf(call.args, "pt_id")));
 		const scope = { state, lane, call, op, ctx, device };
 		if (!call.known) kind?.open?.(scope);
 		else if (call.errno === 0) kind?.begin?.(scope);
@@ -182,6 +191,14 @@ function ctxOf(state: State, call: Call): Ctx | undefined {
 	// Markers do not name the file: with one open there is no doubt.
 	const [only, more] = ids.contextsByFd.values();
 	return more === undefined ? only : undefined;
+}
+
+/** The IOAS with this number, when only one context has one (markers do not name the context). */
+function onlyIoas(state: State, number: number): Ioas | undefined {
+	const found: Ioas[] = [];
+	for (const ioas of state.ids.ioases.values())
+		if (ioas.number === number) found.push(ioas);
+	return found.length === 1 ? found[0] : undefined;
 }
 
 function deviceOf(state: State, call: Call): Device | undefined {

@@ -70,6 +70,7 @@ export function onMap(state: State, lane: Lane): void {
 	if (iova === undefined || pa === undefined || len === undefined)
 		return state.unexplained("iova, paddr or size is unreadable");
 	lane.superseding = undefined;
+	if (lane.op !== undefined) lane.op.firstMap ??= iova;
 	const call = mapping(lane);
 	if (call?.domain !== undefined && call.kind.startsWith("map")) {
 		const { domain, prot } = call;

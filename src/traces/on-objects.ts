@@ -2,6 +2,7 @@
 import { errnoName } from "../vocabulary/errno.ts";
 import type { ObjectId } from "../vocabulary/ids.ts";
 import type { Ctx, Hwpt, Ioas } from "./identity.ts";
+import { settleDraining } from "./call-objects.ts";
 import type { Lane } from "./lanes.ts";
 import { innermost, inside } from "./lanes.ts";
 import { areasGone, areasInside, loseIoas } from "./on-areas.ts";
@@ -237,5 +238,7 @@ export function onIoptUnmapRet(state: State, lane: Lane): void {
 	const last = lastOf(iova, len);
 	if (last === undefined) return;
 	if (lane.op !== undefined) lane.op.saw |= SAW.areaGone;
-	areasGone(state, lane, ioas, areasInside(ioas, iova, last));
+	const starts = areasInside(ioas, iova, last);
+	if (lane.op !== undefined) settleDraining(state, lane.op, starts);
+	areasGone(state, lane, ioas, starts);
 }

@@ -5,7 +5,7 @@
  */
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import { errnoName } from "../vocabulary/errno.ts";
-import type { Json } from "../vocabulary/fields.ts";
+import type { Json, U64 } from "../vocabulary/fields.ts";
 import type { ActorId } from "../vocabulary/ids.ts";
 import type { Call } from "./call.ts";
 import type { Ctx, Device, Ioas } from "./identity.ts";
@@ -44,6 +44,10 @@ export interface Op extends OpRef {
 	device: Device | undefined;
 	/** The place of an area whose map has not answered yet (markers). */
 	area: Place | undefined;
+	/** Where the first map inside the call went. */
+	firstMap: U64 | undefined;
+	/** Places of areas whose unmap has not answered yet (markers). */
+	readonly draining: { readonly iova: U64; readonly place: Place }[];
 }
 
 /** Starts an operation on the lane and writes its op.begin. */
@@ -68,6 +72,8 @@ export function beginOp(
 		ioas: undefined,
 		device: undefined,
 		area: undefined,
+		firstMap: undefined,
+		draining: [],
 	};
 	lane.op = op;
 	state.out.begin(t, actor, { op: name, args, task: String(lane.pid) }, op);
