@@ -1,4 +1,5 @@
 /** The catalogue: every invariant, in the order in which they are checked and listed (DESIGN §5). */
+import { ANOMALIES } from "./anomalies.ts";
 import { DEVICES_AND_USERS } from "./devices-and-users.ts";
 import { GROUP_MOVES } from "./group-moves.ts";
 import { GROUP_STATE } from "./group-state.ts";
@@ -26,6 +27,7 @@ export const CATALOGUE: readonly Invariant[] = [
 	...IOVA,
 	...DEVICES_AND_USERS,
 	...PAGE_TABLES,
+	...ANOMALIES,
 ];
 
 /** The invariant with this id, or undefined. */

@@ -21,6 +21,11 @@ function unreserved(world: World, id: string): Outcome {
 	const device = world.devices.map.get(id as DeviceId);
 	const ioas = device === undefined ? undefined : attachedIoas(world, device);
 	if (device === undefined || ioas === undefined) return SKIP;
+	if (!world.seen.resv && world.header.origin === "import")
+		return {
+			missing: "reservations: no record of any in this recording",
+			minor: true,
+		};
 	const own = ioas.resv.filter((entry) => entry.owner === device.id);
 	const trail = [device.since, world.seq];
 	if (device.regions === undefined) {

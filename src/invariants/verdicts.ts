@@ -245,7 +245,13 @@ export function settleState(
 	if (outcome === undefined) return heal(verdicts, index, id, seq);
 	const invariant = verdicts.catalogue[index] as Invariant;
 	if (isUnknown(outcome))
-		return unexplain(verdicts, invariant.id, outcome.missing, seq);
+		return unexplain(
+			verdicts,
+			invariant.id,
+			outcome.missing,
+			seq,
+			outcome.minor === true,
+		);
 	if (!isFinding(outcome)) return;
 	const key = `${index} ${id}`;
 	const before = verdicts.standing.get(key);

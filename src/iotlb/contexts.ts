@@ -35,6 +35,8 @@ function retire(iotlb: Iotlb, space: Space): DomainId | undefined {
 	unlink(iotlb, space);
 	for (const stale of space.stale)
 		for (const part of stale.parts) iotlb.windows.frames -= part.n;
+	// Where entries are not logged, or never seen to go, the log does not tell when the tag was left.
+	if (!iotlb.entries || !iotlb.clearings) return undefined;
 	return residueOf(space) ? space.dom : undefined;
 }
 
@@ -269,6 +271,7 @@ export function entryCleared(
 	facts: EntryFacts,
 ): Space | undefined {
 	useEntries(iotlb);
+	iotlb.clearings = true;
 	const unit = unitFor(iotlb, facts);
 	for (const space of unit.spaces.values()) space.setting.delete(facts.sid);
 	const old = leave(unit, facts.sid, facts.seq);

@@ -136,6 +136,8 @@ export interface Iotlb {
 	armed: boolean;
 	/** True once context entries are logged; until then hw.attach stands for them. */
 	entries: boolean;
+	/** True once a clearing was logged: recordings with few probes show entries being set and never cleared. */
+	clearings: boolean;
 	units: Map<IommuId, Unit>;
 	byDomain: Map<DomainId, Space[]>;
 	nextStale: number;
@@ -152,6 +154,7 @@ export const newIotlb = (own: object): Iotlb => ({
 	own,
 	armed: false,
 	entries: false,
+	clearings: false,
 	units: new Map(),
 	byDomain: new Map(),
 	nextStale: 1,

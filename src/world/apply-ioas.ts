@@ -48,6 +48,7 @@ export const APPLY_IOAS: Appliers = {
 		ioas.alignKnown = true;
 	},
 	"resv.added": (world, { data, seq }) => {
+		world.seen.resv = true;
 		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
 		ioas.resv = [...ioas.resv, { owner: data.owner, ranges: data.ranges, seq }];

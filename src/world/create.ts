@@ -64,6 +64,7 @@ export function createWorld(header: LogHeader): World {
 			handles: false,
 			areas: false,
 			tags: false,
+			resv: false,
 			iopt: false,
 			pins: false,
 		},

@@ -328,6 +328,8 @@ export interface Seen {
 	/** Any ctx.opened, hence a whole life of contexts. */
 	areas: boolean;
 	tags: boolean;
+	/** resv.added: the log tells reservations. */
+	resv: boolean;
 	/** iopt.dom.added: the log tells which domains an IOAS fills. */
 	iopt: boolean;
 	/** pages.pinned: the log tells pins. */
