@@ -52,6 +52,34 @@ describe("the same story from less", () => {
 		expect(only(records, "grp.member.added")).toHaveLength(4);
 	});
 
+	test("with markers alone areas still come before their maps and go before their unmaps", async () => {
+		const { records } = await importAll({ trace });
+		const orders = [
+			["area.claimed", "dom.map"],
+			["area.draining", "dom.unmap"],
+		] as const;
+		for (const [first, then] of orders) {
+			const later = only(records, then).filter(
+				({ op }) =>
+					op !== 0 && records.some((r) => r.op === op && r.type === first),
+			);
+			expect(later.length).toBeGreaterThan(0);
+			for (const { op, seq } of later)
+				for (const record of only(records, first))
+					if (record.op === op) expect(record.seq).toBeLessThan(seq);
+		}
+	});
+
+	test("what is older than the trace is said to be", async () => {
+		const lines = trace.split("\n");
+		const { records } = await importAll({ trace: lines.slice(500).join("\n") });
+		const older = only(records, "trace.lost").map(({ data }) => data.why);
+		expect(older).toContain("a bound device is older than the trace");
+		expect(older).toContain("an hwpt is older than the trace");
+		const whole = await importAll({ trace });
+		expect(only(whole.records, "trace.lost")).toEqual([]);
+	});
+
 	test("probes alone: their own brackets are the operations", async () => {
 		const bare = mapLines(trace, (line) =>
 			line.includes("tracing_mark_write") ? undefined : line,
