@@ -54,7 +54,8 @@ function mapRange(op: Op): { iova: U64; len: U64; prot: number } | undefined {
 	const flags = countOf(call.args, "flags");
 	const fixed = Number.isNaN(flags) || (flags & MAP.fixed) !== 0;
 	const iova =
-		wideOf(call.out, "iova") ?? (fixed ? wideOf(call.args, "iova") : undefined);
+		wideOf(call.out, "iova") ??
+		(fixed ? wideOf(call.args, "iova") : op.firstMap);
 	const len = wideOf(call.args, "length");
 	if (iova === undefined || len === undefined) return undefined;
 	return { iova, len, prot: Number.isNaN(flags) ? 3 : protOf(flags) };
@@ -79,7 +80,8 @@ export function mapOpened({ state, lane, op }: CallScope): void {
 export function mapAreaNow(state: State, lane: Lane, op: Op, ioas: Ioas): void {
 	const range = mapRange(op);
 	if (range === undefined || (op.saw & SAW.areaLive) !== 0) {
-		if (range === undefined) {
+		if (range === undefined && (op.saw & SAW.areaLive) === 0) {
+			op.saw |= SAW.areaLive;
 			state.undecided("area without a call that tells its IOVA");
 			state.emit(lane, "trace.lost", "host", {
 				n: 1,
