@@ -31,6 +31,7 @@ export interface AttachBegin {
 	readonly group: GroupId;
 	readonly pasid: Pasid;
 	readonly to: HwptView;
+	readonly laterCookie?: boolean;
 }
 /** What an attach knows; the group's view is learned under its lock. */
 export interface AttachContext extends TxContext {
@@ -40,6 +41,8 @@ export interface AttachContext extends TxContext {
 	readonly to: HwptView;
 	readonly first: boolean;
 	readonly msi: number | bigint | null;
+	/** A12 mended: a window that a later device brings gives the domain its cookie too. */
+	readonly laterCookie: boolean;
 }
 /** What reserving a device's regions found: the software MSI window, or two kinds of MSI window that cannot both be (facts §3.3). */
 export interface ReservedValue {
@@ -65,6 +68,7 @@ const guards = {
 		e.value.swMsi !== undefined,
 	firstNeedsCookie: (c: C) => c.first && c.msi !== null,
 	isFirst: (c: C) => c.first,
+	laterNeedsCookie: (c: C) => c.laterCookie,
 	hasFaultQueue: (c: C) => c.to.fault,
 };
 
@@ -78,6 +82,7 @@ const actions = {
 		to: e.to,
 		first: false,
 		msi: null,
+		laterCookie: e.laterCookie === true,
 	}),
 	learnGroup: (_: C, e: Done<GroupContext>) => ({
 		first: e.value.list.length === 0,
@@ -144,6 +149,7 @@ export const attach: Definition<AttachContext, undefined> = {
 		to: NO_HWPT,
 		first: false,
 		msi: null,
+		laterCookie: false,
 	}),
 	guards,
 	actions,
@@ -184,8 +190,15 @@ export const attach: Definition<AttachContext, undefined> = {
 			),
 			LearningMsi: sure("askLearnMsi", [
 				{ guard: "isFirst", target: "SettingCookie" },
+				{ guard: "laterNeedsCookie", target: "SettingLaterCookie" },
 				{ target: "Counting" },
 			]),
+			SettingLaterCookie: step(
+				"askCookie",
+				"Counting",
+				"unwinding.DroppingReservations",
+				"Not in Linux: A12 mended",
+			),
 			SettingCookie: step(
 				"askCookie",
 				"AllocatingHandle",

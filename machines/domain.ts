@@ -17,6 +17,10 @@ export interface DomainShape {
 	readonly apertureLast: number | bigint;
 	/** The driver can make it enforce cache coherency. */
 	readonly coherent: boolean;
+	/** It has dirty tracking operations. */
+	readonly dirty?: boolean;
+	/** It can be the parent of nested domains. */
+	readonly nest?: boolean;
 }
 /** What a domain knows. `groups` counts the groups whose current domain it is. */
 export interface DomainContext extends Answering {
@@ -49,6 +53,8 @@ const actions = {
 							pgsizes: e.shape.pgsizes,
 							apertureStart: e.shape.apertureStart,
 							apertureLast: e.shape.apertureLast,
+							...(e.shape.dirty === true ? { dirty: true } : {}),
+							...(e.shape.nest === true ? { nest: true } : {}),
 						}),
 			}),
 		]),

@@ -33,6 +33,7 @@ export interface HwptContext extends Answering {
 	readonly cc: boolean;
 	readonly auto: boolean;
 	readonly fault: boolean;
+	readonly nestParent: boolean;
 	readonly u: number;
 	readonly devices: readonly ListedDevice[];
 }
@@ -71,9 +72,18 @@ const actions = {
 		u: 1,
 		...yes([fact("hwpt.reserved", c.hwpt, { hwpt: c.hwpt })]),
 	}),
-	build: (_: C, e: Step<"hwpt.build">) => ({
+	/** `fault` and `nestParent` come with what user space asked for. */
+	build: (
+		_: C,
+		e: Step<"hwpt.build"> & {
+			readonly fault?: boolean;
+			readonly nestParent?: boolean;
+		},
+	) => ({
 		dom: e.dom,
 		cc: e.cc,
+		fault: e.fault === true,
+		nestParent: e.nestParent === true,
 		answer: YES,
 	}),
 	agree: () => ({ answer: YES }),
@@ -88,6 +98,7 @@ const actions = {
 					ioas: c.ioas!,
 					auto: e.auto,
 					cc: c.cc,
+					...(c.nestParent ? { nestParent: true } : {}),
 				}),
 			],
 			undefined,
@@ -178,6 +189,7 @@ export const hwpt: Definition<HwptContext, { readonly hwpt: HwptId }> = {
 		cc: false,
 		auto: false,
 		fault: false,
+		nestParent: false,
 		u: 0,
 		devices: [],
 		answer: YES,

@@ -202,6 +202,11 @@ const actions = {
 		const refusal = no(done.errno, done.facts, done.step);
 		return { iopt: done.iopt, answer: { ...refusal.answer, value } };
 	},
+	/** An operation of machines/ops decided about the contents: allowed ranges, options, copies, accesses. */
+	takeContents: (_: C, e: { readonly iopt: Iopt }) => ({
+		iopt: e.iopt,
+		answer: YES,
+	}),
 	unmapAll: (c: C, e: Outside) => {
 		const done = unmapRange(c.iopt, c.ioas, e.mem, 0n, IOVA_LAST, nobody);
 		return {
@@ -236,6 +241,7 @@ export const ioas: Definition<IoasContext, { readonly ioas: IoasId }> = {
 		"ioas.candidates",
 		"area.map",
 		"area.unmap",
+		"iopt.changed",
 		"ioas.destroy",
 		"ioas.gone",
 	],
@@ -274,6 +280,7 @@ export const ioas: Definition<IoasContext, { readonly ioas: IoasId }> = {
 					"ioas.candidates": { actions: ["tellCandidates"] },
 					"area.map": { actions: ["map"] },
 					"area.unmap": { actions: ["unmap"] },
+					"iopt.changed": { actions: ["takeContents"] },
 				},
 				states: {
 					Unused: {

@@ -1,5 +1,7 @@
 /** What 6.12 does by itself in the situations of facts iommufd §9 that no other invariant speaks about: risks and defects of that kernel. */
+import type { DeviceId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
+import { igKey } from "../world/create.ts";
 import type { Context, Invariant, Outcome } from "./invariant.ts";
 import { broken, SKIP } from "./invariant.ts";
 
@@ -78,6 +80,31 @@ export const ANOMALIES: readonly Invariant[] = [
 							[],
 						)
 					: undefined,
+		},
+	},
+	{
+		id: "GRP-15",
+		when: "S",
+		severity: "error",
+		sentence: "Only a device that is attached moves its group to another hwpt.",
+		harm: "a device that holds no count moves the DMA of its siblings (A14)",
+		source: ["drivers/iommu/iommufd/device.c:iommufd_device_do_replace"],
+		brokenBy: "scenario replace-by-detached with replaceByUnattached",
+		on: {
+			"ig.hwpt.set": ({ world, bracket }, { data, seq }) => {
+				if (data.from === undefined || bracket.op === undefined) return SKIP;
+				const { dev } = bracket.op.args as { readonly dev?: DeviceId };
+				const ig = world.igs.map.get(igKey(data.ctx, data.group));
+				if (dev === undefined || ig === undefined) return SKIP;
+				return ig.list.includes(dev)
+					? undefined
+					: broken(
+							`${data.group} ${seq}`,
+							`${dev}, which is not attached, moved ${data.group} from ${data.from} to ${data.hwpt}`,
+							[data.group, dev],
+							[bracket.seq],
+						);
+			},
 		},
 	},
 	{

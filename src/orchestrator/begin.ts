@@ -56,9 +56,7 @@ function beginSwitch(x: Executor, step: Step<"call.switch">): Call {
 	const made = step.dom === undefined ? null : x.domainOf(step.dom).shape;
 	const first = x.group(group).members[0];
 	const own =
-		first === undefined
-			? undefined
-			: outside.device(first.dev).personality.shape.driver;
+		first === undefined ? undefined : outside.device(first.dev).ops.name;
 	return call("switch", group, {
 		args: step,
 		view: x.group(group),
@@ -98,11 +96,10 @@ export function beginCall(x: Executor, step: Step): Call | NoCall {
 		case "call.attach": {
 			const to = x.hwptView(step.hwpt);
 			if (to === undefined) return MISSING;
-			return call(
-				"attach",
-				x.parts.outside.groupOf(step.dev),
-				attachment(x, step.dev, to),
-			);
+			return call("attach", x.parts.outside.groupOf(step.dev), {
+				...attachment(x, step.dev, to),
+				laterCookie: !x.parts.outside.switches.msiLearnedOnAttachOnly,
+			});
 		}
 		case "call.replace":
 			return beginReplace(x, step);

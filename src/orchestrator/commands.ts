@@ -5,26 +5,45 @@
 import { createPages } from "../../machines/iopt-pages.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
-import { hexOf, u64, u64FromHex } from "../vocabulary/fields.ts";
-import type { CtxId, DeviceId, IoasId, ObjectId } from "../vocabulary/ids.ts";
+import { hexOf, u64 } from "../vocabulary/fields.ts";
+import type {
+	CtxId,
+	DeviceId,
+	IoasId,
+	ObjectId,
+} from "../vocabulary/ids.ts";
 import { ctxId, kernelNumber } from "../vocabulary/ids.ts";
 import { ask } from "../../machines/steps.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
+import type { IoasContext } from "../../machines/ioas.ts";
+import { destroyObject } from "../../machines/ops/destroy.ts";
+import { pagingErrno } from "../../machines/ops/hwpt.ts";
+import { objOf } from "../../machines/ops/exec.ts";
 import { attachedTo } from "./begin.ts";
+import type { FaultArgs, HexData } from "./commands-fault.ts";
+import { allocNested, FAULT_HANDLERS, userData } from "./commands-fault.ts";
+import type { PlainArgs } from "./commands-plain.ts";
+import { fromHex, PLAIN_HANDLERS, plainly } from "./commands-plain.ts";
+import { unmapPlain } from "./unmap-plain.ts";
+import { besideOf, isBeside, onPlain } from "./plain.ts";
 import type { Executor, Outcome } from "./executor.ts";
 import type { Role } from "./flows.ts";
 
-/** Arguments by operation. */
-export interface CommandArgs {
+/** Arguments by operation; those that run on plain state are in commands-plain.ts and commands-fault.ts. */
+export interface CommandArgs extends PlainArgs, FaultArgs {
 	readonly open: object;
 	readonly close: { readonly ctx: CtxId };
 	readonly bind: { readonly ctx: CtxId; readonly dev: DeviceId };
 	readonly unbind: { readonly ctx: CtxId; readonly dev: DeviceId };
 	readonly ioasAlloc: { readonly ctx: CtxId };
+	/** `pt` is an IOAS, or for a nested hwpt its parent. `flags`: 1 nesting parent, 2 dirty tracking, 4 `fault` names a fault queue. */
 	readonly hwptAlloc: {
 		readonly ctx: CtxId;
 		readonly dev: DeviceId;
 		readonly pt: number;
+		readonly flags?: number;
+		readonly data?: HexData;
+		readonly fault?: number;
 	};
 	/** `va` is user memory of process `mm` (1 unless said); without `iova` the IOAS chooses. `prot`: 1 read, 2 write. */
 	readonly map: {
@@ -77,14 +96,6 @@ const run = (
 	fields: object,
 ): Outcome => x.run(role, owner, { type: "BEGIN", ...fields });
 
-/** The value of hex text. Throws RangeError: a command with other text is a caller's mistake, not an errno. */
-function fromHex(text: string): bigint {
-	const value = u64FromHex(text);
-	if (value === undefined)
-		throw new RangeError(`not a 64-bit hex value: ${JSON.stringify(text)}`);
-	return BigInt(value);
-}
-
 function ioasOf(x: Executor, ctx: CtxId, id: number): IoasId | undefined {
 	const obj = x.context<CtxContext>(ctx).ids[id];
 	return obj?.includes("/ioas:") ? (obj as IoasId) : undefined;
@@ -135,7 +146,29 @@ function map(x: Executor, args: CommandArgs["map"]): Outcome {
 	};
 	const said = x.ask(target, event);
 	if (!said.ok) return said as Outcome;
-	return ok({ iova: hexOf(u64((said.value as { iova: bigint }).iova)) });
+	const { iova } = said.value as { iova: bigint };
+	if (outside.resultWritable) return ok({ iova: hexOf(u64(iova)) });
+	// A10: the mapping stays although the caller does not learn where it is.
+	if (!outside.switches.respFailureKeeps)
+		x.ask(target, {
+			type: "area.unmap",
+			start: iova,
+			last: iova + length - 1n,
+			mem: outside.mem(args.ctx),
+			env: outside.env,
+		});
+	return failed("EFAULT", "resp");
+}
+
+/** Accesses must be asked and dirty marks go with their entries: then the operation runs on plain state. */
+function hasOnlookers(x: Executor, ioas: IoasId): boolean {
+	const { accs, doms } = x.context<IoasContext>(ioas).iopt;
+	const { domains, switches } = x.parts.outside;
+	return (
+		accs.length > 0 ||
+		!switches.partialUnmapStays ||
+		doms.some(({ dom }) => domains.get(dom)?.dirty !== undefined)
+	);
 }
 
 function unmap(x: Executor, args: CommandArgs["unmap"]): Outcome {
@@ -145,6 +178,7 @@ function unmap(x: Executor, args: CommandArgs["unmap"]): Outcome {
 	const length = fromHex(args.length);
 	if (length === 0n) return failed("EINVAL", "area.range");
 	if (start + length > 1n << 64n) return failed("EOVERFLOW", "area.range");
+	if (hasOnlookers(x, target)) return unmapPlain(x, args);
 	const { outside } = x.parts;
 	const event = {
 		type: "area.unmap",
@@ -161,6 +195,60 @@ function unmap(x: Executor, args: CommandArgs["unmap"]): Outcome {
 		: ok({ bytes: hexOf(u64(bytes)) });
 }
 
+/** HWPT_ALLOC: on an IOAS the transaction, on a hwpt the nested kind. */
+function hwptAlloc(x: Executor, args: CommandArgs["hwptAlloc"]): Outcome {
+	const { ctx, idev } = x.device(args.dev);
+	const number = ctx === args.ctx && idev !== null ? kernelNumber(idev) : 0;
+	const { flags = 0, fault = 0 } = args;
+	const data = userData(args.data);
+	const target = x.context<CtxContext>(args.ctx).ids[args.pt];
+	if (target?.includes("/hwpt:") === true)
+		return allocNested(x, args.ctx, {
+			idev: number,
+			pt: args.pt,
+			flags,
+			data,
+			fault,
+		});
+	const begin = { ctx: args.ctx, dev: args.dev, pt: args.pt, idev: number };
+	if (flags === 0 && data.length === 0)
+		return idResult(run(x, "allocIoctl", args.ctx, begin), "hwpt");
+	if (number !== 0) {
+		const errno = onPlain(x, args.ctx, (exec) => {
+			const device = objOf(exec, number, "idev");
+			const refusal = pagingErrno(exec, device, flags, data);
+			return refusal === undefined ? {} : { errno: refusal };
+		}).errno;
+		if (errno !== undefined) return failed(errno, "flags");
+	}
+	const outcome = x.parts.outside.wishing({ flags, data }, () =>
+		run(x, "allocIoctl", args.ctx, begin),
+	);
+	return idResult(outcome, "hwpt");
+}
+
+/** Close: what is kept beside actors goes first; accesses and open queue files hold the file, as bound devices do. */
+function close(x: Executor, args: CommandArgs["close"]): Outcome {
+	const { ctx } = args;
+	const { objs, nested } = besideOf(x, ctx);
+	const held = [...objs.values()].some(
+		(o) => o.type === "access" || o.fileOpen,
+	);
+	const bound = Object.values(x.context<CtxContext>(ctx).ids).some(
+		(id) => id?.includes("/idev:") === true,
+	);
+	if (held && !bound) return failed("EBUSY", "ctx.file");
+	if (!bound && objs.size + nested.size > 0)
+		onPlain(x, ctx, (exec) => {
+			for (const id of [...nested.keys(), ...objs.keys()])
+				destroyObject(exec, id);
+			return {};
+		});
+	const outcome = run(x, "close", ctx, args);
+	if (outcome.ok) x.actors.get("host")!.send({ type: "host.ctx.closed" });
+	return outcome;
+}
+
 type Handlers = {
 	readonly [O in OpName]: (x: Executor, args: CommandArgs[O]) => Outcome;
 };
@@ -174,11 +262,7 @@ const HANDLERS: Handlers = {
 		x.actors.get("host")!.send({ type: "host.ctx.opened" });
 		return ok({ ctx });
 	},
-	close: (x, args) => {
-		const outcome = run(x, "close", args.ctx, args);
-		if (outcome.ok) x.actors.get("host")!.send({ type: "host.ctx.closed" });
-		return outcome;
-	},
+	close,
 	bind: (x, args) => {
 		const { outside } = x.parts;
 		const group = outside.groupOf(args.dev);
@@ -203,14 +287,7 @@ const HANDLERS: Handlers = {
 		} as { type: "BEGIN" });
 	},
 	ioasAlloc: (x, args) => idResult(run(x, "ioasAlloc", args.ctx, args), "ioas"),
-	hwptAlloc: (x, args) => {
-		const { ctx, idev } = x.device(args.dev);
-		const number = ctx === args.ctx && idev !== null ? kernelNumber(idev) : 0;
-		return idResult(
-			run(x, "allocIoctl", args.ctx, { ...args, idev: number }),
-			"hwpt",
-		);
-	},
+	hwptAlloc,
 	map,
 	unmap,
 	attach: (x, args) => attachOrReplace(x, args, "attach"),
@@ -224,7 +301,12 @@ const HANDLERS: Handlers = {
 			return ok();
 		return x.perform(ask("call.detach", args.dev, { dev: args.dev }));
 	},
-	destroy: (x, args) => run(x, "destroy", args.ctx, args),
+	destroy: (x, args) =>
+		isBeside(x, args.ctx, args.id)
+			? plainly(x, args.ctx, (exec) => destroyObject(exec, args.id))
+			: run(x, "destroy", args.ctx, args),
+	...PLAIN_HANDLERS,
+	...FAULT_HANDLERS,
 };
 
 /** Tells whether `name` is an operation. */

@@ -30,17 +30,15 @@ export function enrich(x: Executor, step: Step): { readonly type: string } {
 				outside.switches.refuse.length > 0 ? namesOf(x, dev, step.dom) : [];
 			return {
 				...step,
-				verdict: outside.verdict(dev, names, step.undo),
+				verdict: outside.verdict(dev, step.dom, names, step.undo),
 			} as Step;
 		}
 		case "dom.create":
-			return {
-				...step,
-				shape:
-					step.dev === undefined
-						? null
-						: outside.device(step.dev).personality.shape,
-			} as Step;
+			return { ...step, shape: x.newShape } as Step;
+		case "hwpt.build":
+			return outside.wishesParent
+				? ({ ...step, nestParent: true } as Step)
+				: step;
 		case "resv.add":
 			return {
 				...step,

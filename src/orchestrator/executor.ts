@@ -5,7 +5,7 @@
 import type { AnyDefinition } from "../../machines/define.ts";
 import type { DeviceContext } from "../../machines/device.ts";
 import { device } from "../../machines/device.ts";
-import type { DomainContext } from "../../machines/domain.ts";
+import type { DomainContext, DomainShape } from "../../machines/domain.ts";
 import { domain } from "../../machines/domain.ts";
 import { host } from "../../machines/host.ts";
 import type { HwptContext } from "../../machines/hwpt.ts";
@@ -13,8 +13,10 @@ import { hwpt } from "../../machines/hwpt.ts";
 import { ioas } from "../../machines/ioas.ts";
 import type { GroupContext, GroupInput } from "../../machines/iommu-group.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
+import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
 import type { Mem } from "../../machines/iopt-pages.ts";
+import { hwptAnswers } from "../../machines/ops/answers-iommufd.ts";
 import type {
 	Answer,
 	Answering,
@@ -23,19 +25,23 @@ import type {
 } from "../../machines/steps.ts";
 import type { TxContext } from "../../machines/transaction.ts";
 import type {
+	AccessId,
 	ActorId,
 	CtxId,
 	DeviceId,
 	DomainId,
+	GroupId,
 	HwptId,
 } from "../vocabulary/ids.ts";
-import { contextOf } from "../vocabulary/ids.ts";
+import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
 import type { Fact } from "../vocabulary/records.ts";
 import { beginCall } from "./begin.ts";
 import type { Engine, Runner } from "./engine.ts";
 import type { Role, Transactions } from "./flows.ts";
 import type { Outside } from "./outside.ts";
 import { enrich } from "./enrich.ts";
+import type { Beside } from "./plain.ts";
+import { onPlain } from "./plain.ts";
 
 /** How a transaction or a step ended. */
 export type Outcome = Extract<Step<"return">, { ok: boolean }>;
@@ -65,9 +71,15 @@ export interface ExecutorParts {
 export class Executor {
 	readonly parts: ExecutorParts;
 	readonly actors = new Map<ActorId, Runner>();
+	/** What is kept of contexts beside their actors (plain.ts). */
+	readonly beside = new Map<CtxId, Beside>();
+	/** Accesses whose user does not let go when it is asked to (scenario deaf-access). */
+	readonly deaf = new Set<AccessId>();
 	/** By owner, then by role: no name is put together on the way of a command. */
 	readonly #running = new Map<ActorId, Map<Role, Runner>>();
 	readonly #define: (definition: AnyDefinition) => AnyDefinition;
+	/** What the driver made for the dom.create that is under way; null for the core's own domains. */
+	newShape: DomainShape | null = null;
 
 	constructor(parts: ExecutorParts) {
 		this.parts = parts;
@@ -193,21 +205,84 @@ export class Executor {
 		switch (step.type) {
 			case "handle.alloc":
 			case "handle.free":
-			case "bind.isolated":
 				return DONE;
+			case "bind.isolated":
+				return this.#isolated(step.to as GroupId)
+					? DONE
+					: { ok: false, errno: "EPERM", step: step.type };
+			case "dom.create":
+				return this.#createDomain(step);
+			case "dom.msi.cookie":
+				return this.#tell({ ...step, to: this.#pagingDomain(step.to) });
+			case "fault.answer":
+				return this.#answerFaults(step);
+			case "fault.iopf.on": {
+				const { ops, dev } = outside.device(step.to as DeviceId);
+				const alone =
+					outside.switches.pageRequestsInAnyGroup ||
+					this.group(dev.group).members.length === 1;
+				const errno = alone ? ops.enablePageRequests(dev) : "EINVAL";
+				return errno === undefined
+					? this.#tell(step)
+					: { ok: false, errno, step: step.type };
+			}
 			case "resp":
 				return outside.resultWritable
 					? DONE
 					: { ok: false, errno: "EFAULT", step: "resp" };
-			case "bind.coherent":
-				return outside.device(step.to as DeviceId).topology.caps?.[
-					"coherent"
-				] === false
-					? { ok: false, errno: "EINVAL", step: step.type }
-					: DONE;
+			case "bind.coherent": {
+				const { ops, dev } = outside.device(step.to as DeviceId);
+				return ops.cacheCoherent(dev)
+					? DONE
+					: { ok: false, errno: "EINVAL", step: step.type };
+			}
 			default:
 				return this.#tell(step);
 		}
+	}
+
+	/** Open faults whose handle is not installed any more are answered INVALID; without a queue the hwpt just agrees. */
+	#answerFaults(step: Step<"fault.answer">): Said {
+		const hwpt = step.to as HwptId;
+		if (this.hwptView(hwpt)?.fault === true)
+			onPlain(this, contextOf(hwpt), (exec) => {
+				const { facts } = hwptAnswers["fault.answer"]!(exec, step);
+				exec.facts.push(...facts);
+				return {};
+			});
+		return this.#tell(step);
+	}
+
+	/** Interrupts of every member are isolated (facts §2.1). */
+	#isolated(group: GroupId): boolean {
+		return this.group(group).members.every(({ dev }) => {
+			const { ops, dev: device } = this.parts.outside.device(dev);
+			return ops.isSelftest || ops.isolatedMsi(device);
+		});
+	}
+
+	/** A nested hwpt's MSI cookie is its parent's domain's (facts §2.9.2). */
+	#pagingDomain(dom: ActorId): ActorId {
+		const owner = this.hwptByDomain(dom as DomainId);
+		if (owner === undefined) return dom;
+		const ctx = contextOf(owner);
+		const parent = this.beside
+			.get(ctx)
+			?.nested.get(kernelNumber(owner))?.parent;
+		if (parent === undefined) return dom;
+		const { ids } = this.context<CtxContext>(ctx);
+		return this.hwptView(ids[parent] as HwptId)?.dom ?? dom;
+	}
+
+	#createDomain(step: Step<"dom.create">): Said {
+		const made =
+			step.dev === undefined
+				? null
+				: this.parts.outside.makeDomain(step.to as DomainId, step.dev);
+		if (typeof made === "string")
+			return { ok: false, errno: made, step: step.type };
+		this.newShape = made;
+		return this.#tell(step);
 	}
 
 	#call(step: Step): Said {
@@ -258,6 +333,12 @@ export class Executor {
 		if (mem !== undefined)
 			this.parts.outside.setMem(contextOf(step.to as HwptId), mem);
 		if (!answer.ok) return;
+		const { outside } = this.parts;
+		if (step.type === "dom.free") outside.dropDomain(step.to as DomainId);
+		else if (step.type === "dom.cc") {
+			const made = outside.domains.get(step.to as DomainId);
+			if (made !== undefined) outside.putDomain({ ...made, cc: true });
+		}
 		if (
 			step.type !== "hwpt.gone" &&
 			step.type !== "ioas.gone" &&
@@ -275,8 +356,18 @@ export class Executor {
 	tell(step: Step): Outcome {
 		return this.#tell(step) as Outcome;
 	}
+	/** Tells an actor what an operation on plain state decided; what it says is on record already. */
+	mirror(
+		to: ActorId,
+		event: { readonly type: string; readonly [field: string]: unknown },
+	): void {
+		this.actors.get(to)!.send(event);
+	}
 	/** Asks an entity something that is no transaction's step: map and unmap. */
-	ask(to: ActorId, event: object & { readonly type: string }): Outcome {
+	ask(
+		to: ActorId,
+		event: { readonly type: string; readonly [field: string]: unknown },
+	): Outcome {
 		return this.#tell({ ...event, to } as Step) as Outcome;
 	}
 }

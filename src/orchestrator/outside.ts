@@ -3,9 +3,14 @@
  * decide by itself is answered here, deterministically, from the topology, the switches and a counter of failable steps.
  */
 import type { Verdict } from "../../machines/device.ts";
+import type { DomainShape } from "../../machines/domain.ts";
 import type { IoptEnv, Mem } from "../../machines/iopt-pages.ts";
 import { emptyMem } from "../../machines/iopt-pages.ts";
 import type { Range } from "../../machines/iopt.ts";
+import type { DriverOps, UserData } from "../../machines/ops/driver.ts";
+import type { Dev, Domain } from "../../machines/ops/types.ts";
+import { deviceOf } from "../drivers/host.ts";
+import { driverNamed } from "../drivers/personalities.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type {
 	ReservedRegion,
@@ -15,8 +20,7 @@ import type {
 } from "../vocabulary/header.ts";
 import type { CtxId, DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { domainId } from "../vocabulary/ids.ts";
-import type { Personality } from "./personality.ts";
-import { personalityOf } from "./personality.ts";
+import { u64 } from "../vocabulary/fields.ts";
 import type { Switches } from "./switches.ts";
 
 /** Reserved ranges of a device as attach sees them (facts §3.3). */
@@ -44,9 +48,28 @@ function regionsOf(resv: readonly ReservedRegion[]): DeviceRegions {
 interface DeviceFacts {
 	readonly topology: TopologyDevice;
 	readonly group: TopologyGroup;
-	readonly personality: Personality;
+	readonly ops: DriverOps;
+	/** The device as the driver knows it. */
+	readonly dev: Dev;
 	readonly regions: DeviceRegions;
 }
+/** What the caller of HWPT_ALLOC wants of the domain. */
+export interface DomainWish {
+	readonly flags: number;
+	readonly data: UserData;
+}
+const PLAIN_DOMAIN: DomainWish = { flags: 0, data: { type: 0, length: 0 } };
+const NEST_PARENT = 1;
+
+const shapeOf = (domain: Domain, coherent: boolean): DomainShape => ({
+	driver: domain.driver,
+	pgsizes: Number(domain.pgsizes),
+	apertureStart: u64(domain.apertureStart),
+	apertureLast: u64(domain.apertureLast),
+	coherent,
+	...(domain.dirty === undefined ? {} : { dirty: true }),
+	...(domain.nest ? { nest: true } : {}),
+});
 
 /** Frames of a process: consecutive within its 4 GiB, unlike those of any other process. */
 const FRAMES_PER_MM = 0x10_0000;
@@ -56,6 +79,10 @@ export class Outside {
 	readonly switches: Switches;
 	readonly devices = new Map<DeviceId, DeviceFacts>();
 	readonly #mem = new Map<CtxId, Mem>();
+	/** The drivers' half of every domain: page sizes, dirty marks, what nested ones cached. */
+	domains: ReadonlyMap<DomainId, Domain> = new Map();
+	/** What the running HWPT_ALLOC asks for. */
+	wish: DomainWish = PLAIN_DOMAIN;
 	/** The operation that is running. */
 	op = "";
 	#domains = 0;
@@ -64,12 +91,13 @@ export class Outside {
 	constructor(topology: Topology, switches: Switches) {
 		this.switches = switches;
 		for (const group of topology.groups) {
-			const personality = personalityOf(group.driver);
+			const ops = driverNamed(group.driver);
 			for (const member of group.members)
 				this.devices.set(member.dev, {
 					topology: member,
 					group,
-					personality,
+					ops,
+					dev: deviceOf(group.group, group.driver, member, "domain:0"),
 					regions: regionsOf(member.resv),
 				});
 		}
@@ -98,6 +126,47 @@ export class Outside {
 	/** A domain was made under that name. */
 	countDomain(): void {
 		this.#domains += 1;
+	}
+
+	/** The driver of `dev` makes the domain `dom` as wished; its shape, or the driver's refusal. */
+	makeDomain(dom: DomainId, dev: DeviceId): DomainShape | ErrnoName {
+		const { ops, dev: device } = this.device(dev);
+		const spec = ops.allocPaging(device, this.wish.flags, this.wish.data);
+		if ("errno" in spec) return spec.errno;
+		const { dirty, iotlb = [], ...rest } = spec;
+		const domain: Domain = {
+			...rest,
+			dom,
+			driver: ops.name,
+			marks: new Set(),
+			cc: false,
+			iotlb,
+			...(dirty ? { dirty: false } : {}),
+		};
+		this.putDomain(domain);
+		return shapeOf(domain, ops.enforcesCoherency(device));
+	}
+	putDomain(domain: Domain): void {
+		this.domains = new Map(this.domains).set(domain.dom, domain);
+	}
+	dropDomain(dom: DomainId): void {
+		if (!this.domains.has(dom)) return;
+		const domains = new Map(this.domains);
+		domains.delete(dom);
+		this.domains = domains;
+	}
+	/** The wish makes a nesting parent. */
+	get wishesParent(): boolean {
+		return (this.wish.flags & NEST_PARENT) !== 0;
+	}
+	/** Runs with a wish for the domain that is made meanwhile. */
+	wishing<T>(wish: DomainWish, run: () => T): T {
+		this.wish = wish;
+		try {
+			return run();
+		} finally {
+			this.wish = PLAIN_DOMAIN;
+		}
 	}
 
 	device(dev: DeviceId): DeviceFacts {
@@ -136,8 +205,13 @@ export class Outside {
 			: this.env;
 	}
 
-	/** The driver's word on attaching `dev`; `names` are the ways a rule can name that domain. */
-	verdict(dev: DeviceId, names: readonly string[], undo: boolean): Verdict {
+	/** The driver's word on attaching `dev` to `dom`; `names` are the ways a rule can name that domain. */
+	verdict(
+		dev: DeviceId,
+		dom: DomainId,
+		names: readonly string[],
+		undo: boolean,
+	): Verdict {
 		const { refuse, refusalTearsDown } = this.switches;
 		const rule = refuse.find(
 			(r) =>
@@ -145,14 +219,13 @@ export class Outside {
 				(r.when === "any" || (r.when === "undo") === undo) &&
 				(r.to === "any" || names.includes(r.to)),
 		);
+		const { ops, dev: device } = this.device(dev);
+		const domain = this.domains.get(dom);
 		const errno: ErrnoName | undefined = this.failsNow()
 			? "EINVAL"
-			: rule?.errno;
+			: (rule?.errno ??
+				(domain === undefined ? undefined : ops.attachErrno(device, domain)));
 		if (errno === undefined) return null;
-		return {
-			errno,
-			blocked:
-				refusalTearsDown && this.device(dev).personality.refusalTearsDown,
-		};
+		return { errno, blocked: refusalTearsDown && ops.refusalBlocks };
 	}
 }

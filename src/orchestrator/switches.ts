@@ -31,6 +31,20 @@ export interface Switches {
 	readonly flow: Flow;
 	/** A1: a failed replace within one IOAS drops the live reservations. Linux: true. */
 	readonly sameIoasUnreserve: boolean;
+	/** A2: a dirty read succeeds although its walk met an error. Linux: true. */
+	readonly dirtyWalkErrorsLost: boolean;
+	/** A3: enabling dirty tracking a second time drops the bits gathered. Linux: true. */
+	readonly enablingClears: boolean;
+	/** A4: page requests may be enabled in a group of several devices. Linux: true. */
+	readonly pageRequestsInAnyGroup: boolean;
+	/** A6: an area that an unmap gave up on refuses accesses for good. Linux: true. */
+	readonly preventSticks: boolean;
+	/** A9: an unmap asks every attached access, those without a hook too. Linux: true. */
+	readonly asksEveryAccess: boolean;
+	/** A10: a mapping stays when its IOVA cannot be copied out. Linux: true. */
+	readonly respFailureKeeps: boolean;
+	/** A11: an unmap that fails half way leaves the areas before the failing one unmapped. Linux: true. */
+	readonly partialUnmapStays: boolean;
 	/** A8: when the answer cannot be copied out the device is detached. Linux: true. */
 	readonly respFailureDetaches: boolean;
 	/** A12: the software MSI window is learned on attach only. Linux: true. */
@@ -54,6 +68,13 @@ export interface Switches {
 export const DEFAULT_SWITCHES: Switches = {
 	flow: "group-owned",
 	sameIoasUnreserve: true,
+	dirtyWalkErrorsLost: true,
+	enablingClears: true,
+	pageRequestsInAnyGroup: true,
+	preventSticks: true,
+	asksEveryAccess: true,
+	respFailureKeeps: true,
+	partialUnmapStays: true,
 	respFailureDetaches: true,
 	msiLearnedOnAttachOnly: true,
 	refusalTearsDown: true,

@@ -29,7 +29,7 @@ import { IommuError } from "./error.ts";
 import { Executor, type Outcome } from "./executor.ts";
 import { transactionsOf } from "./flows.ts";
 import { Outside } from "./outside.ts";
-import { personalityOf } from "./personality.ts";
+import { driverNamed } from "../drivers/personalities.ts";
 import type { Flow, Switches } from "./switches.ts";
 import { switchesFrom, switchesToJson } from "./switches.ts";
 
@@ -208,7 +208,7 @@ export class IommuSystem {
 	/** First probe of a group: its default domain is made and attached (facts §4.1). */
 	#bootGroup({ group, members, driver }: TopologyGroup): void {
 		const x = this.#executor;
-		const personality = personalityOf(driver);
+		const ops = driverNamed(driver);
 		x.spawnGroup(
 			{
 				group,
@@ -219,16 +219,13 @@ export class IommuSystem {
 				kernelDrivers: members.filter((m) => m.kernelDriver !== undefined)
 					.length,
 			},
-			(dev) =>
-				(this.#outside.device(dev).topology.caps?.["cc"] ??
-					personality.coherent) === true,
+			(dev) => ops.enforcesCoherency(this.#outside.device(dev).dev),
 		);
 		const dom = this.#outside.nextDomain;
-		const kind = personality.staticBlocking ? "blocked" : "dma";
-		x.tell(ask("dom.create", dom, { kind }));
+		const kind = ops.sharedBlocking ? "blocked" : "dma";
+		x.perform(ask("dom.create", dom, { kind }));
 		x.tell(ask("grp.default.set", group, { dom }));
-		if (personality.staticBlocking)
-			x.tell(ask("grp.blocking.set", group, { dom }));
+		if (ops.sharedBlocking) x.tell(ask("grp.blocking.set", group, { dom }));
 		const first = members[0];
 		if (first === undefined) return;
 		x.perform(
@@ -254,7 +251,11 @@ export class IommuSystem {
 		);
 	}
 
-	#do<O extends OpName>(
+	/**
+	 * Carries any command out and returns its result's fields (commands.ts, commands-plain.ts and commands-fault.ts list operations and arguments).
+	 * Throws IommuError with the kernel's errno.
+	 */
+	call<O extends OpName>(
 		op: O,
 		args: CommandArgs[O],
 	): { readonly [name: string]: Json } {
@@ -266,51 +267,51 @@ export class IommuSystem {
 
 	/** Opens an iommufd context. */
 	open(): CtxId {
-		return this.#do("open", {})["ctx"] as CtxId;
+		return this.call("open", {})["ctx"] as CtxId;
 	}
 	/** Closes a context. Throws IommuError EBUSY while devices are bound: they hold the file. */
 	close(args: CommandArgs["close"]): void {
-		this.#do("close", args);
+		this.call("close", args);
 	}
 	/** Binds a device; returns its object id. Throws IommuError (facts §2.1). */
 	bind(args: CommandArgs["bind"]): number {
-		return this.#do("bind", args)["idev"] as number;
+		return this.call("bind", args)["idev"] as number;
 	}
 	/** Unbinds a detached device. Throws IommuError EBUSY while it is attached. */
 	unbind(args: CommandArgs["unbind"]): void {
-		this.#do("unbind", args);
+		this.call("unbind", args);
 	}
 	/** Makes an IOAS; returns its id. */
 	ioasAlloc(args: CommandArgs["ioasAlloc"]): number {
-		return this.#do("ioasAlloc", args)["ioas"] as number;
+		return this.call("ioasAlloc", args)["ioas"] as number;
 	}
 	/** Makes a hwpt on an IOAS for a device; returns its id. Throws IommuError (facts §2.9). */
 	hwptAlloc(args: CommandArgs["hwptAlloc"]): number {
-		return this.#do("hwptAlloc", args)["hwpt"] as number;
+		return this.call("hwptAlloc", args)["hwpt"] as number;
 	}
 	/** Maps user memory; returns the IOVA in bytes. Throws IommuError (facts §2.4). */
 	map(args: CommandArgs["map"]): number | bigint {
-		return u64(u64FromHex(this.#do("map", args)["iova"] as string)!);
+		return u64(u64FromHex(this.call("map", args)["iova"] as string)!);
 	}
 	/** Unmaps whole areas; returns how many bytes went. Throws IommuError (facts §2.6); areas before the failing one stay unmapped. */
 	unmap(args: CommandArgs["unmap"]): number | bigint {
-		return u64(u64FromHex(this.#do("unmap", args)["bytes"] as string)!);
+		return u64(u64FromHex(this.call("unmap", args)["bytes"] as string)!);
 	}
 	/** Attaches a device to a hwpt or IOAS, or replaces; returns the hwpt's id. Throws IommuError (facts §2.11). */
 	attach(args: CommandArgs["attach"]): number {
-		return this.#do("attach", args)["hwpt"] as number;
+		return this.call("attach", args)["hwpt"] as number;
 	}
 	/** Replaces what an attached device is attached to; returns the hwpt's id. Throws IommuError (facts §2.12). */
 	replace(args: CommandArgs["replace"]): number {
-		return this.#do("replace", args)["hwpt"] as number;
+		return this.call("replace", args)["hwpt"] as number;
 	}
 	/** Detaches a device. Cannot fail; of a device that is not attached it does nothing. */
 	detach(args: CommandArgs["detach"]): void {
-		this.#do("detach", args);
+		this.call("detach", args);
 	}
 	/** Destroys an object. Throws IommuError EBUSY or ENOENT (facts §1.4). */
 	destroy(args: CommandArgs["destroy"]): void {
-		this.#do("destroy", args);
+		this.call("destroy", args);
 	}
 }
 

@@ -62,7 +62,18 @@ const withDriver = (
 type SwitchValues = { readonly [name: string]: Json };
 
 /** Arguments that hold names; everything else is taken as it stands. */
-const NAMED = ["ctx", "dev", "pt", "ioas", "id"];
+const NAMED = [
+	"ctx",
+	"dev",
+	"pt",
+	"ioas",
+	"id",
+	"src",
+	"dst",
+	"access",
+	"hwpt",
+	"fault",
+];
 
 function command(
 	step: ScenarioStep,

@@ -1,13 +1,20 @@
 /** The shipped run scenarios, by name: what `iommu-ledger run NAME` accepts. */
 import type { RunScenario } from "./run-scenario.ts";
+import { deafAccess, readerIsAsked } from "./runs/accesses.ts";
 import { bindRefusals } from "./runs/bind-refusals.ts";
+import { dirtyEnabledTwice, dirtyReadOverHole } from "./runs/dirty-tracking.ts";
 import { failingRefill } from "./runs/failing-refill.ts";
 import { failingRollback } from "./runs/failing-rollback.ts";
 import { firstDetach } from "./runs/first-detach.ts";
 import { laggardDetach } from "./runs/laggard-detach.ts";
 import { laggardRegion } from "./runs/laggard-region.ts";
 import { onlyOneAttached } from "./runs/only-one-attached.ts";
-import { otherHwptSibling } from "./runs/other-hwpt-sibling.ts";
+import {
+	otherHwptSibling,
+	replaceByDetached,
+} from "./runs/other-hwpt-sibling.ts";
+import { pageRequestsOfTwo } from "./runs/page-requests.ts";
+import { partialUnmap, unwritableIova } from "./runs/partial-answers.ts";
 import { refusedMember } from "./runs/refused-member.ts";
 import { replace1 } from "./runs/replace-1.ts";
 import { replace2 } from "./runs/replace-2.ts";
@@ -15,6 +22,7 @@ import { replace3 } from "./runs/replace-3.ts";
 import { siblingRegion } from "./runs/sibling-region.ts";
 import { softwareMsi } from "./runs/software-msi.ts";
 import { tornGroup } from "./runs/torn-group.ts";
+import { foreignDomain } from "./runs/two-drivers.ts";
 import { unfinished } from "./runs/unfinished.ts";
 import { unwritableResult } from "./runs/unwritable-result.ts";
 import type { Variant } from "./setting.ts";
@@ -45,10 +53,19 @@ export const RUN_SCENARIOS: readonly RunScenario[] = [
 	refusedMember("one-ioas", "refused-member-one-ioas"),
 	tornGroup,
 	otherHwptSibling,
+	replaceByDetached,
 	onlyOneAttached,
 	bindRefusals,
 	unwritableResult,
 	softwareMsi,
+	dirtyReadOverHole,
+	dirtyEnabledTwice,
+	pageRequestsOfTwo,
+	foreignDomain,
+	deafAccess,
+	readerIsAsked,
+	unwritableIova,
+	partialUnmap,
 ];
 
 /** The shipped scenario of that name. Throws RangeError that lists the names when there is none. */

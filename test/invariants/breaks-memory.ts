@@ -359,6 +359,70 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 		bad: (b) =>
 			b.op("x", () => b.add("access.switching", { access, to: IOAS })),
 	},
+	"GRP-15": {
+		before: (b) => attach(b, DEV1, true),
+		bad: (b) => {
+			const op = b.add("op.begin", { op: "replace", args: { dev: DEV2 } });
+			b.inside(op, () => {
+				b.add("ig.hwpt.set", {
+					ctx: CTX,
+					group: GROUP,
+					hwpt: "ctx:1/hwpt:4@1",
+					from: H1,
+				});
+				b.add("op.commit", {});
+			});
+		},
+	},
+	"ACC-7": {
+		before: (b) =>
+			b.op("x", () => b.add("access.created", { access, pinning: false })),
+		bad: (b) =>
+			b.op("unmap", () =>
+				b.add("access.notified", { access, iova: 0, len: 0x1000 }),
+			),
+	},
+	"ACC-8": {
+		bad: (b) => b.op("accessPin", () => {}, "EFAULT", "area.prevented"),
+	},
+	"LOG-7": {
+		before: (b) => map(b, 0x1000, 0x9000),
+		bad: (b) =>
+			b.op(
+				"unmap",
+				() => {
+					b.add("area.draining", { ioas: IOAS, iova: 0x1000 });
+					b.add("area.gone", { ioas: IOAS, iova: 0x1000 });
+				},
+				"EFAULT",
+				"area.partial",
+			),
+	},
+	"GRP-13": {
+		bad: (b) =>
+			b.op("attach", () => {
+				b.add("dom.created", {
+					dom: "domain:8",
+					kind: "unmanaged",
+					driver: "smmu-v3",
+				});
+				b.add("hw.attach", { dev: DEV1, dom: "domain:8" });
+			}),
+	},
+	"GRP-14": {
+		bad: (b) =>
+			b.op(
+				"attach",
+				() =>
+					void b.add("hw.attach.failed", {
+						dev: DEV1,
+						dom: D3,
+						errno: "EINVAL",
+						blocked: true,
+					}),
+				"EFAULT",
+			),
+	},
 	"DRT-1": {
 		bad: (b) => b.op("x", () => b.add("dirty.set", { dom: D3, on: true })),
 	},

@@ -53,7 +53,7 @@ export const bindRefusals: RunScenario = {
 			},
 			{
 				group: groupId(4),
-				driver: "vtd",
+				driver: "smmu-v3",
 				members: [
 					{ dev: devices.noncoherent, resv: [MSI], caps: { coherent: false } },
 				],

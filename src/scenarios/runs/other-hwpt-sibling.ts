@@ -23,3 +23,19 @@ export const otherHwptSibling: RunScenario = {
 		callsOf("manual").replace("replace 3", "dev3", 2),
 	],
 };
+
+/** A14: a device that left its group's attachment asks for a replace. */
+export const replaceByDetached: RunScenario = {
+	name: "replace-by-detached",
+	title: "Detach 3, then replace 3",
+	about:
+		"Anomaly A14 (facts §9): refused since 6.12.117; in 6.12.0 (--set replaceByUnattached=true) a device that holds no count moves the group. GRP-15",
+	topology: threeInOneGroup(),
+	devices: DEVICES,
+	steps: [
+		...setUp("manual"),
+		...allAttached("manual"),
+		callsOf("manual").detach("d", "dev3"),
+		callsOf("manual").replace("replace 3", "dev3", 2),
+	],
+};
