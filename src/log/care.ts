@@ -32,7 +32,7 @@ export async function checkLog(
 	const again = rewriter();
 	try {
 		const summary = await scanLog(source, again.handler);
-		const canonical = again.canonical();
+		const canonical = summary.codec === "binary" || again.canonical();
 		const { head } = options;
 		if (head !== undefined && summary.head.hash !== head)
 			return {

@@ -5,6 +5,8 @@
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { firstBytes, type LogSource, plainChunks } from "./chunks.ts";
+import { BINARY } from "./binary.ts";
+import { SIGNATURE } from "./binary-frames.ts";
 import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import { nodeIo } from "./io.ts";
@@ -22,7 +24,8 @@ export { plainChunks } from "./chunks.ts";
 export type { LogSource } from "./chunks.ts";
 
 /** The codec that bytes are in, by their first ones. */
-const codecOf = (_first: Uint8Array | undefined): LogCodec => NDJSON;
+const codecOf = (first: Uint8Array | undefined): LogCodec =>
+	first?.[0] === SIGNATURE[0] ? BINARY : NDJSON;
 
 /** Enough to hold what a segment starts with. */
 const START_BYTES = 4096;

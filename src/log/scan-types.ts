@@ -29,6 +29,7 @@ export interface TornTail {
 /** What a scan found. */
 export interface ScanSummary {
 	readonly header: LogHeader;
+	readonly codec: "ndjson" | "binary";
 	/** Format version of the file; header and records are given as the current version has them. */
 	readonly version: number;
 	readonly head: Head;

@@ -95,6 +95,7 @@ export class LogScanner {
 		const tail = this.#tail();
 		return {
 			...this.place(),
+			codec: "ndjson",
 			version: this.#reader.version,
 			head: this.#reader.head,
 			records: this.#reader.head.seq,

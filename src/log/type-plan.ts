@@ -65,9 +65,9 @@ const DATA = literal(',"data":{');
 const CLOSE = 0x7d;
 const NEWLINE = 0x0a;
 
-/** Prepares a record type. `compiled`: false forces the loop (tests hold the two together). */
-export function typePlan(type: string, compiled = true): TypePlan {
-	const fields = fieldPlans(type).map(({ name, kind, optional, key }) => ({
+/** The fields of a record type, each with room for what was read last. */
+export function recordFields(type: string): readonly Field[] {
+	return fieldPlans(type).map(({ name, kind, optional, key }) => ({
 		name,
 		kind,
 		bit: kindBit(kind),
@@ -77,6 +77,11 @@ export function typePlan(type: string, compiled = true): TypePlan {
 		slot: kind === "json" ? new JsonSlot() : undefined,
 		last: undefined,
 	}));
+}
+
+/** Prepares a record type. `compiled`: false forces the loop (tests hold the two together). */
+export function typePlan(type: string, compiled = true): TypePlan {
+	const fields = recordFields(type);
 	const read =
 		(compiled ? compileRead(type, fields) : undefined) ??
 		loopRead(type, fields);

@@ -38,24 +38,26 @@ export function sealFacts(
 ): Sealed {
 	let seq = chain.head.seq;
 	let lines = "";
-	for (const fact of facts) {
-		seq++;
-		const { t, type, actor, op = 0, data } = fact;
-		// A fact of some type and a record of that type correspond; TypeScript cannot follow that through the destructuring.
-		lines += `${checkedLine({ seq, t, type, actor, op, data } as LogRecord)}\n`;
-	}
+	for (const fact of facts)
+		lines += `${encodeRecord(factRecord(++seq, fact))}\n`;
 	const next = sealBatch(chain, lines, seq, facts.length, key);
 	return { text: `${lines}${next.line}\n`, chain: next };
 }
 
-function checkedLine(record: LogRecord): string {
+/** The record that a fact becomes at position `seq`. Throws LogError `bad-record` when it does not fit the schema. */
+export function factRecord(
+	seq: number,
+	{ t, type, actor, op = 0, data }: TimedFact,
+): LogRecord {
+	// A fact of some type and a record of that type correspond; TypeScript cannot follow that through the destructuring.
+	const record = { seq, t, type, actor, op, data } as LogRecord;
 	const problem = recordProblem(record);
 	if (problem !== undefined)
 		throw new LogError("bad-record", `${record.type}: ${problem}`, {
-			seq: record.seq,
+			seq,
 			hint: "Nothing was written. The fields of every record type are in src/vocabulary.",
 		});
-	return encodeRecord(record);
+	return record;
 }
 
 /** A whole log as text: for tests, exports and small logs. Each inner array becomes one sealed batch. */

@@ -1,5 +1,6 @@
 /** Nothing acknowledged is lost: power cuts at every kind of moment, damaged last batches, failing disks. On a simulated disk. */
 import { describe, expect, test } from "vitest";
+import { BINARY } from "../../src/log/binary.ts";
 import { LogError } from "../../src/log/error.ts";
 import type {
 	FileStore,
@@ -108,6 +109,14 @@ describe("a power cut at a random operation", () => {
 	});
 	test("loses nothing that was acknowledged: segments", async () => {
 		expect(await worstLoss({ segmentBytes: 1500 }, ROUNDS)).toBe(0);
+	});
+	test("loses nothing that was acknowledged: binary", async () => {
+		expect(await worstLoss({ codec: BINARY }, ROUNDS)).toBe(0);
+	});
+	test("loses nothing that was acknowledged: binary segments", async () => {
+		expect(await worstLoss({ codec: BINARY, segmentBytes: 700 }, ROUNDS)).toBe(
+			0,
+		);
 	});
 	test("does lose with policy never: these tests can fail", async () => {
 		expect(await worstLoss({ fsync: "never" }, 40)).toBeGreaterThan(0);

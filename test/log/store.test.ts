@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { BINARY } from "../../src/log/binary.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { memoryStore } from "../../src/log/memory-store.ts";
 import { loadLog } from "../../src/log/read.ts";
@@ -49,6 +50,25 @@ storeContract("one file, fsync now and then", async () => {
 			}),
 		lasting: true,
 		oneFile: true,
+	};
+});
+
+storeContract("binary, one file", async () => {
+	const path = fresh();
+	return {
+		open: () => openFileStore(path, { header: HEADER, codec: BINARY }),
+		lasting: true,
+		oneFile: false,
+	};
+});
+
+storeContract("binary, segments of a few batches", async () => {
+	const path = fresh();
+	return {
+		open: () =>
+			openFileStore(path, { header: HEADER, codec: BINARY, segmentBytes: 700 }),
+		lasting: true,
+		oneFile: false,
 	};
 });
 

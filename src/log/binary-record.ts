@@ -1,0 +1,239 @@
+/** Records in the binary codec: type, time since the record before, actor and operation as small numbers, fields by their table. */
+import {
+	isOfKind,
+	type Json,
+	type U64,
+	type U64Range,
+} from "../vocabulary/fields.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { isRecordType } from "../vocabulary/records.ts";
+import type { ByteReader, ByteWriter } from "./binary-bytes.ts";
+import { type NameReader, type NameTable, writeName } from "./binary-names.ts";
+import { LogError } from "./error.ts";
+import { type JsonSlot, plainJsonEnd } from "./json-bytes.ts";
+import { jsonText } from "./json-text.ts";
+import { fieldPlans } from "./record-line.ts";
+import {
+	type Field,
+	type Mutable,
+	recordFields,
+	variant,
+} from "./type-plan.ts";
+
+/** Writes a record that was checked. `t` is written as the difference to `lastT`. */
+export function writeRecord(
+	out: ByteWriter,
+	names: NameTable,
+	record: LogRecord,
+	lastT: number,
+): void {
+	writeName(out, names, record.type);
+	out.int(record.t - lastT);
+	writeName(out, names, record.actor);
+	out.int(record.seq - record.op);
+	const data = record.data as Readonly<Record<string, unknown>>;
+	const plans = fieldPlans(record.type);
+	// One bit for each optional field, in the order of the table.
+	let mask = 0;
+	let bit = 1;
+	for (const { name, optional } of plans) {
+		if (!optional) continue;
+		if (data[name] !== undefined) mask |= bit;
+		bit <<= 1;
+	}
+	if (bit > 1) out.count(mask);
+	for (const { name, kind } of plans) {
+		const value = data[name];
+		if (value !== undefined) writeValue(out, names, kind, value);
+	}
+}
+
+function writeValue(
+	out: ByteWriter,
+	names: NameTable,
+	kind: Field["kind"],
+	value: unknown,
+): void {
+	switch (kind) {
+		case "count":
+			return out.count(value as number);
+		case "int":
+			return out.int(value as number);
+		case "hex":
+			return out.hex(value as U64);
+		case "flag":
+			return out.byte(value === true ? 1 : 0);
+		case "json":
+			return out.text(jsonText(value as Json));
+		case "ranges":
+			out.count((value as readonly U64Range[]).length);
+			for (const [start, last] of value as readonly U64Range[]) {
+				out.hex(start);
+				out.hex(last);
+			}
+			return;
+		case "actors":
+			out.count((value as readonly string[]).length);
+			for (const actor of value as readonly string[])
+				writeName(out, names, actor);
+			return;
+		default:
+			return writeName(out, names, value as string);
+	}
+}
+
+/** A record type for reading. */
+interface BinaryPlan {
+	readonly type: string;
+	readonly fields: readonly Field[];
+	readonly optionals: number;
+	readonly variants: Map<number, Mutable>;
+	readonly whole: Mutable;
+}
+
+/** Reads records. They are reused, as those of LineDecoder are. */
+export class RecordReader {
+	readonly #in: ByteReader;
+	readonly #names: NameReader;
+	/** By the number of the type's name; emptied with the table. */
+	#plans: (BinaryPlan | undefined)[] = [];
+	readonly #byType = new Map<string, BinaryPlan>();
+
+	constructor(input: ByteReader, names: NameReader) {
+		this.#in = input;
+		this.#names = names;
+	}
+
+	/** The table of names was emptied. */
+	reset(): void {
+		this.#plans = [];
+	}
+
+	/** The next record. Throws LogError `damaged` or `bad-record`. */
+	read(seq: number, lastT: number): LogRecord {
+		const input = this.#in;
+		const names = this.#names;
+		const plan = this.#plan(names.number());
+		const t = lastT + input.int();
+		const actor = names.actor();
+		const op = seq - input.int();
+		const all = 2 ** plan.optionals - 1;
+		const mask = plan.optionals === 0 ? 0 : input.count();
+		let record = plan.whole;
+		if (mask !== all)
+			record = plan.variants.get(mask) ?? this.#variant(plan, mask);
+		const { data } = record;
+		let bit = 1;
+		for (let i = 0; i < plan.fields.length; i++) {
+			const field = plan.fields[i] as Field;
+			if (field.optional) {
+				const there = (mask & bit) !== 0;
+				bit <<= 1;
+				if (!there) continue;
+			}
+			if (field.slot === undefined) data[field.name] = this.#value(field);
+			else this.#json(field.slot);
+		}
+		record.seq = seq;
+		record.t = t;
+		record.actor = actor;
+		record.op = op;
+		if (t < 0 || op < 0)
+			throw new LogError("bad-record", "t or op is negative", { seq });
+		return record as unknown as LogRecord;
+	}
+
+	#plan(number: number): BinaryPlan {
+		const known = number < 0 ? undefined : this.#plans[number];
+		if (known !== undefined) return known;
+		const type = this.#names.text(number);
+		let plan = this.#byType.get(type);
+		if (plan === undefined) {
+			if (!isRecordType(type))
+				throw new LogError(
+					"bad-record",
+					`unknown record type ${JSON.stringify(type)}`,
+				);
+			const fields = recordFields(type);
+			const optionals = fields.filter(({ optional }) => optional).length;
+			plan = {
+				type,
+				fields,
+				optionals,
+				variants: new Map(),
+				whole: variant(type, fields, 2 ** fields.length - 1),
+			};
+			this.#byType.set(type, plan);
+		}
+		if (number >= 0) this.#plans[number] = plan;
+		return plan;
+	}
+
+	#variant(plan: BinaryPlan, mask: number): Mutable {
+		let bit = 1;
+		let present = 0;
+		for (const [i, { optional }] of plan.fields.entries()) {
+			if (!optional || (mask & bit) !== 0) present |= 1 << i;
+			if (optional) bit <<= 1;
+		}
+		if (mask >= bit)
+			throw new LogError("damaged", "a field that the type does not have");
+		const made = variant(plan.type, plan.fields, present);
+		plan.variants.set(mask, made);
+		return made;
+	}
+
+	#json(slot: JsonSlot): void {
+		const input = this.#in;
+		const length = input.count();
+		const start = input.position;
+		input.position += length >> 1;
+		input.check();
+		if (plainJsonEnd(input.bytes, start) === input.position)
+			slot.defer(input.bytes, start, input.position);
+		else
+			slot.set(parsedJson(input.bytes.toString("utf8", start, input.position)));
+	}
+
+	#value(field: Field): unknown {
+		const input = this.#in;
+		switch (field.kind) {
+			case "hex":
+				return input.hex();
+			case "count":
+				return input.count();
+			case "int":
+				return input.int();
+			case "flag":
+				return input.byte() === 1;
+			case "ranges":
+				return this.#list(() => [input.hex(), input.hex()]);
+			case "actors":
+				return this.#list(() => this.#names.actor());
+			default:
+				return this.#names.named(field.kind, field.bit);
+		}
+	}
+
+	#list<T>(item: () => T): T[] {
+		const input = this.#in;
+		const items: T[] = [];
+		for (let left = input.count(); left > 0; left--) {
+			items.push(item());
+			input.check();
+		}
+		return items;
+	}
+}
+
+function parsedJson(text: string): Json {
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (cause) {
+		throw new LogError("bad-record", "a free-form value is no JSON", { cause });
+	}
+	if (!isOfKind("json", value))
+		throw new LogError("bad-record", "a free-form value is too deep");
+	return value as Json;
+}

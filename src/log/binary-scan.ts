@@ -1,0 +1,348 @@
+/** Reading binary logs: as scan.ts does NDJSON. Bytes in, proven batches out; what lies behind the last seal is the tail. */
+import type { Hash } from "node:crypto";
+import type { LogHeader } from "../vocabulary/header.ts";
+import { FORMAT_VERSION } from "../vocabulary/header.ts";
+import { ByteReader } from "./binary-bytes.ts";
+import {
+	FRAME,
+	frameEnd,
+	HASH_BYTES,
+	HEAD_BYTES,
+	readSealFrame,
+	SIGNATURE,
+} from "./binary-frames.ts";
+import { NameReader, nameTable, type NameTable } from "./binary-names.ts";
+import { RecordReader } from "./binary-record.ts";
+import { GROUP_BYTES_MAX } from "./damage.ts";
+import { LogError } from "./error.ts";
+import { decodeHeader } from "./header-line.ts";
+import type {
+	LogHandler,
+	ResumePoint,
+	ScanSummary,
+	TornTail,
+} from "./scan-types.ts";
+import { BATCH_BYTES_MAX } from "./scan.ts";
+import { CHAIN_START, type Chain, type Head } from "./seal.ts";
+
+const PIECE_BYTES = 1 << 18;
+const ZEROS = Buffer.alloc(8);
+
+/** The push form, with the same promises as LogScanner. "Lines" are frames here. */
+export class BinaryScanner {
+	readonly #handler: LogHandler;
+	readonly #in = new ByteReader();
+	readonly #names: NameReader;
+	readonly #records: RecordReader;
+	#buffer: Buffer = Buffer.allocUnsafe(1 << 16);
+	#end = 0;
+	/** Start of what is not handed on yet. */
+	#position = 0;
+	/** Frames were walked up to here; the last whole seal frame among them, or -1. */
+	#walked = 0;
+	#seal = -1;
+	#sealEnd = 0;
+	#broken = false;
+	#origin = 0;
+	#sum: Hash;
+	#lastSeal = "";
+	#header: LogHeader | undefined;
+	#head: Head = CHAIN_START.head;
+	#frames = 0;
+	#seals = 0;
+
+	/** Reads from the start of a log, or from behind a seal. */
+	constructor(handler: LogHandler, resume?: ResumePoint) {
+		this.#handler = handler;
+		const chain = (resume?.chain ?? CHAIN_START) as Chain & {
+			names?: NameTable;
+			named?: number;
+		};
+		this.#names = new NameReader(
+			this.#in,
+			chain.names ?? nameTable(),
+			chain.named ?? 0,
+		);
+		this.#records = new RecordReader(this.#in, this.#names);
+		this.#sum = chain.sum;
+		if (resume === undefined) return;
+		this.#header = resume.header;
+		this.#head = chain.head;
+		this.#lastSeal = chain.line;
+		this.#frames = resume.lines;
+		this.#origin = resume.bytes;
+	}
+
+	/** Takes the next bytes; hands on every batch that is complete with them. */
+	push(chunk: Uint8Array): void {
+		for (let at = 0; at < chunk.length; at += PIECE_BYTES)
+			this.#piece(chunk.subarray(at, at + PIECE_BYTES));
+	}
+
+	/** No more bytes. */
+	end(): ScanSummary {
+		if (this.#header === undefined) throw this.#noHeader();
+		const tail = this.#tail();
+		const { header, chain, lines, bytes } = this.place();
+		const { head } = chain;
+		return {
+			header,
+			codec: "binary",
+			version: FORMAT_VERSION,
+			head,
+			chain,
+			records: head.seq,
+			seals: this.#seals,
+			lines,
+			bytes,
+			uncanonical: 0,
+			tail,
+		};
+	}
+
+	/** Bytes of the log up to and with the last seal handed on. */
+	get bytes(): number {
+		return this.#origin + this.#position;
+	}
+
+	/** Where reading could go on later: behind the last seal handed on. */
+	place(): ResumePoint {
+		const { table } = this.#names;
+		const sum =
+			this.#checkedSum === undefined
+				? this.#sum
+				: this.#sum
+						.copy()
+						.update(this.#buffer.subarray(this.#checkedSum, this.#position));
+		const chain = {
+			line: this.#lastSeal,
+			head: this.#head,
+			sum,
+			names: table,
+			named: table.list.length,
+		};
+		return {
+			header: this.#header as LogHeader,
+			chain,
+			lines: this.#frames,
+			bytes: this.bytes,
+		};
+	}
+
+	/** While a region is handed on: where #sum ends in the buffer. */
+	#checkedSum: number | undefined;
+
+	#piece(piece: Uint8Array): void {
+		const kept = this.#end - this.#position;
+		if (kept > BATCH_BYTES_MAX + PIECE_BYTES) {
+			if (this.#broken) return;
+			throw new LogError(
+				"too-large",
+				`no seal within ${BATCH_BYTES_MAX >> 20} MiB`,
+				{ seq: this.#head.seq + 1 },
+			);
+		}
+		this.#room(piece.length);
+		this.#buffer.set(piece, this.#end);
+		this.#end += piece.length;
+		if (
+			this.#origin === 0 &&
+			this.#walked === 0 &&
+			this.#end >= SIGNATURE.length
+		)
+			this.#signature();
+		if (!this.#broken) this.#walk();
+		if (this.#seal >= 0) this.#region();
+	}
+
+	#room(bytes: number): void {
+		if (this.#end + bytes <= this.#buffer.length) return;
+		const kept = this.#end - this.#position;
+		const size = Math.max(
+			this.#buffer.length,
+			2 ** Math.ceil(Math.log2(kept + bytes)),
+		);
+		const target =
+			size > this.#buffer.length ? Buffer.allocUnsafe(size) : this.#buffer;
+		this.#buffer.copy(target, 0, this.#position, this.#end);
+		this.#buffer = target;
+		this.#origin += this.#position;
+		this.#walked -= this.#position;
+		this.#end = kept;
+		this.#position = 0;
+	}
+
+	#signature(): void {
+		if (!this.#buffer.subarray(0, SIGNATURE.length).equals(SIGNATURE))
+			throw new LogError(
+				"not-a-log",
+				"the signature of a binary log is missing",
+				{ seq: 0 },
+			);
+		this.#walked = SIGNATURE.length;
+	}
+
+	/** Finds the last whole seal frame. */
+	#walk(): void {
+		if (this.#header === undefined && this.#walked === 0) return;
+		for (;;) {
+			const next = frameEnd(this.#buffer, this.#walked, this.#end);
+			if (next === "partial") return;
+			if (next === "broken") {
+				this.#broken = true;
+				return;
+			}
+			if (this.#buffer[this.#walked] === FRAME.seal) {
+				this.#seal = this.#walked;
+				this.#sealEnd = next;
+			}
+			this.#walked = next;
+		}
+	}
+
+	/** Checks the last whole seal and hands on what it proves; else batch by batch up to the damage. */
+	#region(): void {
+		const seal = this.#seal;
+		const end = this.#sealEnd;
+		this.#seal = -1;
+		if (this.#proves(end)) return;
+		this.#broken = true;
+		for (
+			let at =
+				this.#position === 0 && this.#header === undefined
+					? SIGNATURE.length
+					: this.#position;
+			at <= seal;
+		) {
+			const next = frameEnd(this.#buffer, at, this.#end);
+			if (typeof next !== "number") return;
+			if (this.#buffer[at] === FRAME.seal && !this.#proves(next)) return;
+			at = next;
+		}
+	}
+
+	#proves(end: number): boolean {
+		const start = this.#position;
+		const sum = this.#sum
+			.copy()
+			.update(this.#buffer.subarray(start, end - HASH_BYTES));
+		const hash = sum.copy().digest();
+		if (!hash.equals(this.#buffer.subarray(end - HASH_BYTES, end)))
+			return false;
+		this.#checkedSum = start;
+		while (this.#position < end) this.#batch();
+		this.#checkedSum = undefined;
+		this.#sum = sum.update(hash);
+		return true;
+	}
+
+	/** One proven batch: header or records, then its seal. */
+	#batch(): void {
+		let at =
+			this.#header === undefined
+				? this.#position + SIGNATURE.length
+				: this.#position;
+		let seq = this.#head.seq;
+		for (;;) {
+			const next = frameEnd(this.#buffer, at, this.#end);
+			if (typeof next !== "number")
+				throw new LogError("damaged", "no frame", { seq });
+			const kind = this.#buffer[at];
+			this.#frames++;
+			if (kind === FRAME.seal) return this.#sealFrame(at, next, seq);
+			if (kind === FRAME.header) {
+				this.#header = decodeHeader(
+					this.#buffer.toString("utf8", at + HEAD_BYTES, next),
+				);
+				this.#handler.header?.(this.#header);
+				seq = 0;
+			} else seq = this.#batchFrame(at + HEAD_BYTES, next, seq);
+			at = next;
+		}
+	}
+
+	#batchFrame(start: number, end: number, before: number): number {
+		const input = this.#in;
+		const { record } = this.#handler;
+		input.use(this.#buffer, start, end);
+		if (input.byte() === 1) {
+			this.#names.reset();
+			this.#records.reset();
+		}
+		let seq = before;
+		let t = 0;
+		for (let left = input.count(); left > 0; left--) {
+			const found = this.#records.read(++seq, t);
+			t = found.t;
+			input.check();
+			if (record !== undefined) record.call(this.#handler, found);
+		}
+		return seq;
+	}
+
+	#sealFrame(at: number, next: number, seq: number): void {
+		const frame = this.#buffer.subarray(at, next);
+		const seal = readSealFrame(frame);
+		const count = seq - Math.max(this.#head.seq, 0);
+		if (seal.seq !== seq || seal.count !== count)
+			throw new LogError(
+				"missing-lines",
+				`the seal covers ${seal.count} records up to ${seal.seq}; found ${count} up to ${seq}`,
+				{ seq },
+			);
+		this.#head = { seq, hash: seal.hash };
+		this.#lastSeal = frame.toString("latin1");
+		this.#seals++;
+		this.#position = next;
+		this.#handler.seal?.(seal);
+	}
+
+	/** What lies behind the last seal; damage throws. Zeros: see damage.ts. */
+	#tail(): TornTail | undefined {
+		const rest = this.#buffer.subarray(this.#position, this.#end);
+		if (rest.length === 0) return undefined;
+		const unwritten =
+			rest.length <= GROUP_BYTES_MAX && (rest[0] === 0 || rest.includes(ZEROS));
+		if (this.#broken && !unwritten) throw this.#damage();
+		return {
+			line: this.#frames + 1,
+			offset: this.bytes,
+			bytes: rest.length,
+			records: 0,
+			seq: this.#head.seq + 1,
+		};
+	}
+
+	#damage(): LogError {
+		// Frames are walked on: another whole seal behind the bad batch means that acknowledged batches follow.
+		let seals = 0;
+		let at = this.#position;
+		for (;;) {
+			const next = frameEnd(this.#buffer, at, this.#end);
+			const last = next === "partial" || at === this.#end;
+			if (last || next === "broken")
+				return new LogError(
+					"damaged",
+					`the batch at byte ${this.bytes} was changed`,
+					{
+						seq: this.#head.seq + 1,
+						line: this.#frames + 1,
+						hint: "What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
+						damage: { goodBytes: this.bytes, lastBatch: last && seals <= 1 },
+					},
+				);
+			if (this.#buffer[at] === FRAME.seal) seals++;
+			at = next;
+		}
+	}
+
+	#noHeader(): LogError {
+		return this.#end === 0
+			? new LogError("not-a-log", "the file is empty", { line: 1, seq: 0 })
+			: new LogError(
+					this.#broken ? "damaged" : "torn-tail",
+					"not even the header is sealed",
+					{ line: 1, seq: 0 },
+				);
+	}
+}
