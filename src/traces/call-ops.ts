@@ -139,7 +139,7 @@ export function beginCall(state: State, call: Call): void {
 			call.t,
 			name,
 			actor,
-			argsOf(call.args),
+			argsOf(call.args, device),
 			call,
 		);
 		op.ctx = ctx;
@@ -210,10 +210,10 @@ function deviceOf(state: State, call: Call): Device | undefined {
 		: state.ids.device(name);
 }
 
-/** Arguments for the log: as they came, without what is written for people. */
-function argsOf(args: Call["args"]): Json {
+/** Arguments for the log: as they came, without what is written for people; the device in the log's own spelling. */
+function argsOf(args: Call["args"], device: Device | undefined): Json {
 	const { why: _why, ...rest } = args;
-	return rest as Json;
+	return (device === undefined ? rest : { ...rest, dev: device.id }) as Json;
 }
 
 function resultOf(out: Call["out"]): Json | undefined {

@@ -29,8 +29,8 @@ export function onDeviceIn(kind: "attach" | "replace" | "detach") {
 		if (lane.op !== undefined || device === undefined) return;
 		const pt = state.line.num(K.ptId);
 		const args = Number.isSafeInteger(pt)
-			? { dev: device.name, pt }
-			: { dev: device.name };
+			? { dev: device.id, pt }
+			: { dev: device.id };
 		frame.op = beginOp(
 			state,
 			lane,

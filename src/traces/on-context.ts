@@ -202,7 +202,7 @@ export function onUnbindIn(state: State, lane: Lane): void {
 			state.line.t,
 			"unbind",
 			device.id,
-			{ dev: device.name },
+			{ dev: device.id },
 			undefined,
 		);
 	}

@@ -14,7 +14,7 @@ export function onClaimIn(state: State, lane: Lane): void {
 	enter(lane, { kind: "claim_dev_owner", device, n: ctx });
 	// Without a call around it the claim is the beginning of a bind; ifd_bind_ret ends it.
 	if (lane.op !== undefined || device === undefined) return;
-	const args = { dev: device.name };
+	const args = { dev: device.id };
 	beginOp(state, lane, state.line.t, "bind", device.id, args, undefined);
 }
 
