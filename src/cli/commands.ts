@@ -6,6 +6,7 @@ import { logCommand } from "./log.ts";
 import { conformCommand } from "./conform.ts";
 import { exportCommand } from "./export.ts";
 import { runCommand } from "./run.ts";
+import { bisectCommand, shrinkCommand } from "./shrink.ts";
 import { statCommand } from "./stat.ts";
 import { tailCommand } from "./tail.ts";
 import { captureCommand } from "./capture.ts";
@@ -29,5 +30,7 @@ export const COMMANDS: readonly Command[] = [
 	inspectCommand,
 	reportCommand,
 	exportCommand,
+	bisectCommand,
+	shrinkCommand,
 	logCommand,
 ];
