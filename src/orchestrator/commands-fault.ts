@@ -17,10 +17,10 @@ import { hwptAlloc } from "../../machines/ops/hwpt.ts";
 import type { Answer, FaultQueue } from "../../machines/ops/types.ts";
 import { idevOfDevice } from "../../machines/ops/entities.ts";
 import type { CtxId, DeviceId } from "../vocabulary/ids.ts";
+import type { Of } from "./commands-plain.ts";
 import { fromHex, plainly } from "./commands-plain.ts";
 import type { Executor, Outcome } from "./executor.ts";
 
-type Of<T> = { readonly ctx: CtxId } & T;
 /** User data of a driver: `bytes` as hex digits without 0x. */
 export interface HexData {
 	readonly type: number;

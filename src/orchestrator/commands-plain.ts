@@ -4,23 +4,13 @@
  * should not have done is taken back as a whole.
  */
 import {
-	accessRw,
-	attachAccess,
-	changeIoas,
-	createAccess,
-	destroyAccess,
-	pinPages,
-	replaceAccess,
-	unpinItem,
-} from "../../machines/ops/access.ts";
-import {
 	getDirtyBitmap,
 	markDirty,
 	pagingHwpt,
 	setDirtyTracking,
 } from "../../machines/ops/dirty.ts";
 import type { Exec } from "../../machines/ops/exec.ts";
-import { domainOf, lookUp, refused } from "../../machines/ops/exec.ts";
+import { domainOf, refused } from "../../machines/ops/exec.ts";
 import {
 	allowIovas,
 	iovaRanges,
@@ -31,7 +21,7 @@ import {
 	VFIO_IOAS_OP,
 } from "../../machines/ops/ioas.ts";
 import { ioasCopy, MAP_FLAG } from "../../machines/ops/map.ts";
-import type { Access, Answer } from "../../machines/ops/types.ts";
+import type { Answer } from "../../machines/ops/types.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import { hexOf, u64, u64FromHex } from "../vocabulary/fields.ts";
@@ -45,8 +35,10 @@ export interface HexRange {
 	readonly start: string;
 	readonly last: string;
 }
-type Of<T> = { readonly ctx: CtxId } & T;
-type Span = { readonly iova: string; readonly length: string };
+/** Arguments of a call on a context. */
+export type Of<T> = { readonly ctx: CtxId } & T;
+/** A range: both as hex text, in bytes. */
+export type Span = { readonly iova: string; readonly length: string };
 
 /** Arguments by operation. */
 export interface PlainArgs {
@@ -78,28 +70,6 @@ export interface PlainArgs {
 	/** IOMMU_VFIO_IOAS: with `ioas` SET, without GET. */
 	readonly vfioIoas: Of<{ readonly ioas?: number }>;
 	readonly vfioIoasClear: Of<object>;
-	/**
-	 * An in-kernel user; `pinning`: it may pin (its driver has an unmap hook), else it reads and writes. `deaf`: the hook does not let go, which is
-	 * a defect of that driver.
-	 */
-	readonly accessCreate: Of<{
-		readonly pinning: boolean;
-		readonly deaf?: boolean;
-	}>;
-	readonly accessAttach: Of<{ readonly access: number; readonly ioas: number }>;
-	readonly accessReplace: Of<{
-		readonly access: number;
-		readonly ioas: number;
-	}>;
-	readonly accessDetach: Of<{ readonly access: number }>;
-	readonly accessPin: Of<
-		{ readonly access: number; readonly write?: boolean } & Span
-	>;
-	readonly accessUnpin: Of<{ readonly access: number; readonly item: number }>;
-	readonly accessRw: Of<
-		{ readonly access: number; readonly write?: boolean } & Span
-	>;
-	readonly accessDestroy: Of<{ readonly access: number }>;
 	readonly dirtySet: Of<{ readonly hwpt: number; readonly on: boolean }>;
 	/** GET_DIRTY_BITMAP; `keep`: do not clear. */
 	readonly dirtyGet: Of<
@@ -140,19 +110,7 @@ export function plainly<A extends Answer>(
 }
 
 const writable = (): undefined => undefined;
-const said = (errno: ErrnoName | undefined, step: string): Answer =>
-	errno === undefined ? {} : refused(errno, step);
 const number = (value: unknown): number => Number(value);
-
-/** Runs something with an access by id; ENOENT when there is none. */
-const withAccess =
-	(id: number, run: (exec: Exec, access: Access) => Answer) =>
-	(exec: Exec): Answer => {
-		const access = lookUp(exec, id, "access");
-		return access === undefined
-			? refused("ENOENT", "access")
-			: run(exec, access);
-	};
 
 const uapiProt = (prot: number): number =>
 	((prot & 1) !== 0 ? MAP_FLAG.READABLE : 0) |
@@ -178,9 +136,6 @@ function deviceWrote(exec: Exec, args: PlainArgs["deviceWrote"]): Answer {
 	// The selftest says EINVAL while tracking is off; hardware just leaves no mark.
 	return { out: { marked: typeof marked === "string" ? 0 : marked } };
 }
-
-/** Through an access whose user can always be reached: every byte is copied. */
-const copyAll = (): undefined => undefined;
 
 type Handlers = {
 	readonly [O in keyof PlainArgs]: (x: Executor, args: PlainArgs[O]) => Outcome;
@@ -274,98 +229,6 @@ const IOAS_HANDLERS = {
 		),
 } satisfies Partial<Handlers>;
 
-/** In-kernel users of an IOAS. */
-const ACCESS_HANDLERS = {
-	accessCreate: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			(exec): Answer => {
-				const made = createAccess(exec, args.pinning);
-				if (made === undefined) return refused("ENOMEM", "object.alloc");
-				if (args.deaf === true) x.deaf.add(made.name);
-				return { out: { access: made.id } };
-			},
-			({ out }) => ({ access: number(out?.["access"]) }),
-		),
-	accessAttach: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) =>
-				said(attachAccess(exec, access, args.ioas), "ioas"),
-			),
-		),
-	accessReplace: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) =>
-				said(replaceAccess(exec, access, args.ioas), "ioas"),
-			),
-		),
-	accessDetach: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) =>
-				said(changeIoas(exec, access.id, undefined), "ioas"),
-			),
-		),
-	accessPin: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) => {
-				// Only a user with an unmap hook may pin (iommufd_access_pin_pages).
-				if (!access.pinning) return refused("EINVAL", "access.ops");
-				const done = pinPages(
-					exec,
-					access.id,
-					fromHex(args.iova),
-					fromHex(args.length),
-					args.write === true,
-				);
-				return done.item === undefined ? done : { out: { item: done.item } };
-			}),
-			({ out }) => ({ item: number(out?.["item"]) }),
-		),
-	accessUnpin: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) =>
-				unpinItem(exec, access.id, args.item)
-					? {}
-					: refused("ENOENT", "access.item"),
-			),
-		),
-	accessRw: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) =>
-				accessRw(
-					exec,
-					access.id,
-					fromHex(args.iova),
-					fromHex(args.length),
-					args.write === true,
-					copyAll,
-				),
-			),
-		),
-	accessDestroy: (x, args) =>
-		plainly(
-			x,
-			args.ctx,
-			withAccess(args.access, (exec, access) => {
-				destroyAccess(exec, access.id);
-				return {};
-			}),
-		),
-} satisfies Partial<Handlers>;
-
 /** Dirty tracking. A2 and A3 live here. */
 const DIRTY_HANDLERS = {
 	dirtySet: (x, args) => {
@@ -420,6 +283,5 @@ type Span2 = { readonly iova: bigint; readonly length: bigint };
 /** The commands. */
 export const PLAIN_HANDLERS: Handlers = {
 	...IOAS_HANDLERS,
-	...ACCESS_HANDLERS,
 	...DIRTY_HANDLERS,
 };

@@ -6,12 +6,7 @@ import { createPages } from "../../machines/iopt-pages.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import { hexOf, u64 } from "../vocabulary/fields.ts";
-import type {
-	CtxId,
-	DeviceId,
-	IoasId,
-	ObjectId,
-} from "../vocabulary/ids.ts";
+import type { CtxId, DeviceId, IoasId, ObjectId } from "../vocabulary/ids.ts";
 import { ctxId, kernelNumber } from "../vocabulary/ids.ts";
 import { ask } from "../../machines/steps.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
@@ -20,6 +15,8 @@ import { destroyObject } from "../../machines/ops/destroy.ts";
 import { pagingErrno } from "../../machines/ops/hwpt.ts";
 import { objOf } from "../../machines/ops/exec.ts";
 import { attachedTo } from "./begin.ts";
+import type { AccessArgs } from "./commands-access.ts";
+import { ACCESS_HANDLERS } from "./commands-access.ts";
 import type { FaultArgs, HexData } from "./commands-fault.ts";
 import { allocNested, FAULT_HANDLERS, userData } from "./commands-fault.ts";
 import type { PlainArgs } from "./commands-plain.ts";
@@ -29,8 +26,8 @@ import { besideOf, isBeside, onPlain } from "./plain.ts";
 import type { Executor, Outcome } from "./executor.ts";
 import type { Role } from "./flows.ts";
 
-/** Arguments by operation; those that run on plain state are in commands-plain.ts and commands-fault.ts. */
-export interface CommandArgs extends PlainArgs, FaultArgs {
+/** Arguments by operation; those that run on plain state are in commands-plain.ts, commands-access.ts, commands-fault.ts. */
+export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
 	readonly open: object;
 	readonly close: { readonly ctx: CtxId };
 	readonly bind: { readonly ctx: CtxId; readonly dev: DeviceId };
@@ -306,6 +303,7 @@ const HANDLERS: Handlers = {
 			? plainly(x, args.ctx, (exec) => destroyObject(exec, args.id))
 			: run(x, "destroy", args.ctx, args),
 	...PLAIN_HANDLERS,
+	...ACCESS_HANDLERS,
 	...FAULT_HANDLERS,
 };
 

@@ -252,7 +252,7 @@ export class IommuSystem {
 	}
 
 	/**
-	 * Carries any command out and returns its result's fields (commands.ts, commands-plain.ts and commands-fault.ts list operations and arguments).
+	 * Carries any command out and returns its result's fields (the commands-*.ts list operations and arguments).
 	 * Throws IommuError with the kernel's errno.
 	 */
 	call<O extends OpName>(

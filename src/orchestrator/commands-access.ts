@@ -1,0 +1,158 @@
+/** Commands of in-kernel accesses; they run on plain state (plain.ts). */
+import {
+	accessRw,
+	attachAccess,
+	changeIoas,
+	createAccess,
+	destroyAccess,
+	pinPages,
+	replaceAccess,
+	unpinItem,
+} from "../../machines/ops/access.ts";
+import type { Exec } from "../../machines/ops/exec.ts";
+import { lookUp, refused } from "../../machines/ops/exec.ts";
+import type { Access, Answer } from "../../machines/ops/types.ts";
+import type { ErrnoName } from "../vocabulary/errno.ts";
+import type { Of, Span } from "./commands-plain.ts";
+import { fromHex, plainly } from "./commands-plain.ts";
+import type { Executor, Outcome } from "./executor.ts";
+
+/** Arguments by operation. */
+export interface AccessArgs {
+	/**
+	 * An in-kernel user; `pinning`: it may pin (its driver has an unmap hook), else it reads and writes. `deaf`: the hook does not let go, which is
+	 * a defect of that driver.
+	 */
+	readonly accessCreate: Of<{
+		readonly pinning: boolean;
+		readonly deaf?: boolean;
+	}>;
+	readonly accessAttach: Of<{ readonly access: number; readonly ioas: number }>;
+	readonly accessReplace: Of<{
+		readonly access: number;
+		readonly ioas: number;
+	}>;
+	readonly accessDetach: Of<{ readonly access: number }>;
+	readonly accessPin: Of<
+		{ readonly access: number; readonly write?: boolean } & Span
+	>;
+	readonly accessUnpin: Of<{ readonly access: number; readonly item: number }>;
+	readonly accessRw: Of<
+		{ readonly access: number; readonly write?: boolean } & Span
+	>;
+	readonly accessDestroy: Of<{ readonly access: number }>;
+}
+
+const said = (errno: ErrnoName | undefined, step: string): Answer =>
+	errno === undefined ? {} : refused(errno, step);
+/** Runs something with an access by id; ENOENT when there is none. */
+const withAccess =
+	(id: number, run: (exec: Exec, access: Access) => Answer) =>
+	(exec: Exec): Answer => {
+		const access = lookUp(exec, id, "access");
+		return access === undefined
+			? refused("ENOENT", "access")
+			: run(exec, access);
+	};
+
+/** Through an access whose user can always be reached: every byte is copied. */
+const copyAll = (): undefined => undefined;
+
+type Handlers = {
+	readonly [O in keyof AccessArgs]: (
+		x: Executor,
+		args: AccessArgs[O],
+	) => Outcome;
+};
+
+/** In-kernel users of an IOAS. */
+export const ACCESS_HANDLERS: Handlers = {
+	accessCreate: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			(exec): Answer => {
+				const made = createAccess(exec, args.pinning);
+				if (made === undefined) return refused("ENOMEM", "object.alloc");
+				if (args.deaf === true) x.deaf.add(made.name);
+				return { out: { access: made.id } };
+			},
+			({ out }) => ({ access: Number(out?.["access"]) }),
+		),
+	accessAttach: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) =>
+				said(attachAccess(exec, access, args.ioas), "ioas"),
+			),
+		),
+	accessReplace: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) =>
+				said(replaceAccess(exec, access, args.ioas), "ioas"),
+			),
+		),
+	accessDetach: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) =>
+				said(changeIoas(exec, access.id, undefined), "ioas"),
+			),
+		),
+	accessPin: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) => {
+				// Only a user with an unmap hook may pin (iommufd_access_pin_pages).
+				if (!access.pinning) return refused("EINVAL", "access.ops");
+				const done = pinPages(
+					exec,
+					access.id,
+					fromHex(args.iova),
+					fromHex(args.length),
+					args.write === true,
+				);
+				return done.item === undefined ? done : { out: { item: done.item } };
+			}),
+			({ out }) => ({ item: Number(out?.["item"]) }),
+		),
+	accessUnpin: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) =>
+				unpinItem(exec, access.id, args.item)
+					? {}
+					: refused("ENOENT", "access.item"),
+			),
+		),
+	accessRw: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) =>
+				accessRw(
+					exec,
+					access.id,
+					fromHex(args.iova),
+					fromHex(args.length),
+					args.write === true,
+					copyAll,
+				),
+			),
+		),
+	accessDestroy: (x, args) =>
+		plainly(
+			x,
+			args.ctx,
+			withAccess(args.access, (exec, access) => {
+				destroyAccess(exec, access.id);
+				return {};
+			}),
+		),
+};
