@@ -102,7 +102,8 @@ export function definitionProblems(definition: AnyDefinition): string[] {
 				for (const action of edge.actions ?? []) name("actions", action, path);
 				if (edge.target === undefined) continue;
 				const target = resolveTarget(path, edge.target);
-				if (!paths.has(target)) problems.push(`${path}: no state ${edge.target}`);
+				if (!paths.has(target))
+					problems.push(`${path}: no state ${edge.target}`);
 				if (target === path && node.entry && !edge.reenter)
 					problems.push(`${path} goes to itself on ${event} without its entry`);
 			}

@@ -94,7 +94,9 @@ export function txConfig(
 	unwinding?: { readonly [name: string]: StateNode },
 ): StateNode {
 	// Re-entered, or a transaction that fails at once twice in a row would not run its entry the second time.
-	const on = { BEGIN: begin.map((edge) => ({ ...edge, reenter: true as const })) };
+	const on = {
+		BEGIN: begin.map((edge) => ({ ...edge, reenter: true as const })),
+	};
 	return {
 		initial: "Idle",
 		on: { "*": { actions: ["countRefusal"] } },

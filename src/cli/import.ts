@@ -23,7 +23,7 @@ docs/traces.md says which lines are understood and which probes a recording shou
 			short: "o",
 			help: "the log to write; compressed when it ends in .gz",
 		},
-		format: { value: "F", help: "auto, ftrace or calls (default auto)" },
+		format: { value: "F", help: "auto, ftrace, calls or qemu (default auto)" },
 		alone: { help: "read only the file named, nothing beside it" },
 		json: { help: "print what was found as one JSON object" },
 	},
@@ -34,7 +34,12 @@ docs/traces.md says which lines are understood and which probes a recording shou
 			throw new UsageError("import needs one PATH and --out LOG");
 		const recording = await importRecording(path, {
 			alone: args.flag("alone"),
-			format: oneOf(args, "format", ["auto", "ftrace", "calls"], "auto"),
+			format: oneOf(
+				args,
+				"format",
+				["auto", "ftrace", "calls", "qemu"],
+				"auto",
+			),
 			onProgress: (bytes) => io.progress(`${(bytes / 1e6).toFixed(1)} MB`),
 		});
 		const records = await writeLog(out, recording.header, recording.batches);

@@ -128,7 +128,9 @@ function formatOfFolder(names: readonly string[]): InputFormat {
 	const parts = names.map(partOf);
 	if (parts.includes("trace")) return "ftrace";
 	if (parts.includes("calls")) return "calls";
-	return names.some((name) => /^\d{16}\.(?:ndjson|blog)/.test(name)) ? "native" : "ftrace";
+	return names.some((name) => /^\d{16}\.(?:ndjson|blog)/.test(name))
+		? "native"
+		: "ftrace";
 }
 
 const SNIFF_BYTES = 4096;
