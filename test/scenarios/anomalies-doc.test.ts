@@ -82,8 +82,9 @@ const explored = races.flatMap(([id, , text]) =>
 test.each(explored)("%s: %s", async (_, command, ids) => {
 	expect(await finds(command)).toEqual(expect.arrayContaining([...ids]));
 });
-test("R1 is gone under one lock a call", async () => {
-	expect(
-		await finds("explore detach-against-replace --set locks=call"),
-	).toEqual([]);
+test.each([
+	"explore detach-against-replace --set locks=call",
+	"explore sweep-against-unmap --set gate=true",
+])("nothing is found by %s", async (command) => {
+	expect(await finds(command)).toEqual([]);
 });
