@@ -168,6 +168,7 @@ function quoted(text: string): string {
 	} catch {
 		// Said below, with what is no string.
 	}
-	if (typeof value !== "string") throw new LogError("damaged", "a text is not quoted as it says");
+	if (typeof value !== "string")
+		throw new LogError("damaged", "a text is not quoted as it says");
 	return value;
 }
