@@ -1,4 +1,5 @@
 /** The human report of `verify`: verdict first, then each finding on a screen, warnings and gaps apart (DESIGN §6). */
+import { CATALOGUE } from "../invariants/catalogue.ts";
 import type { Violation } from "../invariants/verdicts.ts";
 import type { Call } from "../replay/summary.ts";
 import type { FileReport } from "../replay/verify-path.ts";
@@ -149,7 +150,18 @@ function oneFinding(file: FileReport, v: Violation, io: Io): string[] {
 			? []
 			: [`      right again after #${v.healedSeq}`]),
 		...(v.standing ? ["      still so when the log ended"] : []),
+		...ruleLines(v.id),
 		`      source  ${v.source.join("; ")}`,
+	];
+}
+
+/** What must hold, and what goes wrong when it does not. */
+function ruleLines(id: string): string[] {
+	const invariant = CATALOGUE.find((one) => one.id === id);
+	if (invariant === undefined) return [];
+	return [
+		`      rule    ${invariant.sentence}`,
+		`      else    ${invariant.harm}`,
 	];
 }
 
