@@ -1,5 +1,5 @@
 /** What 6.12 does by itself in the situations of facts iommufd §9 that no other invariant speaks about: risks and defects of that kernel. */
-import type { DeviceId } from "../vocabulary/ids.ts";
+import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { igKey } from "../world/create.ts";
 import type { Context, Invariant, Outcome } from "./invariant.ts";
@@ -25,6 +25,25 @@ function leftBehind(
 		[op.actor],
 		[bracket.seq, bracket.areaSeq, record.seq],
 		{ since: bracket.seq },
+	);
+}
+
+/** A device with live interrupts on a user's domain that does not map their doorbell. A nested domain's is its parent's: not looked at. */
+function doorbellMissing(
+	{ world, memory }: Context,
+	dev: DeviceId,
+	dom: DomainId,
+	seq: number,
+): Outcome {
+	const requested = memory.get(`MSI-2 ${dev}`);
+	if (requested === undefined) return SKIP;
+	if (world.domains.map.get(dom)?.kind !== "unmanaged") return SKIP;
+	if (memory.has(`MSI-2 ${dom}`)) return undefined;
+	return broken(
+		`${dev} ${dom}`,
+		`${dev} has live interrupts and is on ${dom}, which does not map their doorbell`,
+		[dev, dom],
+		[requested, seq],
 	);
 }
 
@@ -105,6 +124,36 @@ export const ANOMALIES: readonly Invariant[] = [
 							[bracket.seq],
 						);
 			},
+		},
+	},
+	{
+		id: "MSI-2",
+		when: "S",
+		severity: "error",
+		sentence:
+			"The doorbell of live interrupts is mapped in the domain that the device's group is on.",
+		harm: "interrupts are lost until they are requested again (A7)",
+		source: [
+			"drivers/iommu/iommufd/device.c:iommufd_group_setup_msi (comment)",
+			"drivers/iommu/dma-iommu.c:iommu_dma_prepare_msi",
+		],
+		brokenBy: "scenario doorbell-lost",
+		on: {
+			"dom.msi.mapped": ({ memory }, { data, seq }) => {
+				memory.set(`MSI-2 ${data.dom}`, seq);
+				return SKIP;
+			},
+			"irq.requested": (context, { data, seq }) => {
+				context.memory.set(`MSI-2 ${data.dev}`, seq);
+				const dom = context.world.devices.map.get(data.dev)?.hw;
+				return dom ? doorbellMissing(context, data.dev, dom, seq) : SKIP;
+			},
+			"dev.unbound": ({ memory }, { data }) => {
+				memory.delete(`MSI-2 ${data.dev}`);
+				return SKIP;
+			},
+			"hw.attach": (context, { data, seq }) =>
+				doorbellMissing(context, data.dev, data.dom, seq),
 		},
 	},
 	{

@@ -71,6 +71,8 @@ export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
 	};
 	readonly detach: { readonly ctx: CtxId; readonly dev: DeviceId };
 	readonly destroy: { readonly ctx: CtxId; readonly id: number };
+	/** VFIO_DEVICE_SET_IRQS: interrupts of a bound device; without an MSI cookie it succeeds all the same (dma-iommu.c:iommu_dma_prepare_msi). */
+	readonly irqRequest: { readonly ctx: CtxId; readonly dev: DeviceId };
 }
 /** The name of an operation. */
 export type OpName = keyof CommandArgs;
@@ -302,6 +304,12 @@ const HANDLERS: Handlers = {
 		isBeside(x, args.ctx, args.id)
 			? plainly(x, args.ctx, (exec) => destroyObject(exec, args.id))
 			: run(x, "destroy", args.ctx, args),
+	irqRequest: (x, args) => {
+		if (x.device(args.dev).ctx !== args.ctx)
+			return failed("EINVAL", "dev.bound");
+		const doorbell = x.requestInterrupts(args.dev);
+		return ok(doorbell === undefined ? {} : { doorbell: hexOf(u64(doorbell)) });
+	},
 	...PLAIN_HANDLERS,
 	...ACCESS_HANDLERS,
 	...FAULT_HANDLERS,

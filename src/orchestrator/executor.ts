@@ -34,7 +34,9 @@ import type {
 	HwptId,
 } from "../vocabulary/ids.ts";
 import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
+import { u64 } from "../vocabulary/fields.ts";
 import type { Fact } from "../vocabulary/records.ts";
+import { fact } from "../vocabulary/records.ts";
 import { beginCall } from "./begin.ts";
 import type { Engine, Runner } from "./engine.ts";
 import type { Role, Transactions } from "./flows.ts";
@@ -213,7 +215,10 @@ export class Executor {
 			case "dom.create":
 				return this.#createDomain(step);
 			case "dom.msi.cookie":
-				return this.#tell({ ...step, to: this.#pagingDomain(step.to) });
+				return this.#setCookie(step);
+			case "dev.unbind":
+				outside.irqs.delete(step.to as DeviceId);
+				return this.#tell(step);
 			case "fault.answer":
 				return this.#answerFaults(step);
 			case "fault.iopf.on": {
@@ -259,6 +264,34 @@ export class Executor {
 			const { ops, dev: device } = this.parts.outside.device(dev);
 			return ops.isSelftest || ops.isolatedMsi(device);
 		});
+	}
+
+	/** With the cookie a domain can map doorbells; A7 mended: those of live interrupts are mapped at once. */
+	#setCookie(step: Step<"dom.msi.cookie">): Said {
+		const dom = this.#pagingDomain(step.to) as DomainId;
+		const said = this.#tell({ ...step, to: dom });
+		const { irqs, switches } = this.parts.outside;
+		if (said.ok && !switches.doorbellsLost)
+			for (const iova of irqs.values()) this.mapDoorbell(dom, iova);
+		return said;
+	}
+
+	/** Maps the doorbell in a domain that can and has it not yet (dma-iommu.c:iommu_dma_get_msi_page). */
+	mapDoorbell(dom: DomainId, iova: bigint): void {
+		const { doorbells } = this.parts.outside;
+		if (!this.domainOf(dom).cookie || doorbells.has(dom)) return;
+		doorbells.add(dom);
+		this.parts.emit(fact("dom.msi.mapped", dom, { dom, iova: u64(iova) }));
+	}
+	/** Sets up a device's interrupts; the doorbell's IOVA where its group has a software MSI window. */
+	requestInterrupts(dev: DeviceId): bigint | undefined {
+		const { dom, msi } = this.group(this.parts.outside.groupOf(dev));
+		if (msi === null || dom === null) return undefined;
+		const iova = BigInt(msi);
+		this.mapDoorbell(this.#pagingDomain(dom) as DomainId, iova);
+		this.parts.outside.irqs.set(dev, iova);
+		this.parts.emit(fact("irq.requested", dev, { dev, doorbell: u64(iova) }));
+		return iova;
 	}
 
 	/** A nested hwpt's MSI cookie is its parent's domain's (facts §2.9.2). */

@@ -83,6 +83,9 @@ export class Outside {
 	domains: ReadonlyMap<DomainId, Domain> = new Map();
 	/** What the running HWPT_ALLOC asks for. */
 	wish: DomainWish = PLAIN_DOMAIN;
+	/** Domains with the interrupt doorbell mapped; devices with live interrupts and the doorbell's IOVA (software MSI only). */
+	readonly doorbells = new Set<DomainId>();
+	readonly irqs = new Map<DeviceId, bigint>();
 	/** The operation that is running. */
 	op = "";
 	#domains = 0;

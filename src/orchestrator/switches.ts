@@ -39,6 +39,8 @@ export interface Switches {
 	readonly pageRequestsInAnyGroup: boolean;
 	/** A6: an area that an unmap gave up on refuses accesses for good. Linux: true. */
 	readonly preventSticks: boolean;
+	/** A7: a replace leaves the doorbells of live interrupts behind. Linux up to 6.14: true. */
+	readonly doorbellsLost: boolean;
 	/** A9: an unmap asks every attached access, those without a hook too. Linux: true. */
 	readonly asksEveryAccess: boolean;
 	/** A10: a mapping stays when its IOVA cannot be copied out. Linux: true. */
@@ -72,6 +74,7 @@ export const DEFAULT_SWITCHES: Switches = {
 	enablingClears: true,
 	pageRequestsInAnyGroup: true,
 	preventSticks: true,
+	doorbellsLost: true,
 	asksEveryAccess: true,
 	respFailureKeeps: true,
 	partialUnmapStays: true,

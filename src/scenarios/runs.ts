@@ -20,7 +20,7 @@ import { replace1 } from "./runs/replace-1.ts";
 import { replace2 } from "./runs/replace-2.ts";
 import { replace3 } from "./runs/replace-3.ts";
 import { siblingRegion } from "./runs/sibling-region.ts";
-import { softwareMsi } from "./runs/software-msi.ts";
+import { doorbellLost, softwareMsi } from "./runs/software-msi.ts";
 import { tornGroup } from "./runs/torn-group.ts";
 import { foreignDomain } from "./runs/two-drivers.ts";
 import { unfinished } from "./runs/unfinished.ts";
@@ -58,6 +58,7 @@ export const RUN_SCENARIOS: readonly RunScenario[] = [
 	bindRefusals,
 	unwritableResult,
 	softwareMsi,
+	doorbellLost,
 	dirtyReadOverHole,
 	dirtyEnabledTwice,
 	pageRequestsOfTwo,

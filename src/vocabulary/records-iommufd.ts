@@ -129,6 +129,10 @@ export const IOMMUFD_RECORDS = {
 	},
 	"dom.cc.set": { dom: "domain" },
 	"dom.msi.cookie": { dom: "domain" },
+	/** The interrupt doorbell's page was mapped in the software MSI window (dma-iommu.c:iommu_dma_get_msi_page). */
+	"dom.msi.mapped": { dom: "domain", iova: "hex" },
+	/** A device's interrupts were set up to write to `doorbell` (VFIO_DEVICE_SET_IRQS). */
+	"irq.requested": { dev: "device", doorbell: "hex" },
 	"dom.freed": { dom: "domain", undo: "flag?" },
 	/** The domain joined / left an IOAS; `order` is the list after a removal (swap with the tail). */
 	"iopt.dom.added": { ioas: "ioas", dom: "domain", align: "count?" },

@@ -359,6 +359,20 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 		bad: (b) =>
 			b.op("x", () => b.add("access.switching", { access, to: IOAS })),
 	},
+	"MSI-2": {
+		before: (b) => {
+			attach(b, DEV1, true);
+			b.op("irqRequest", () => {
+				b.add("dom.msi.mapped", { dom: D3, iova: 0x800_0000 });
+				b.add("irq.requested", { dev: DEV1, doorbell: 0x800_0000 });
+			});
+		},
+		bad: (b) =>
+			b.op(
+				"replace",
+				() => void b.add("hw.attach", { dev: DEV1, dom: "domain:4" }),
+			),
+	},
 	"GRP-15": {
 		before: (b) => attach(b, DEV1, true),
 		bad: (b) => {

@@ -45,6 +45,7 @@ const ROWS: readonly Row[] = [
 	],
 	["A5", "foreign-domain", { replaceChecksOwner: true }, ["GRP-13"], []],
 	["A6", "deaf-access", { preventSticks: false }, [], ["ACC-8"]],
+	["A7", "doorbell-lost", { doorbellsLost: false }, ["MSI-2"], []],
 	["A8", "unwritable-result", { respFailureDetaches: false }, ["VFT-7"], []],
 	["A9", "reader-is-asked", { asksEveryAccess: false }, [], ["ACC-7"]],
 	["A10", "unwritable-iova", { respFailureKeeps: false }, [], ["LOG-7"]],

@@ -14,6 +14,35 @@ const devices = {
 	both: deviceId("0000:02:00.0"),
 };
 
+/** A7: a replace while interrupts are live. */
+export const doorbellLost: RunScenario = {
+	name: "doorbell-lost",
+	title: "Request interrupts, then replace",
+	about:
+		"Anomaly A7 (facts §3.3): the new domain gets the cookie but not the doorbell's mapping; interrupts are lost until requested again. MSI-2",
+	topology: {
+		known: "complete",
+		groups: [
+			{
+				group: groupId(1),
+				driver: "smmu-v3",
+				members: [{ dev: devices.dev1, resv: [SW_MSI] }],
+			},
+		],
+	},
+	devices: { dev1: devices.dev1 },
+	steps: [
+		call("open", "open", {}, "ctx"),
+		call("bind", "bind", { dev: "dev1" }),
+		call("ioas A", "ioasAlloc", {}, "A"),
+		call("ioas B", "ioasAlloc", {}, "B"),
+		call("attach", "attach", { dev: "dev1", pt: "A" }),
+		call("interrupts", "irqRequest", { dev: "dev1" }),
+		call("replace", "replace", { dev: "dev1", pt: "B" }),
+		call("interrupts again", "irqRequest", { dev: "dev1" }),
+	],
+};
+
 /** A group with a software window, and a device that has both kinds. */
 export const softwareMsi: RunScenario = {
 	name: "software-msi",
