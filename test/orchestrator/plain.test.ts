@@ -1,4 +1,5 @@
 /** The operations of machines/ops in the live system: answers, records for the judge, redecide, engines, fail-nth. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createJudge } from "../../src/invariants/judge.ts";
 import type { Command } from "../../src/orchestrator/commands.ts";
@@ -332,5 +333,76 @@ describe.each(Object.entries(SITUATIONS))("%s", (_, steps) => {
 			if (torn) expect(errors).toContain("GRP-1");
 			else expect({ failNth, errors }).toEqual({ failNth, errors: [] });
 		}
+	});
+});
+
+describe("random commands", () => {
+	const id = fc.integer({ min: 1, max: 9 });
+	const span = fc.constantFrom(
+		{ iova: "0x2000000", length: "0x1000" },
+		{ iova: "0x2001000", length: "0x3000" },
+		{ iova: "0x2000000", length: "0x4000" },
+	);
+	const data = { type: 0xdead, bytes: "01000000" };
+	const one = (op: string, args: object, ...more: fc.Arbitrary<object>[]) =>
+		fc
+			.tuple(fc.constant(args), ...more)
+			.map((all) => [op, Object.assign({}, ...all)] as Step);
+	const ids = (...names: string[]) =>
+		fc.record(Object.fromEntries(names.map((name) => [name, id])));
+	const step = fc.oneof(
+		one("ioasAlloc", {}),
+		one("faultQueueAlloc", {}),
+		one("faultQueueClose", {}, ids("fault")),
+		one("faultRead", {}, ids("fault")),
+		one("faultAnswer", { code: 0, cookie: 1 }, ids("fault")),
+		one("pageRequest", { dev, grpid: 1, addr: "0x1000", perm: 1 }),
+		one("hwptAlloc", { dev, flags: 3 }, ids("pt")),
+		one("hwptAlloc", { dev, flags: 4, data }, ids("pt", "fault")),
+		one("attach", { dev }, ids("pt")),
+		one("replace", { dev }, ids("pt")),
+		one("detach", { dev }),
+		one("destroy", {}, ids("id")),
+		one("map", { va: "0x70000000", prot: 3 }, ids("ioas"), span),
+		one("unmap", {}, ids("ioas"), span),
+		one(
+			"copy",
+			{ srcIova: "0x2000000", length: "0x1000", prot: 1 },
+			ids("src", "dst"),
+		),
+		one("accessCreate", { pinning: true }),
+		one("accessCreate", { pinning: false }),
+		one("accessAttach", {}, ids("access", "ioas")),
+		one("accessReplace", {}, ids("access", "ioas")),
+		one("accessDetach", {}, ids("access")),
+		one("accessPin", {}, ids("access"), span),
+		one("accessUnpin", { item: 0 }, ids("access")),
+		one("accessDestroy", {}, ids("access")),
+		one("dirtySet", { on: true }, ids("hwpt")),
+		one("deviceWrote", {}, ids("hwpt"), span),
+		one("dirtyGet", { pageSize: "0x800" }, ids("hwpt"), span),
+		one(
+			"invalidate",
+			{ type: 0xdeadbeef, entryLen: 8, entries: "0100000000000000" },
+			ids("hwpt"),
+		),
+		one("unbind", { dev }),
+		one("bind", { dev }),
+		one("irqRequest", { dev }),
+		one("close", {}),
+	);
+	test("keep every invariant, and can be decided again by the other engine", () => {
+		fc.assert(
+			fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => {
+				const { system } = play([...START, ...steps]);
+				expect(judged(system).errors).toEqual([]);
+				expect(
+					system.records.map(recordProblem).find((p) => p !== undefined),
+				).toBeUndefined();
+				const again = redecide(system.header, system.records);
+				expect(firstDifference(system.records, again)).toBe(-1);
+			}),
+			{ numRuns: 150 },
+		);
 	});
 });
