@@ -2,14 +2,16 @@
 import type { LogHeader } from "../vocabulary/header.ts";
 import { LogScanner } from "./scan.ts";
 import type { LogHandler, ResumePoint, ScanSummary } from "./scan-types.ts";
-import { type Chain, chainFrom, decodeSeal } from "./seal.ts";
-import { sealFacts, sealHeader, type TimedFact } from "./write.ts";
+import {
+	type Chain,
+	chainFrom,
+	decodeSeal,
+	type SealedBytes,
+	sealBytes,
+} from "./seal.ts";
+import { factLines, sealHeader, type TimedFact } from "./write.ts";
 
-/** Bytes ready to be written, and the chain after them. */
-export interface SealedBytes {
-	readonly bytes: Buffer;
-	readonly chain: Chain;
-}
+export type { SealedBytes } from "./seal.ts";
 
 /** Takes bytes, hands on records. */
 export interface Scanner {
@@ -52,8 +54,14 @@ export const NDJSON: LogCodec = {
 		return { bytes: Buffer.from(text), chain };
 	},
 	seal(chain, facts, key) {
-		const { text, chain: next } = sealFacts(chain, facts, key);
-		return { bytes: Buffer.from(text), chain: next };
+		const seq = chain.head.seq + facts.length;
+		return sealBytes(
+			chain,
+			factLines(chain.head.seq, facts),
+			seq,
+			facts.length,
+			key,
+		);
 	},
 	continuation: ({ line, head }) => ({
 		bytes: Buffer.from(`${line}\n`),

@@ -82,24 +82,45 @@ export const CHAIN_START: Chain = {
 	sum: createHash("sha256"),
 };
 
+/** Bytes ready to be written, and the chain after them. */
+export interface SealedBytes {
+	readonly bytes: Buffer;
+	readonly chain: Chain;
+}
+
 /**
- * Seals a batch. `lines` is its text, each line with its newline; `seq` the last record in it. Returns the seal line and the chain
- * to go on from.
+ * Seals a batch. `lines` is its text, each line with its newline; `seq` the last record in it. Returns lines and seal as bytes, and the
+ * chain to go on from.
  */
-export function sealBatch(
+export function sealBytes(
 	chain: Chain,
 	lines: string,
 	seq: number,
 	count: number,
 	key?: string,
-): Chain {
+): SealedBytes {
 	const prefix = sealPrefix(seq, count, key);
-	const sum = chain.sum.copy().update(lines + prefix);
+	const body = Buffer.from(lines + prefix);
+	const sum = chain.sum.copy().update(body);
 	const sealed = sum.copy().digest("hex");
 	const tail = `,"hash":"${sealed}"}`;
-	sum.update(`${tail}\n`);
-	return { line: prefix + tail, head: { seq, hash: sealed }, sum };
+	const end = Buffer.from(`${tail}\n`);
+	const next = {
+		line: prefix + tail,
+		head: { seq, hash: sealed },
+		sum: sum.update(end),
+	};
+	return { bytes: Buffer.concat([body, end]), chain: next };
 }
+
+/** As `sealBytes`, when only the chain is wanted. */
+export const sealBatch = (
+	chain: Chain,
+	lines: string,
+	seq: number,
+	count: number,
+	key?: string,
+): Chain => sealBytes(chain, lines, seq, count, key).chain;
 
 /** The chain of a file that starts with this seal line: a later segment. */
 export function chainFrom(line: string, { seq, hash: sealed }: Head): Chain {

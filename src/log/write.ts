@@ -5,6 +5,7 @@ import {
 	type LogRecord,
 	recordProblem,
 } from "../vocabulary/records.ts";
+import { checkedLine } from "./encode-line.ts";
 import { LogError } from "./error.ts";
 import { encodeHeader } from "./header-line.ts";
 import { encodeRecord } from "./record-line.ts";
@@ -36,28 +37,38 @@ export function sealFacts(
 	facts: readonly TimedFact[],
 	key?: string,
 ): Sealed {
-	let seq = chain.head.seq;
-	let lines = "";
-	for (const fact of facts)
-		lines += `${encodeRecord(factRecord(++seq, fact))}\n`;
+	const lines = factLines(chain.head.seq, facts);
+	const seq = chain.head.seq + facts.length;
 	const next = sealBatch(chain, lines, seq, facts.length, key);
 	return { text: `${lines}${next.line}\n`, chain: next };
 }
 
 /** The record that a fact becomes at position `seq`. Throws LogError `bad-record` when it does not fit the schema. */
-export function factRecord(
+export function factRecord(seq: number, fact: TimedFact): LogRecord {
+	const record = unchecked(seq, fact);
+	const problem = recordProblem(record);
+	if (problem === undefined) return record;
+	throw new LogError("bad-record", `${record.type}: ${problem}`, {
+		seq,
+		hint: "Nothing was written. The fields of every record type are in src/vocabulary.",
+	});
+}
+
+// A fact of some type and a record of that type correspond; TypeScript cannot follow that through the destructuring.
+const unchecked = (
 	seq: number,
 	{ t, type, actor, op = 0, data }: TimedFact,
-): LogRecord {
-	// A fact of some type and a record of that type correspond; TypeScript cannot follow that through the destructuring.
-	const record = { seq, t, type, actor, op, data } as LogRecord;
-	const problem = recordProblem(record);
-	if (problem !== undefined)
-		throw new LogError("bad-record", `${record.type}: ${problem}`, {
-			seq,
-			hint: "Nothing was written. The fields of every record type are in src/vocabulary.",
-		});
-	return record;
+): LogRecord => ({ seq, t, type, actor, op, data }) as LogRecord;
+
+/** The lines of facts behind record `seq`, each with its newline. Throws LogError `bad-record`. */
+export function factLines(seq: number, facts: readonly TimedFact[]): string {
+	let lines = "";
+	let at = seq;
+	for (const fact of facts) {
+		at++;
+		lines += `${checkedLine(unchecked(at, fact)) ?? encodeRecord(factRecord(at, fact))}\n`;
+	}
+	return lines;
 }
 
 /** A whole log as text: for tests, exports and small logs. Each inner array becomes one sealed batch. */

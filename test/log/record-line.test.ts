@@ -1,6 +1,7 @@
 /** The record line: lossless, canonical, and the fast path the same as the general one. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { checkedLine } from "../../src/log/encode-line.ts";
 import { LogError } from "../../src/log/error.ts";
 import { jsonText } from "../../src/log/json-text.ts";
 import { decodeLine, encodeRecord } from "../../src/log/record-line.ts";
@@ -41,6 +42,7 @@ describe.each(RECORD_TYPES)("%s", (type) => {
 				const back = decodeLine(line, 1);
 				expect(back).toStrictEqual(record);
 				expect(encodeRecord(back)).toBe(line);
+				expect(checkedLine(record)).toBe(line);
 				const quick = fast(line);
 				if (quick === undefined) missed++;
 				else expect(quick).toStrictEqual(record);
@@ -95,6 +97,40 @@ test("whatever is done to a line, the fast path accepts only what the general on
 		{ numRuns: 4000 },
 	);
 	expect(accepted).toBeGreaterThan(0);
+});
+
+test("whatever is done to a record, the fast writer writes only what the general one would", () => {
+	const values = fc.oneof(
+		fc.anything(),
+		fc.constantFrom(undefined, -1, 2 ** 53, 1n, "", "x", true, []),
+	);
+	let written = 0;
+	fc.assert(
+		fc.property(anyRecord, fc.nat(), values, (record, pick, value) => {
+			const names = [
+				"seq",
+				"t",
+				"op",
+				"actor",
+				"extra",
+				...Object.keys(record.data),
+			];
+			const name = names[pick % names.length] ?? "";
+			const inData = pick % names.length > 4 || name === "extra";
+			const changed = (
+				inData
+					? { ...record, data: { ...record.data, [name]: value } }
+					: { ...record, [name]: value }
+			) as LogRecord;
+			const line = checkedLine(changed);
+			if (line === undefined) return;
+			written++;
+			expect(recordProblem(changed)).toBeUndefined();
+			expect(line).toBe(encodeRecord(changed));
+		}),
+		{ numRuns: 4000 },
+	);
+	expect(written).toBeGreaterThan(0);
 });
 
 test("the record object is reused, a copy is not", () => {
