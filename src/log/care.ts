@@ -140,6 +140,11 @@ async function repairStep(
 	const tail = check.summary?.tail;
 	if (tail !== undefined) {
 		const why = `${tail.bytes} bytes behind the last seal`;
+		// A segment that was only begun goes as a whole: nothing in it is its own.
+		if (tail.offset === 0 && tail.path !== undefined) {
+			await io.remove(tail.path);
+			return { what: "dropped-tail", path: tail.path, why, bytes: tail.bytes };
+		}
 		return {
 			what: "dropped-tail",
 			why,

@@ -131,11 +131,21 @@ export async function isUnborn(
 	segment: Segment,
 	expected: Uint8Array,
 ): Promise<boolean> {
-	const bytes = await io.readAll(segment.path).catch((error: unknown) => {
+	const file = await io.open(segment.path, "read").catch((error: unknown) => {
 		throw ioError(error, `opening ${segment.path}`);
 	});
-	if (bytes.length > expected.length || bytes.equals(expected)) return false;
-	return bytes.every((byte, i) => byte === 0 || byte === expected[i]);
+	try {
+		const bytes = Buffer.alloc(expected.length + 1);
+		const size = await file.read(bytes, 0);
+		if (size > expected.length) return false;
+		const there = bytes.subarray(0, size);
+		return (
+			!there.equals(expected) &&
+			there.every((byte, i) => byte === 0 || byte === expected[i])
+		);
+	} finally {
+		await file.close();
+	}
 }
 
 /** The seal that a segment ends in, as the next one repeats it; undefined when it cannot be told. */

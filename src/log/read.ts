@@ -9,6 +9,7 @@ import { BINARY } from "./binary.ts";
 import { SIGNATURE } from "./binary-frames.ts";
 import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
+import { isUnborn, lastSeal } from "./file-open.ts";
 import { nodeIo } from "./io.ts";
 import { copyRecord } from "./scan-line.ts";
 import type { LogHandler, ScanSummary, TornTail } from "./scan-types.ts";
@@ -87,6 +88,18 @@ async function* scanningSegments(
 	let whole: ScanSummary | undefined;
 	for (const segment of segments) {
 		if (whole?.tail !== undefined) throw cutSegment(segment, whole);
+		const unborn = await beginning(segments, segment);
+		if (unborn !== undefined && whole !== undefined) {
+			const tail = {
+				line: 1,
+				offset: 0,
+				bytes: unborn,
+				records: 0,
+				seq: segment.first,
+				path: segment.path,
+			};
+			return { ...whole, tail };
+		}
 		try {
 			const part: ScanSummary = yield* scanningStream(
 				segment.path,
@@ -105,6 +118,20 @@ async function* scanningSegments(
 			hint: "A log directory holds files like 0000000000000000.ndjson.",
 		});
 	return whole;
+}
+
+/** Size of the last segment when it is only the beginning of one: its writer died, or is just making it. */
+async function beginning(
+	segments: readonly Segment[],
+	segment: Segment,
+): Promise<number | undefined> {
+	const before = segments.at(-2);
+	if (segment !== segments.at(-1) || before === undefined) return undefined;
+	const codec = segment.path.endsWith(BINARY.extension) ? BINARY : NDJSON;
+	const expected = await lastSeal(nodeIo, before, codec);
+	if (expected === undefined || !(await isUnborn(nodeIo, segment, expected)))
+		return undefined;
+	return (await nodeIo.readAll(segment.path)).length;
 }
 
 const joined = (a: ScanSummary, b: ScanSummary): ScanSummary => ({

@@ -56,10 +56,6 @@ export async function listSegments(
 	return segments;
 }
 
-/** Which codec a segment's name says it is in. */
-export const extensionOf = (path: string): string =>
-	NAME.exec(path.split("/").at(-1) ?? "")?.[2] ?? "";
-
 /** Puts the segment's name in front of an error that came from reading it. */
 export function inSegment(error: unknown, segment: Segment): unknown {
 	if (!(error instanceof LogError)) return error;

@@ -339,6 +339,44 @@ describe("segments", () => {
 	});
 });
 
+test("a segment that was only begun when its writer died is a tail, for readers, repair and the next writer", async () => {
+	const store = await openFileStore(path, {
+		header: HEADER,
+		segmentBytes: 1200,
+	});
+	await fill(store, 4);
+	await store.close();
+	const { records } = await loadLog(path);
+	const begun = join(path, `${String(records + 1).padStart(16, "0")}.ndjson`);
+	const last =
+		readFileSync(join(path, segmentsOf(path).at(-1) ?? ""), "utf8")
+			.trimEnd()
+			.split("\n")
+			.at(-1) ?? "";
+	for (const text of [
+		"",
+		last.slice(0, 30),
+		`${last.slice(0, 60)}${"\0".repeat(20)}`,
+	]) {
+		writeFileSync(begun, text);
+		expect(await checkLog(path)).toMatchObject({
+			state: "torn",
+			summary: { records, tail: { bytes: text.length, path: begun } },
+		});
+		expect(await repairLog(path)).toMatchObject({
+			steps: [{ what: "dropped-tail" }],
+			check: { state: "whole" },
+		});
+		writeFileSync(begun, text);
+		const again = await openFileStore(path, { segmentBytes: 1200 });
+		expect(again.head.seq).toBe(records);
+		await again.close();
+		expect(existsSync(begun)).toBe(false);
+	}
+	writeFileSync(begun, "something else");
+	expect((await checkLog(path)).problem?.code).toBe("missing-lines");
+});
+
 describe("snapshots", () => {
 	test("found, stale, absent", async () => {
 		const store = await openFileStore(join(path, "log"), {
