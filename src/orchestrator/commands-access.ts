@@ -15,7 +15,8 @@ import type { Access, Answer } from "../../machines/ops/types.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Of, Span } from "./commands-plain.ts";
 import { fromHex, plainly } from "./commands-plain.ts";
-import type { Executor, Outcome } from "./executor.ts";
+import type { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
 
 /** Arguments by operation. */
 export interface AccessArgs {

@@ -19,7 +19,8 @@ import { idevOfDevice } from "../../machines/ops/entities.ts";
 import type { CtxId, DeviceId } from "../vocabulary/ids.ts";
 import type { Of } from "./commands-plain.ts";
 import { fromHex, plainly } from "./commands-plain.ts";
-import type { Executor, Outcome } from "./executor.ts";
+import type { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
 
 /** User data of a driver: `bytes` as hex digits without 0x. */
 export interface HexData {

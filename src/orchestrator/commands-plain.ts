@@ -26,7 +26,8 @@ import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import { hexOf, u64, u64FromHex } from "../vocabulary/fields.ts";
 import type { CtxId } from "../vocabulary/ids.ts";
-import type { Executor, Outcome } from "./executor.ts";
+import type { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
 import type { PlainOptions } from "./plain.ts";
 import { onPlain } from "./plain.ts";
 

@@ -23,7 +23,8 @@ import type { PlainArgs } from "./commands-plain.ts";
 import { fromHex, PLAIN_HANDLERS, plainly } from "./commands-plain.ts";
 import { unmapPlain } from "./unmap-plain.ts";
 import { besideOf, isBeside, onPlain } from "./plain.ts";
-import type { Executor, Outcome } from "./executor.ts";
+import type { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
 import type { Role } from "./flows.ts";
 
 /** Arguments by operation; those that run on plain state are in commands-plain.ts, commands-access.ts, commands-fault.ts. */

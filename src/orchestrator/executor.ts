@@ -35,39 +35,19 @@ import type {
 } from "../vocabulary/ids.ts";
 import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
 import { u64 } from "../vocabulary/fields.ts";
-import type { Fact } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
 import { beginCall } from "./begin.ts";
-import type { Engine, Runner } from "./engine.ts";
-import type { Role, Transactions } from "./flows.ts";
-import type { Outside } from "./outside.ts";
+import type { Runner } from "./engine.ts";
+import type { Role } from "./flows.ts";
 import { enrich } from "./enrich.ts";
+import {
+	DONE,
+	type ExecutorParts,
+	type Outcome,
+	type Said,
+} from "./executor-parts.ts";
 import type { Beside } from "./plain.ts";
 import { onPlain } from "./plain.ts";
-
-/** How a transaction or a step ended. */
-export type Outcome = Extract<Step<"return">, { ok: boolean }>;
-type Said =
-	| { readonly ok: true; readonly value: unknown }
-	| {
-			readonly ok: false;
-			readonly errno: Extract<Answer, { ok: false }>["errno"];
-			readonly step: string;
-	  };
-
-const DONE: Said = { ok: true, value: undefined };
-
-/** Everything an executor is made of. `definition` lets a test put a changed machine in the place of another. */
-export interface ExecutorParts {
-	/** Runs the entities. */
-	readonly engine: Engine;
-	/** Runs the transactions. */
-	readonly txEngine: Engine;
-	readonly transactions: Transactions;
-	readonly outside: Outside;
-	readonly emit: (fact: Fact) => void;
-	readonly definition?: (definition: AnyDefinition) => AnyDefinition;
-}
 
 /** The actors of one system, and the loop that runs transactions on them. */
 export class Executor {

@@ -6,7 +6,8 @@ import { treeValues, treeSet } from "../../machines/iopt-tree.ts";
 import { hexOf, u64 } from "../vocabulary/fields.ts";
 import type { CommandArgs } from "./commands.ts";
 import { fromHex, plainly } from "./commands-plain.ts";
-import type { Executor, Outcome } from "./executor.ts";
+import type { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
 
 /** Runs with some accesses out of reach: a deaf one keeps its pins, and (A9 mended) one without a hook is not asked. */
 function outOfReach(x: Executor, exec: Exec, run: () => Answer): Answer {
