@@ -87,6 +87,7 @@ interface BinaryPlan {
 	readonly type: string;
 	readonly fields: readonly Field[];
 	readonly optionals: number;
+	readonly fill: Fill;
 	readonly variants: Map<number, Mutable>;
 	readonly whole: Mutable;
 }
@@ -122,18 +123,7 @@ export class RecordReader {
 		let record = plan.whole;
 		if (mask !== all)
 			record = plan.variants.get(mask) ?? this.#variant(plan, mask);
-		const { data } = record;
-		let bit = 1;
-		for (let i = 0; i < plan.fields.length; i++) {
-			const field = plan.fields[i] as Field;
-			if (field.optional) {
-				const there = (mask & bit) !== 0;
-				bit <<= 1;
-				if (!there) continue;
-			}
-			if (field.slot === undefined) data[field.name] = this.#value(field);
-			else this.#json(field.slot);
-		}
+		plan.fill(input, names, record.data, mask);
 		record.seq = seq;
 		record.t = t;
 		record.actor = actor;
@@ -160,6 +150,7 @@ export class RecordReader {
 				type,
 				fields,
 				optionals,
+				fill: compiledFill(fields) ?? loopFill(fields),
 				variants: new Map(),
 				whole: variant(type, fields, 2 ** fields.length - 1),
 			};
@@ -182,47 +173,106 @@ export class RecordReader {
 		plan.variants.set(mask, made);
 		return made;
 	}
+}
 
-	#json(slot: JsonSlot): void {
-		const input = this.#in;
-		const length = input.count();
-		const start = input.position;
-		input.position += length >> 1;
+/** Reads the fields that are there into `data`. */
+type Fill = (
+	input: ByteReader,
+	names: NameReader,
+	data: Record<string, unknown>,
+	mask: number,
+) => void;
+
+/** How a field is read. */
+type ReadValue = (
+	input: ByteReader,
+	names: NameReader,
+	field: Field,
+) => unknown;
+const READ: { readonly [kind: string]: ReadValue } = {
+	hex: (input) => input.hex(),
+	count: (input) => input.count(),
+	int: (input) => input.int(),
+	flag: (input) => input.byte() === 1,
+	ranges: (input) => list(input, () => [input.hex(), input.hex()]),
+	actors: (input, names) => list(input, () => names.actor()),
+};
+const readName: ReadValue = (_, names, field) =>
+	names.named(field.kind, field.bit);
+
+function list<T>(input: ByteReader, item: () => T): T[] {
+	const items: T[] = [];
+	for (let left = input.count(); left > 0; left--) {
+		items.push(item());
 		input.check();
-		if (plainJsonEnd(input.bytes, start) === input.position)
-			slot.defer(input.bytes, start, input.position);
-		else
-			slot.set(parsedJson(input.bytes.toString("utf8", start, input.position)));
 	}
+	return items;
+}
 
-	#value(field: Field): unknown {
-		const input = this.#in;
-		switch (field.kind) {
-			case "hex":
-				return input.hex();
-			case "count":
-				return input.count();
-			case "int":
-				return input.int();
-			case "flag":
-				return input.byte() === 1;
-			case "ranges":
-				return this.#list(() => [input.hex(), input.hex()]);
-			case "actors":
-				return this.#list(() => this.#names.actor());
-			default:
-				return this.#names.named(field.kind, field.bit);
-		}
-	}
+/** A free-form value: kept as bytes when it is plain JSON, else parsed now. */
+function readJson(input: ByteReader, slot: JsonSlot): void {
+	const length = input.count();
+	const start = input.position;
+	input.position += length >> 1;
+	input.check();
+	if (plainJsonEnd(input.bytes, start) === input.position)
+		slot.defer(input.bytes, start, input.position);
+	else
+		slot.set(parsedJson(input.bytes.toString("utf8", start, input.position)));
+}
 
-	#list<T>(item: () => T): T[] {
-		const input = this.#in;
-		const items: T[] = [];
-		for (let left = input.count(); left > 0; left--) {
-			items.push(item());
-			input.check();
+/** The loop over a table, where code may not be generated. */
+function loopFill(fields: readonly Field[]): Fill {
+	return (input, names, data, mask) => {
+		let bit = 1;
+		for (const field of fields) {
+			const there = !field.optional || (mask & bit) !== 0;
+			if (field.optional) bit <<= 1;
+			if (!there) continue;
+			if (field.slot === undefined)
+				data[field.name] = (READ[field.kind] ?? readName)(input, names, field);
+			else readJson(input, field.slot);
 		}
-		return items;
+	};
+}
+
+/** The same, compiled: see compile-plan.ts for why, and why that is safe. */
+function compiledFill(fields: readonly Field[]): Fill | undefined {
+	let bit = 1;
+	const steps = fields.map(
+		({ name, kind, bit: kindBits, optional, slot }, i) => {
+			const simple = {
+				hex: "r.hex()",
+				count: "r.count()",
+				int: "r.int()",
+				flag: "r.byte()===1",
+			}[kind as string];
+			const value =
+				simple ??
+				(READ[kind] === undefined
+					? `n.named("${kind}",${kindBits})`
+					: `READ.${kind}(r,n)`);
+			const step =
+				slot === undefined
+					? `d.${name}=${value};`
+					: `readJson(r,fields[${i}].slot);`;
+			if (!optional) return step;
+			const test = `if(m&${bit})`;
+			bit <<= 1;
+			return `${test}${step}`;
+		},
+	);
+	try {
+		// oxlint-disable-next-line no-new-func
+		return new Function(
+			"fields",
+			"READ",
+			"readJson",
+			`"use strict";return function(r,n,d,m){${steps.join("")}}`,
+		)(fields, READ, readJson) as Fill;
+	} catch (error) {
+		if (error instanceof EvalError) return undefined;
+		throw error;
 	}
 }
 

@@ -31,6 +31,7 @@ const ZEROS = Buffer.alloc(8);
 /** The push form, with the same promises as LogScanner. "Lines" are frames here. */
 export class BinaryScanner {
 	readonly #handler: LogHandler;
+	readonly #onRecord: LogHandler["record"];
 	readonly #in = new ByteReader();
 	readonly #names: NameReader;
 	readonly #records: RecordReader;
@@ -45,15 +46,18 @@ export class BinaryScanner {
 	#broken = false;
 	#origin = 0;
 	#sum: Hash;
-	#lastSeal = "";
+	/** Where the last seal frame is in the buffer; -1: no longer there, but in #lastSeal. */
+	#sealAt = -1;
+	#lastSeal: Buffer = Buffer.alloc(0);
 	#header: LogHeader | undefined;
-	#head: Head = CHAIN_START.head;
+	#seq = CHAIN_START.head.seq;
 	#frames = 0;
 	#seals = 0;
 
 	/** Reads from the start of a log, or from behind a seal. */
 	constructor(handler: LogHandler, resume?: ResumePoint) {
 		this.#handler = handler;
+		this.#onRecord = handler.record?.bind(handler);
 		const chain = (resume?.chain ?? CHAIN_START) as Chain & {
 			names?: NameTable;
 			named?: number;
@@ -67,8 +71,8 @@ export class BinaryScanner {
 		this.#sum = chain.sum;
 		if (resume === undefined) return;
 		this.#header = resume.header;
-		this.#head = chain.head;
-		this.#lastSeal = chain.line;
+		this.#seq = chain.head.seq;
+		this.#lastSeal = Buffer.from(chain.line, "latin1");
 		this.#frames = resume.lines;
 		this.#origin = resume.bytes;
 	}
@@ -114,9 +118,14 @@ export class BinaryScanner {
 				: this.#sum
 						.copy()
 						.update(this.#buffer.subarray(this.#checkedSum, this.#position));
+		const frame = this.#lastFrame();
+		const head: Head = {
+			seq: this.#seq,
+			hash: frame.toString("hex", frame.length - HASH_BYTES),
+		};
 		const chain = {
-			line: this.#lastSeal,
-			head: this.#head,
+			line: frame.toString("latin1"),
+			head,
 			sum,
 			names: table,
 			named: table.list.length,
@@ -139,7 +148,7 @@ export class BinaryScanner {
 			throw new LogError(
 				"too-large",
 				`no seal within ${BATCH_BYTES_MAX >> 20} MiB`,
-				{ seq: this.#head.seq + 1 },
+				{ seq: this.#seq + 1 },
 			);
 		}
 		this.#room(piece.length);
@@ -164,6 +173,8 @@ export class BinaryScanner {
 		);
 		const target =
 			size > this.#buffer.length ? Buffer.allocUnsafe(size) : this.#buffer;
+		this.#lastSeal = Buffer.from(this.#lastFrame());
+		this.#sealAt = -1;
 		this.#buffer.copy(target, 0, this.#position, this.#end);
 		this.#buffer = target;
 		this.#origin += this.#position;
@@ -242,7 +253,7 @@ export class BinaryScanner {
 			this.#header === undefined
 				? this.#position + SIGNATURE.length
 				: this.#position;
-		let seq = this.#head.seq;
+		let seq = this.#seq;
 		for (;;) {
 			const next = frameEnd(this.#buffer, at, this.#end);
 			if (typeof next !== "number")
@@ -263,7 +274,7 @@ export class BinaryScanner {
 
 	#batchFrame(start: number, end: number, before: number): number {
 		const input = this.#in;
-		const { record } = this.#handler;
+		const onRecord = this.#onRecord;
 		input.use(this.#buffer, start, end);
 		if (input.byte() === 1) {
 			this.#names.reset();
@@ -275,26 +286,34 @@ export class BinaryScanner {
 			const found = this.#records.read(++seq, t);
 			t = found.t;
 			input.check();
-			if (record !== undefined) record.call(this.#handler, found);
+			if (onRecord !== undefined) onRecord(found);
 		}
 		return seq;
 	}
 
 	#sealFrame(at: number, next: number, seq: number): void {
-		const frame = this.#buffer.subarray(at, next);
-		const seal = readSealFrame(frame);
-		const count = seq - Math.max(this.#head.seq, 0);
-		if (seal.seq !== seq || seal.count !== count)
+		const buffer = this.#buffer;
+		const count = seq - Math.max(this.#seq, 0);
+		const sealed = buffer.readDoubleLE(at + HEAD_BYTES);
+		const counted = buffer.readUInt32LE(at + HEAD_BYTES + 8);
+		if (sealed !== seq || counted !== count)
 			throw new LogError(
 				"missing-lines",
-				`the seal covers ${seal.count} records up to ${seal.seq}; found ${count} up to ${seq}`,
+				`the seal covers ${counted} records up to ${sealed}; found ${count} up to ${seq}`,
 				{ seq },
 			);
-		this.#head = { seq, hash: seal.hash };
-		this.#lastSeal = frame.toString("latin1");
+		this.#seq = seq;
+		this.#sealAt = at;
 		this.#seals++;
 		this.#position = next;
-		this.#handler.seal?.(seal);
+		this.#handler.seal?.(readSealFrame(buffer.subarray(at, next)));
+	}
+
+	/** The last seal frame that was handed on. */
+	#lastFrame(): Buffer {
+		return this.#sealAt < 0
+			? this.#lastSeal
+			: this.#buffer.subarray(this.#sealAt, this.#position);
 	}
 
 	/** What lies behind the last seal; damage throws. Zeros: see damage.ts. */
@@ -309,7 +328,7 @@ export class BinaryScanner {
 			offset: this.bytes,
 			bytes: rest.length,
 			records: 0,
-			seq: this.#head.seq + 1,
+			seq: this.#seq + 1,
 		};
 	}
 
@@ -325,7 +344,7 @@ export class BinaryScanner {
 					"damaged",
 					`the batch at byte ${this.bytes} was changed`,
 					{
-						seq: this.#head.seq + 1,
+						seq: this.#seq + 1,
 						line: this.#frames + 1,
 						hint: "What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
 						damage: { goodBytes: this.bytes, lastBatch: last && seals <= 1 },

@@ -1,4 +1,5 @@
 /** The binary codec: lossless both ways, any chunk size, damage noticed, hostile bytes refused. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,6 +64,31 @@ test("files, compressed or not, and much smaller", async () => {
 	expect(await checkLog(`${path}.blog.gz`)).toMatchObject({
 		state: "whole",
 		canonical: true,
+	});
+});
+
+test("where code may not be generated, both codecs read the same, only slower", () => {
+	const facts = fc.sample(anyFact, { numRuns: 400, seed: 3 });
+	const path = join(folder, "no-code");
+	writeFileSync(path, textOf(facts.map((fact) => [fact])));
+	const run = (...flags: string[]): string[] => {
+		const script = join(import.meta.dirname, "digest-log.ts");
+		const { stdout, stderr } = spawnSync(
+			process.execPath,
+			[...flags, "--import", "tsx", script, path, `${path}.blog`],
+			{ encoding: "utf8" },
+		);
+		expect(stderr).toBe("");
+		return stdout.trim().split("\n");
+	};
+	return convertLog(path, `${path}.blog`, BINARY).then(() => {
+		const [ndjson, binary] = run();
+		expect(ndjson).toMatch(/^400 [0-9a-f]{64}$/);
+		expect(binary).toBe(ndjson);
+		expect(run("--disallow-code-generation-from-strings")).toEqual([
+			ndjson,
+			ndjson,
+		]);
 	});
 });
 
