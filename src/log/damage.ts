@@ -5,29 +5,13 @@
  *
  * Not found: several changes in one batch, beyond "damaged".
  */
-import type { Hash } from "node:crypto";
-import { type Damage, LogError, type LogErrorCode } from "./error.ts";
-import { type Deviation, firstDeviation } from "./deviation.ts";
+import { type Case, type DamagedPlace, errorAt } from "./damage-case.ts";
+import { firstDeviation } from "./deviation.ts";
+import { LogError, type LogErrorCode } from "./error.ts";
 import { findFlippedByte } from "./flipped-byte.ts";
 import { looseLines, type LooseLine } from "./loose-lines.ts";
-import { type Head, SEAL_TAIL_LENGTH } from "./seal.ts";
-
-/** The place where a log stops being whole. */
-export interface DamagedPlace {
-	/** The last good seal line, without newline; empty at the start of the log. */
-	readonly previous: string;
-	/** The hash over everything up to and with it. */
-	readonly sum: Hash;
-	/** Everything behind it, as far as kept. */
-	readonly rest: Buffer;
-	/** Offset of `rest` in the log. */
-	readonly offset: number;
-	readonly head: Head;
-	/** Number of the first line of `rest`. */
-	readonly line: number;
-	/** What the reader stumbled over. */
-	readonly first: LogError | undefined;
-}
+import { isPlainGap, missing } from "./missing-lines.ts";
+import { SEAL_TAIL_LENGTH } from "./seal.ts";
 
 /** What happened. */
 export interface Explanation {
@@ -42,12 +26,6 @@ const LINES_MAX = 50_000;
 const ZEROS_CERTAIN = 8;
 /** Bytes that go to the disk in one write and are acknowledged together, at most (one larger batch aside). */
 export const GROUP_BYTES_MAX = 8 << 20;
-
-interface Case extends DamagedPlace {
-	readonly lines: readonly LooseLine[];
-	readonly deviation: Deviation | undefined;
-	readonly damage: Damage;
-}
 
 /** Explains the damage. Pure. */
 export function explainDamage(place: DamagedPlace): Explanation {
@@ -67,6 +45,7 @@ export function explainDamage(place: DamagedPlace): Explanation {
 		unwritten(found, ZEROS_CERTAIN) ??
 		doubled(found) ??
 		swapped(found) ??
+		(isPlainGap(found) ? missing(found) : undefined) ??
 		flipped(found) ??
 		unwritten(found, 1) ??
 		missing(found) ??
@@ -91,22 +70,6 @@ function wholeRecords(lines: readonly LooseLine[], headSeq: number): number {
 	}
 	return records;
 }
-
-const errorAt = (
-	found: Case,
-	code: LogErrorCode,
-	message: string,
-	index: number,
-	seq: number,
-	hint: string,
-): LogError =>
-	new LogError(code, message, {
-		line: found.line + index,
-		seq,
-		hint,
-		damage: found.damage,
-		cause: found.first,
-	});
 
 /** Only whole lines in order, then at most a fragment, and no seal: an append that was cut short. */
 function torn(found: Case): LogError | undefined {
@@ -286,57 +249,6 @@ const show = (byte: number): string =>
 	byte > 0x20 && byte < 0x7f
 		? `"${String.fromCharCode(byte)}"`
 		: `0x${byte.toString(16).padStart(2, "0")}`;
-
-/** Lines are gone: records, or a seal. */
-function missing(found: Case): LogError | undefined {
-	const { lines, deviation, head } = found;
-	if (deviation === undefined) return undefined;
-	const { index, seq } = deviation;
-	const line = lines[index];
-	if (line === undefined || line.kind === "broken") return undefined;
-	const hint =
-		"Lines were deleted. Compare with a copy; nothing behind this place can be trusted to be complete.";
-	if (seq === 0)
-		return errorAt(
-			found,
-			"missing-lines",
-			"the header line is missing",
-			index,
-			0,
-			hint,
-		);
-	if (head.seq < 0 && line.kind === "record")
-		return errorAt(
-			found,
-			"missing-lines",
-			"the seal line behind the header is missing",
-			index,
-			0,
-			hint,
-		);
-	if (
-		line.kind === "seal" &&
-		line.seal !== undefined &&
-		line.seal.seq === seq - 1 &&
-		line.seal.count < seq - 1 - head.seq
-	) {
-		const after = line.seal.seq - line.seal.count;
-		const where = index - line.seal.count;
-		return errorAt(
-			found,
-			"missing-lines",
-			`the seal line behind record ${after} is missing`,
-			where,
-			after,
-			hint,
-		);
-	}
-	const last = line.kind === "seal" ? (line.seal?.seq ?? seq) : line.seq - 1;
-	if (last < seq) return undefined;
-	const what =
-		last === seq ? `record ${seq} is` : `records ${seq} to ${last} are`;
-	return errorAt(found, "missing-lines", `${what} missing`, index, seq, hint);
-}
 
 function unexplained(found: Case): LogError {
 	const { lines, deviation, first } = found;
