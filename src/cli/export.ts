@@ -18,6 +18,8 @@ import { Spans } from "../inspector/model/spans.ts";
 import { plainChunks } from "../log/chunks.ts";
 import type { AnyDefinition } from "../../machines/define.ts";
 import { type Command, UsageError } from "./command.ts";
+import { logSource } from "./log-source.ts";
+import { naming } from "./naming.ts";
 
 const OF_MACHINE: {
 	readonly [format: string]: (machine: AnyDefinition) => string;
@@ -47,7 +49,7 @@ export const exportCommand: Command = {
 		"Pictures and data for other tools: statecharts and logs in their formats.",
 	teach: `
 Of a statechart (--list prints them): mermaid, svg, scxml, or dot in the dialect of Linux runtime verification, from which the kernel's own tools
-can make a monitor. Of a native log: perfetto (opens in ui.perfetto.dev) or csv.
+can make a monitor. Of a log or a recording: perfetto (opens in ui.perfetto.dev) or csv.
 
   iommu-ledger export replace --as svg -o replace.svg
   iommu-ledger export logs/scenarios/replace-1.group-owned.ndjson --as perfetto -o trace.json`,
@@ -98,13 +100,14 @@ function machineText(id: string, format: string): string {
 }
 
 async function indexOf(path: string): Promise<LogIndex> {
+	const source = await naming(path, logSource(path));
 	const index = new LogIndex();
-	for await (const chunk of plainChunks(path)) index.push(chunk);
+	const chunks =
+		typeof source === "string"
+			? plainChunks(source)
+			: source.read(0, new AbortController().signal);
+	for await (const chunk of chunks) index.push(chunk);
 	index.finish();
-	if (index.count === 0)
-		throw new UsageError(
-			`${path} holds no records: it is not a native log (import makes one from a trace)`,
-		);
 	return index;
 }
 

@@ -1,28 +1,10 @@
 /** `inspect LOG…` serves the inspector on this machine; `report LOG -o page.html` writes it as one file. */
 import { once } from "node:events";
-import { basename } from "node:path";
 import { writeReport } from "../inspector/report.ts";
 import { startInspector } from "../inspector/server.ts";
-import { bytesSource, type LogSource } from "../inspector/source.ts";
-import { sealFacts, sealHeader } from "../log/write.ts";
-import { openInput } from "../replay/input.ts";
-import { importRecording } from "../traces/import.ts";
 import { type Command, UsageError } from "./command.ts";
-
-/** A native log is served from its file; anything else is imported first. */
-async function sourceOf(path: string): Promise<string | LogSource> {
-	const { format } = await openInput(path);
-	if (format === "native") return path;
-	const recording = await importRecording(path, { format });
-	let { text, chain } = sealHeader(recording.header);
-	const pieces = [text];
-	for await (const records of recording.batches) {
-		if (records.length === 0) continue;
-		({ text, chain } = sealFacts(chain, records));
-		pieces.push(text);
-	}
-	return bytesSource(basename(path), Buffer.from(pieces.join("")));
-}
+import { logSource } from "./log-source.ts";
+import { naming } from "./naming.ts";
 
 /** The command `inspect`. */
 export const inspectCommand: Command = {
@@ -46,7 +28,9 @@ Two logs open side by side. Stop it with Ctrl-C.
 		if (!Number.isInteger(port) || port < 0 || port > 65535)
 			throw new UsageError("--port is a number from 0 to 65535");
 		const inspector = await startInspector({
-			logs: await Promise.all(args.words.map(sourceOf)),
+			logs: await Promise.all(
+				args.words.map((path) => naming(path, logSource(path))),
+			),
 			port,
 			live: args.flag("live"),
 		});
@@ -81,7 +65,9 @@ The file opens from disk, needs no network and runs scripts only from itself.
 		if (args.words.length === 0 || out === undefined)
 			throw new UsageError("report needs a LOG and -o PAGE.html");
 		const bytes = await writeReport(
-			await Promise.all(args.words.map(sourceOf)),
+			await Promise.all(
+				args.words.map((path) => naming(path, logSource(path))),
+			),
 			out,
 			{
 				redact: args.flag("redact"),

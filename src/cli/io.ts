@@ -51,8 +51,8 @@ export function createIo(out: Output, err: Output, env: NodeJS.ProcessEnv): Io {
 /** Makes text from a log safe for a terminal: control characters, escapes among them, become visible. */
 export function printable(text: string): string {
 	// A hostile device name may hold terminal escapes; the class is every C0 and C1 control character.
-	// oxlint-disable-next-line no-control-regex
 	return text.replace(
+		// oxlint-disable-next-line no-control-regex
 		/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
 		(c) => {
 			return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { COMMANDS } from "./commands.ts";
 import { helpOf, parseArguments, UsageError } from "./command.ts";
-import { createIo, type Io, printable } from "./io.ts";
+import { type Io, printable } from "./io.ts";
 
 function overview(): string {
 	const width = Math.max(...COMMANDS.map((c) => c.name.length));
@@ -13,7 +13,7 @@ function overview(): string {
 		"",
 		...COMMANDS.map((c) => `  ${c.name.padEnd(width)}  ${c.summary}`),
 		"",
-		"Start with:  iommu-ledger verify logs/f2_attach_v1.B1",
+		"Start with:  iommu-ledger verify logs/kernel/f2_attach_v1.B1",
 		"",
 	].join("\n");
 }

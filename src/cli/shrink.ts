@@ -7,6 +7,7 @@ import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { type Arguments, type Command, UsageError } from "./command.ts";
 import { printable } from "./io.ts";
+import { naming } from "./naming.ts";
 import { byOperation, writeLog } from "./write-log.ts";
 
 /** A log held in memory, with the invariant that is asked about. */
@@ -24,13 +25,16 @@ async function subjectOf(args: Arguments): Promise<Subject> {
 		throw new UsageError("one LOG (or recording) is needed");
 	let header: LogHeader | undefined;
 	const records: LogRecord[] = [];
-	await (await openInput(path)).stream(
-		(found) => {
-			header = found;
-		},
-		(record) => {
-			records.push(copyRecord(record));
-		},
+	await naming(
+		path,
+		(await openInput(path)).stream(
+			(found) => {
+				header = found;
+			},
+			(record) => {
+				records.push(copyRecord(record));
+			},
+		),
 	);
 	if (header === undefined) throw new UsageError(`${path} holds no log`);
 	const id =

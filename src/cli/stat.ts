@@ -4,6 +4,7 @@ import { addRecord, newStat, type Stat } from "../traces/stat.ts";
 import { statText, summarize } from "../traces/stat-summary.ts";
 import { type Command, oneOf, UsageError } from "./command.ts";
 import { printable } from "./io.ts";
+import { naming } from "./naming.ts";
 
 /** The command. */
 export const statCommand: Command = {
@@ -39,11 +40,14 @@ PATH is whatever verify takes: a native log, a trace, a folder with a recording,
 				alone: args.flag("alone"),
 			});
 			let stat: Stat = newStat();
-			await input.stream(
-				(header) => {
-					stat = newStat(header);
-				},
-				(record) => addRecord(stat, record),
+			await naming(
+				path,
+				input.stream(
+					(header) => {
+						stat = newStat(header);
+					},
+					(record) => addRecord(stat, record),
+				),
 			);
 			const summary = summarize(stat);
 			files.push({ file: path, ...summary });

@@ -120,3 +120,37 @@ test("log cat filters, log repair leaves a whole log alone", async () => {
 		/nothing to repair/,
 	);
 });
+
+describe("what is no log", () => {
+	test.each([
+		["stat"],
+		["bisect"],
+		["inspect"],
+		["report", "-o", "PAGE"],
+		["export", "--as", "csv"],
+	])(
+		"%s names the file, the place and what to do",
+		async (command, ...rest) => {
+			writeFileSync(at("prose.txt"), "no trace\n");
+			const { code, err } = await run(
+				command,
+				at("prose.txt"),
+				...rest.map((word) => (word === "PAGE" ? at("page.html") : word)),
+			);
+			expect(code).toBe(2);
+			expect(err).toMatch(/prose\.txt: line 1, column 1: .*--format ftrace/);
+		},
+	);
+});
+
+test("export and report read recordings and binary logs, too", async () => {
+	const csv = await run("export", recording, "--as", "csv");
+	expect(csv.out.trimEnd().split("\n")).toHaveLength(171);
+	const log = join(root, "logs/scenarios/replace-1.posted-v2.ndjson");
+	await run("log", "convert", log, "-o", at("binary.blog"));
+	const [text, binary] = await Promise.all(
+		[log, at("binary.blog")].map((path) => run("export", path, "--as", "csv")),
+	);
+	expect(binary?.out).toBe(text?.out);
+	expect(binary?.out.length).toBeGreaterThan(1000);
+});
