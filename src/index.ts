@@ -25,9 +25,15 @@ export {
 	type CommandResult,
 	createIommuSystem,
 	type IommuSystem,
-	type RecordSink,
 	type SystemOptions,
 } from "./orchestrator/system.ts";
+export type {
+	CommandResults,
+	IovaRange,
+	IovaSpan,
+	Operations,
+	ReadPageFault,
+} from "./orchestrator/results.ts";
 export {
 	type RunScenario,
 	parseRunScenario,

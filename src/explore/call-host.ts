@@ -9,7 +9,7 @@ import { Executor } from "../orchestrator/executor.ts";
 import { transactionsOf } from "../orchestrator/flows.ts";
 import { Outside } from "../orchestrator/outside.ts";
 import { switchesFrom } from "../orchestrator/switches.ts";
-import { runHeader } from "../orchestrator/system.ts";
+import { runHeader } from "../orchestrator/core.ts";
 import type { LogHeader, Topology } from "../vocabulary/header.ts";
 import { ctxId, deviceId, groupId } from "../vocabulary/ids.ts";
 import type { Fact } from "../vocabulary/records.ts";

@@ -29,12 +29,17 @@ import type { Role } from "./flows.ts";
 
 /** Arguments by operation; those that run on plain state are in commands-plain.ts, commands-access.ts, commands-fault.ts. */
 export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
+	/** Opens /dev/iommu: an iommufd context. */
 	readonly open: object;
+	/** The last close of a context. EBUSY while devices, accesses or open queue files hold its file. */
 	readonly close: { readonly ctx: CtxId };
+	/** VFIO_DEVICE_BIND_IOMMUFD: binds a device to a context; claims its group (facts §2.1). */
 	readonly bind: { readonly ctx: CtxId; readonly dev: DeviceId };
+	/** Unbinds a detached device (close of its file). EBUSY while it is attached. */
 	readonly unbind: { readonly ctx: CtxId; readonly dev: DeviceId };
+	/** IOAS_ALLOC: makes an address space. */
 	readonly ioasAlloc: { readonly ctx: CtxId };
-	/** `pt` is an IOAS, or for a nested hwpt its parent. `flags`: 1 nesting parent, 2 dirty tracking, 4 `fault` names a fault queue. */
+	/** HWPT_ALLOC (facts §2.9). `pt` is an IOAS, or for a nested hwpt its parent. `flags`: 1 nesting parent, 2 dirty tracking, 4 `fault` names a fault queue. */
 	readonly hwptAlloc: {
 		readonly ctx: CtxId;
 		readonly dev: DeviceId;
@@ -43,7 +48,7 @@ export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
 		readonly data?: HexData;
 		readonly fault?: number;
 	};
-	/** `va` is user memory of process `mm` (1 unless said); without `iova` the IOAS chooses. `prot`: 1 read, 2 write. */
+	/** IOAS_MAP (facts §2.4). `va` is user memory of process `mm` (1 unless said); without `iova` the IOAS chooses. `prot`: 1 read, 2 write. */
 	readonly map: {
 		readonly ctx: CtxId;
 		readonly ioas: number;
@@ -53,24 +58,28 @@ export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
 		readonly prot: number;
 		readonly mm?: number;
 	};
+	/** IOAS_UNMAP (facts §2.6): whole areas inside the range; those before a failing one stay unmapped. */
 	readonly unmap: {
 		readonly ctx: CtxId;
 		readonly ioas: number;
 		readonly iova: string;
 		readonly length: string;
 	};
-	/** `pt` is the id of a hwpt, or of an IOAS. A device that is attached already is replaced, as VFIO does it. */
+	/** VFIO_DEVICE_ATTACH_IOMMUFD_PT. `pt` is the id of a hwpt, or of an IOAS. A device that is attached already is replaced, as VFIO does it. */
 	readonly attach: {
 		readonly ctx: CtxId;
 		readonly dev: DeviceId;
 		readonly pt: number;
 	};
+	/** iommufd_device_replace (facts §2.12): moves what an attached device is attached to. */
 	readonly replace: {
 		readonly ctx: CtxId;
 		readonly dev: DeviceId;
 		readonly pt: number;
 	};
+	/** VFIO_DEVICE_DETACH_IOMMUFD_PT. Cannot fail; of a device that is not attached it does nothing. */
 	readonly detach: { readonly ctx: CtxId; readonly dev: DeviceId };
+	/** IOMMU_DESTROY (facts §1.4): ENOENT, or EBUSY while something counts on the object. */
 	readonly destroy: { readonly ctx: CtxId; readonly id: number };
 	/** VFIO_DEVICE_SET_IRQS: interrupts of a bound device; without an MSI cookie it succeeds all the same (dma-iommu.c:iommu_dma_prepare_msi). */
 	readonly irqRequest: { readonly ctx: CtxId; readonly dev: DeviceId };

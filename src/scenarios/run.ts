@@ -6,7 +6,6 @@ import type { Flow } from "../orchestrator/switches.ts";
 import {
 	createIommuSystem,
 	type IommuSystem,
-	type RecordSink,
 	type SystemOptions,
 } from "../orchestrator/system.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
@@ -26,7 +25,6 @@ export interface RunOptions {
 	readonly set?: { readonly [name: string]: Json };
 	readonly engine?: EngineName;
 	readonly seed?: number;
-	readonly store?: RecordSink;
 	/** For tests: puts a changed definition in the place of another. */
 	readonly definition?: (definition: AnyDefinition) => AnyDefinition;
 }
@@ -147,7 +145,7 @@ export function runScenario(
 	scenario: RunScenario,
 	run: RunOptions = {},
 ): ScenarioRun {
-	const { flow, driver, set, store, ...rest } = run;
+	const { flow, driver, set, ...rest } = run;
 	const options: SystemOptions = {
 		...rest,
 		topology: withDriver(scenario.topology, driver),
@@ -160,7 +158,6 @@ export function runScenario(
 	const refuse = set?.["refuse"] ?? resolveRefusals(scenario, options);
 	return play(scenario, {
 		...options,
-		...(store === undefined ? {} : { store }),
 		switches: { ...options.switches, refuse } as SwitchValues,
 	});
 }

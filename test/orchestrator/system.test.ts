@@ -5,7 +5,7 @@ import type { Command, OpName } from "../../src/orchestrator/commands.ts";
 import type { EngineName } from "../../src/orchestrator/engine.ts";
 import { IommuError } from "../../src/orchestrator/error.ts";
 import { firstDifference, redecide } from "../../src/orchestrator/redecide.ts";
-import { FLOWS } from "../../src/orchestrator/switches.ts";
+import { type Flow, FLOWS } from "../../src/orchestrator/switches.ts";
 import { createIommuSystem } from "../../src/orchestrator/system.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { parseRunScenario } from "../../src/scenarios/run-scenario.ts";
@@ -17,8 +17,8 @@ import { recordProblem } from "../../src/vocabulary/records.ts";
 const topology = threeInOneGroup();
 const { dev1, dev2 } = DEVICES;
 
-function bound(engine: EngineName = "mixed") {
-	const system = createIommuSystem({ topology, engine });
+function bound(engine: EngineName = "mixed", flow: Flow = "group-owned") {
+	const system = createIommuSystem({ topology, engine, flow });
 	const ctx = system.open();
 	for (const dev of Object.values(DEVICES)) system.bind({ ctx, dev });
 	return { system, ctx };
@@ -143,21 +143,32 @@ describe("observables", () => {
 		system.ioasAlloc({ ctx });
 		expect(states.length).toBe(4);
 	});
-	test("a store gets each operation's records when it ends", () => {
-		const batches: (readonly LogRecord[])[] = [];
-		const system = createIommuSystem({
-			topology,
-			keep: false,
-			store: { append: (records) => void batches.push(records) },
-		});
-		system.open();
-		expect(system.records).toEqual([]);
-		expect(
-			batches.map((batch) => [batch[0]!.type, batch.at(-1)!.type]),
-		).toEqual([
-			["op.begin", "op.commit"],
-			["op.begin", "op.commit"],
-		]);
+	test("violations$ gives what is broken already, and what breaks later", () => {
+		const { system, ctx } = bound("mixed", "posted-v2");
+		const before: string[] = [];
+		const later: string[] = [];
+		const ids = ["A", "B"].map(() => system.ioasAlloc({ ctx }));
+		for (const dev of Object.values(DEVICES))
+			system.attach({ ctx, dev, pt: ids[0]! });
+		system.violations$.subscribe(({ id }) => before.push(id));
+		expect(before).toEqual([]);
+		system.replace({ ctx, dev: dev1, pt: ids[1]! });
+		expect(before).toContain("GRP-4");
+		system.violations$.subscribe(({ id }) => later.push(id));
+		expect(later).toEqual(before);
+		const lossy = createIommuSystem({ topology, keep: false });
+		expect(() => lossy.violations$).toThrow(/do not set keep to false/);
+	});
+	test("dispose ends every subscription", () => {
+		const { system, ctx } = bound();
+		let ended = 0;
+		const complete = (): void => void ended++;
+		system.records$.subscribe({ complete });
+		system.snapshot$.subscribe({ complete });
+		system.violations$.subscribe({ complete });
+		system.dispose();
+		expect(ended).toBe(3);
+		expect(system.ioasAlloc({ ctx })).toBe(4);
 	});
 	test("inspection sees the actor tree: host, group, device", () => {
 		const ids = new Set<string>();

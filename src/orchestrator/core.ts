@@ -1,0 +1,234 @@
+/**
+ * The heart of every system: the actors, the position in the log, and one command after the other made into records. It knows no store,
+ * no subscriber and no backend; who owns one writes the records down.
+ */
+import type { InspectionEvent } from "xstate";
+import type { AnyDefinition } from "../../machines/define.ts";
+import { ask } from "../../machines/steps.ts";
+import { driverNamed } from "../drivers/personalities.ts";
+import type { Json } from "../vocabulary/fields.ts";
+import type {
+	LogHeader,
+	Topology,
+	TopologyGroup,
+} from "../vocabulary/header.ts";
+import { FORMAT_VERSION, MODEL_VERSION } from "../vocabulary/header.ts";
+import type { ActorId, CtxId } from "../vocabulary/ids.ts";
+import type { Fact, LogRecord } from "../vocabulary/records.ts";
+import { fact } from "../vocabulary/records.ts";
+import type { Command } from "./commands.ts";
+import { carryOut, isOpName } from "./commands.ts";
+import { compiledEngine, type EngineName, xstateEngine } from "./engine.ts";
+import { Executor } from "./executor.ts";
+import type { Outcome } from "./executor-parts.ts";
+import { transactionsOf } from "./flows.ts";
+import { Outside } from "./outside.ts";
+import { type Switches, switchesFrom, switchesToJson } from "./switches.ts";
+
+/** What every kind of system can be told. */
+export interface CoreOptions {
+	/** Nanoseconds since the run began, called once a record, never smaller than before; default: the record's number. */
+	readonly clock?: () => number;
+	/** Default: "mixed", or "xstate" when something inspects. */
+	readonly engine?: EngineName;
+	/** XState inspection of every actor. */
+	readonly inspect?: (event: InspectionEvent) => void;
+	/** For tests: puts a changed definition in the place of another. */
+	readonly definition?: (definition: AnyDefinition) => AnyDefinition;
+}
+/** One actor as the inspector shows it. */
+export interface ActorSnapshot {
+	readonly id: string;
+	readonly state: string;
+	readonly context: object;
+}
+/** What a saga adds to the `op.begin` of its commands. */
+export interface SagaTag {
+	readonly saga: number;
+	readonly undo?: true;
+}
+/** A command carried out: how it ended, and its records in order. */
+export interface Decision {
+	readonly seq: number;
+	readonly outcome: Outcome;
+	readonly records: readonly LogRecord[];
+}
+
+/** The header of a run: what a store is opened with. Throws RangeError for unknown switches. */
+export function runHeader(
+	topology: Topology,
+	switches: { readonly [name: string]: Json | undefined } | Switches = {},
+	seed = 0,
+): LogHeader {
+	return {
+		format: "iommu-ledger",
+		version: FORMAT_VERSION,
+		model: MODEL_VERSION,
+		origin: "run",
+		fidelity: "L2",
+		clock: "run",
+		seed,
+		kernel: "model",
+		iommu: { strict: true, cachingMode: false, scalable: false },
+		topology,
+		switches: switchesToJson(
+			switchesFrom(switches as { readonly [name: string]: Json }),
+		),
+	};
+}
+
+/** Actors and position. */
+export class Core {
+	readonly header: LogHeader;
+	readonly switches: Switches;
+	readonly executor: Executor;
+	readonly #outside: Outside;
+	readonly #clock: (() => number) | undefined;
+	/** Sees each record when it is made. */
+	readonly #seen: (record: LogRecord) => void;
+	#seq = 0;
+	#op = 0;
+	#made: LogRecord[] = [];
+
+	constructor(
+		header: LogHeader,
+		options: CoreOptions,
+		seen: (record: LogRecord) => void = () => {},
+	) {
+		this.header = header;
+		this.switches = switchesFrom(header.switches);
+		this.#clock = options.clock;
+		this.#seen = seen;
+		this.#outside = new Outside(header.topology, this.switches);
+		const name = options.engine ?? (options.inspect ? "xstate" : "mixed");
+		const tables = compiledEngine();
+		const actors = name === "compiled" ? tables : xstateEngine(options.inspect);
+		this.executor = new Executor({
+			engine: name === "compiled" ? tables : actors,
+			txEngine: name === "xstate" ? actors : tables,
+			transactions: transactionsOf(this.switches.flow),
+			outside: this.#outside,
+			emit: (one) => this.#emit(one),
+			...(options.definition === undefined
+				? {}
+				: { definition: options.definition }),
+		});
+	}
+
+	/** The number of the last record. */
+	get seq(): number {
+		return this.#seq;
+	}
+	/** How many failable steps the run has had. */
+	get failableSteps(): number {
+		return this.#outside.failableSteps;
+	}
+	/** Every actor's state and context, transactions included. */
+	snapshot(): readonly ActorSnapshot[] {
+		const all = [...this.executor.actors, ...this.executor.transactionStates()];
+		return all.map(([id, { state, context }]) => ({ id, state, context }));
+	}
+
+	#emit(one: Fact): void {
+		const seq = ++this.#seq;
+		const t = this.#clock?.() ?? seq;
+		const record = {
+			seq,
+			t,
+			type: one.type,
+			actor: one.actor,
+			op: this.#op,
+			data: one.data,
+		} as LogRecord;
+		this.#made.push(record);
+		this.#seen(record);
+	}
+
+	/** Runs one operation: op.begin, its steps, op.commit or op.fail. */
+	#operate(
+		begin: Fact<"op.begin">["data"],
+		actor: ActorId,
+		body: () => Outcome,
+	): Decision {
+		this.#op = this.#seq + 1;
+		const seq = this.#op;
+		this.#outside.op = begin.op;
+		this.#emit(fact("op.begin", actor, begin));
+		const outcome = body();
+		if (outcome.ok) {
+			const { value } = outcome as { value?: Json };
+			this.#emit(
+				fact("op.commit", actor, value === undefined ? {} : { result: value }),
+			);
+		} else
+			this.#emit(
+				fact("op.fail", actor, { errno: outcome.errno, step: outcome.step }),
+			);
+		this.#op = 0;
+		return { seq, outcome, records: this.#take() };
+	}
+	#take(): readonly LogRecord[] {
+		const made = this.#made;
+		this.#made = [];
+		return made;
+	}
+
+	/** Groups get their default domains (facts §4.1). */
+	boot(): Decision {
+		return this.#operate({ op: "boot", args: {} }, "host", () => {
+			for (const group of this.header.topology.groups) this.#bootGroup(group);
+			this.executor.actors.get("host")!.send({ type: "host.booted" });
+			return { ok: true } as Outcome;
+		});
+	}
+
+	/** First probe of a group: its default domain is made and attached (facts §4.1). */
+	#bootGroup({ group, members, driver }: TopologyGroup): void {
+		const x = this.executor;
+		const ops = driverNamed(driver);
+		x.spawnGroup(
+			{
+				group,
+				members: members.map(({ dev, resv }) => ({
+					dev,
+					requireDirect: resv.some(({ kind }) => kind === "direct"),
+				})),
+				kernelDrivers: members.filter((m) => m.kernelDriver !== undefined)
+					.length,
+			},
+			(dev) => ops.enforcesCoherency(this.#outside.device(dev).dev),
+		);
+		const dom = this.#outside.nextDomain;
+		const kind = ops.sharedBlocking ? "blocked" : "dma";
+		x.perform(ask("dom.create", dom, { kind }));
+		x.tell(ask("grp.default.set", group, { dom }));
+		if (ops.sharedBlocking) x.tell(ask("grp.blocking.set", group, { dom }));
+		const first = members[0];
+		if (first === undefined) return;
+		x.perform(
+			ask("call.switch", group, {
+				how: "release",
+				dev: first.dev,
+				pasid: "none",
+				undo: false,
+			}),
+		);
+	}
+
+	/** Carries a command out. Never throws for what the kernel would answer with an errno; RangeError for what is no command. */
+	decide({ op, args }: Command, tag?: SagaTag): Decision {
+		if (!isOpName(op))
+			throw new RangeError(`unknown operation ${JSON.stringify(op)}`);
+		const { ctx } = args as { readonly ctx?: CtxId };
+		const begin = { op, args: args as unknown as Json, ...tag };
+		return this.#operate(begin, ctx ?? "host", () =>
+			carryOut(this.executor, { op, args } as Command),
+		);
+	}
+
+	/** Makes a record that stands outside of operations. */
+	note(one: Fact): readonly LogRecord[] {
+		this.#emit(one);
+		return this.#take();
+	}
+}
