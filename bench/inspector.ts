@@ -14,12 +14,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import type { Page } from "playwright-core";
+import { VIEWS } from "../src/inspector/page/views.ts";
 import { startInspector } from "../src/inspector/server.ts";
 import { browserMissing, startBrowser } from "../test/inspector/browser.ts";
 import { buildPage } from "../test/inspector/build-page.ts";
 import { generateLog, randomOf } from "../test/inspector/generate.ts";
 
-const MOVES = 60;
+/** Cursor moves per view. */
+const MOVES = 40;
 const MIB = 2 ** 20;
 
 async function writeLog(path: string, records: number): Promise<void> {
@@ -47,6 +49,23 @@ function moveAndPaint(page: Page, seq: number): Promise<number> {
 			}),
 		seq,
 	);
+}
+
+/** The same random moves in every view. */
+async function paintsByView(
+	page: Page,
+	records: number,
+): Promise<[string, number[]][]> {
+	const paints: [string, number[]][] = [];
+	for (const [id, name] of VIEWS) {
+		await page.getByRole("tab", { name }).click();
+		const random = randomOf(5);
+		const times: number[] = [];
+		for (let move = 0; move < MOVES; move++)
+			times.push(await moveAndPaint(page, 1 + random(records)));
+		paints.push([id, times]);
+	}
+	return paints;
 }
 
 const median = (values: readonly number[]): number =>
@@ -108,10 +127,7 @@ async function run(records: number): Promise<void> {
 			{ polling: 50, timeout: 300_000 },
 		);
 		const folded = performance.now() - start;
-		const random = randomOf(5);
-		const paints: number[] = [];
-		for (let move = 0; move < MOVES; move++)
-			paints.push(await moveAndPaint(page, 1 + random(records)));
+		const paints = await paintsByView(page, records);
 		const memory = await memoryBytes(page);
 		console.log(
 			`inspector: ${records} records, ${(statSync(path).size / MIB).toFixed(0)} MiB`,
@@ -122,9 +138,10 @@ async function run(records: number): Promise<void> {
 		console.log(
 			`  folded and judged to the end             ${folded.toFixed(0)} ms`,
 		);
-		console.log(
-			`  cursor move anywhere, painted: median     ${median(paints).toFixed(1)} ms, most ${Math.max(...paints).toFixed(1)} ms (${MOVES} moves)`,
-		);
+		for (const [view, times] of paints)
+			console.log(
+				`  cursor move anywhere, painted: median     ${median(times).toFixed(1)} ms, most ${Math.max(...times).toFixed(1)} ms (${view}, ${MOVES} moves)`,
+			);
 		console.log(
 			`  memory of the page's process, workers in  ${(memory / MIB).toFixed(0)} MiB`,
 		);

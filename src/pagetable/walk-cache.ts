@@ -10,13 +10,14 @@ const SIZE = 2048;
 const WARM_UP = 32;
 
 const NO_PAGES: (Page | null)[] = [];
-const NO_EPOCHS: number[] = [];
+const NO_EPOCHS = new Uint32Array(0);
 
 /** A direct-mapped cache from range number to page. */
 export class WalkCache {
-	#keys: number[] | null = null;
+	/** Doubles: a range number of a 64-bit address space needs up to 43 bits. */
+	#keys: Float64Array | null = null;
 	#pages: (Page | null)[] = NO_PAGES;
-	#epochs: number[] = NO_EPOCHS;
+	#epochs = NO_EPOCHS;
 	#epoch = 0;
 	#uses = 0;
 	#dirty = false;
@@ -37,9 +38,9 @@ export class WalkCache {
 	keep(key: number, page: Page): void {
 		if (this.#keys === null) {
 			if (++this.#uses < WARM_UP) return;
-			this.#keys = Array.from({ length: SIZE }, () => -1);
-			this.#pages = Array.from({ length: SIZE }, () => null);
-			this.#epochs = Array.from({ length: SIZE }, () => 0);
+			this.#keys = new Float64Array(SIZE).fill(-1);
+			this.#pages = new Array<Page | null>(SIZE).fill(null);
+			this.#epochs = new Uint32Array(SIZE);
 		}
 		const index = key & (SIZE - 1);
 		this.#keys[index] = key;
@@ -51,6 +52,15 @@ export class WalkCache {
 	/** Some page was copied for writing: pages that the edit does not own may be stale. */
 	copied(): void {
 		this.#epoch++;
+	}
+
+	/** Gives the arrays back: for a state that is kept and, most likely, only read. */
+	release(): void {
+		this.#keys = null;
+		this.#pages = NO_PAGES;
+		this.#epochs = NO_EPOCHS;
+		this.#uses = 0;
+		this.#dirty = false;
 	}
 
 	/** A table was unlinked or the root changed. */

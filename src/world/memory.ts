@@ -77,8 +77,12 @@ const wrap = (edit: Edit, shift: number): Memory => ({
 export const freeze = (memory: Memory): PageTable => commitEdit(memory.edit);
 
 /** The same content for another holder; both may change without the other seeing it. */
-export const shareMemory = (memory: Memory): Memory =>
-	wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
+export function shareMemory(memory: Memory): Memory {
+	const shared = wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
+	// Snapshots are kept by the dozen; where their edits once walked is of no use to them.
+	memory.edit.walkCache.release();
+	return shared;
+}
 
 /** Bytes to frames of `unit` bytes, or -1 when they are not aligned. */
 export function framesOf(bytes: U64, unit: number): number {

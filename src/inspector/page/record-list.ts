@@ -4,7 +4,7 @@
  */
 import { effect, signal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Row } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
 import { dataInShort, grouped } from "./format.ts";
@@ -188,7 +188,7 @@ function useRows(positions: readonly number[]): Map<number, Row> {
 		isMissing ? { positions } : undefined,
 	);
 	for (const row of fresh ?? []) cache.set(row.at, row);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		if (cache.size > 0) hasRows.value = true;
 	}, [fresh]);
 	return cache;
@@ -200,7 +200,7 @@ export function RecordList(): VNode {
 	const total = found?.length ?? count.value;
 	const scroll = useScroll(total);
 	const { top, height, shownRows, scrollTo } = scroll;
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const row =
 			found === undefined ? cursor.value : matchNear(found, cursor.value);
 		const isOutside = row < top + 1 || row > top + shownRows - 3;

@@ -1,6 +1,6 @@
 /** What all views share: the logs, one cursor, the selection. */
 import { batch, computed, effect, signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { CallName, Calls, Neighbour } from "../worker/protocol.ts";
 import { readHash, writeHash } from "./link.ts";
 import type { LogClient } from "./log-client.ts";
@@ -156,7 +156,8 @@ export async function linkHere(): Promise<string> {
 
 /**
  * Asks a log's worker and keeps the last answer until the next is there, so that nothing on screen jumps or flickers. While a
- * question is on its way, only the newest of the following ones is sent after it.
+ * question is on its way, only the newest of the following ones is sent after it. Asked in the layout phase: after-paint effects
+ * would lose a frame, and a frame could be taken for a finished one while a question was yet to be asked.
  */
 export function useCall<K extends CallName>(
 	log: LogClient | undefined,
@@ -169,7 +170,7 @@ export function useCall<K extends CallName>(
 		isBusy: false,
 	});
 	const key = argument === undefined ? "" : JSON.stringify(argument);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		if (log === undefined || argument === undefined) return;
 		const ask = async (): Promise<void> => {
 			try {

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { h } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { chartSvg, isFailure } from "../export/chart-svg.ts";
 import { mermaidChart } from "../export/mermaid-chart.ts";
 import { rvDot } from "../export/rv-dot.ts";
@@ -234,7 +234,7 @@ function Drawing(props: {
 	const paper = useRef<SVGSVGElement | null>(null);
 	const lit = litOf(place);
 	const active = place?.states.join(" ") ?? "";
-	useEffect(() => {
+	useLayoutEffect(() => {
 		keepInSight(paper.current);
 	}, [active, layout]);
 	const wires = layout.wires.toSorted(

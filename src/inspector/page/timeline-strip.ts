@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { h } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { laneOrder } from "../model/timeline.ts";
 import { html } from "./dom.ts";
 import { grouped } from "./format.ts";
@@ -162,7 +162,7 @@ export function TimelineStrip(): VNode {
 		{},
 		firstLog.value?.progress.value.summary.folded,
 	);
-	useEffect(followCursor, [cursor.value]);
+	useLayoutEffect(followCursor, [cursor.value]);
 	useLayoutEffect(() => {
 		if (paper.current === null || picture === undefined) return;
 		paintTimeline(paper.current, picture, { from, to, width });

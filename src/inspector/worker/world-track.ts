@@ -16,7 +16,7 @@ import type { LogIndex } from "../model/log-index.ts";
 import type { Pause } from "./session.ts";
 
 /** Snapshots kept; when there are more, every second goes and they stand twice as far apart. */
-export const SNAPSHOTS_MAX = 64;
+export const SNAPSHOTS_MAX = 128;
 const DISTANCE_AT_START = 512;
 /** Records folded between two looks at the message queue. */
 const SLICE = 2048;
