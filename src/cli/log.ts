@@ -1,144 +1,175 @@
 /** `log check|repair|stat|cat|convert LOG`: the log's own care. */
-import {
-	type CheckResult,
-	catLog,
-	checkLog,
-	repairLog,
-	statLog,
-} from "../log/care.ts";
-import { NDJSON } from "../log/codec.ts";
+import { extname } from "node:path";
+import { BINARY } from "../log/binary.ts";
+import { catLog, checkLog, statLog } from "../log/care.ts";
+import { type LogCodec, NDJSON } from "../log/codec.ts";
 import { convertLog } from "../log/convert.ts";
-import { type Arguments, type Command, UsageError } from "./command.ts";
+import { LogError } from "../log/error.ts";
+import { repairLog } from "../log/repair.ts";
+import type { ScanSummary } from "../log/scan-types.ts";
+import { type Arguments, type Command, oneOf, UsageError } from "./command.ts";
 import { type Io, printable } from "./io.ts";
+import {
+	checkJson,
+	checkText,
+	problemJson,
+	repairText,
+	statJson,
+	statText,
+	summaryJson,
+	tailText,
+} from "./log-text.ts";
 
-type Action = (path: string, args: Arguments, io: Io) => Promise<number>;
-
-const number = (value: number): string => value.toLocaleString("en-US");
-
-function checkCode(result: CheckResult): number {
-	if (result.state === "whole") return 0;
-	return result.state === "torn" ? 3 : 2;
+/** One of the five. */
+interface Action {
+	/** Options it knows beside --json. */
+	readonly options: readonly string[];
+	readonly run: (path: string, args: Arguments, io: Io) => Promise<number>;
 }
 
-function checkText(
-	path: string,
-	{ state, problem, summary, canonical }: CheckResult,
-): string {
-	const lines = [`${state.toUpperCase().padEnd(6)}  ${printable(path)}`];
-	if (problem !== undefined)
-		lines.push(`  ${problem.code}: ${printable(problem.message)}`);
-	if (problem?.hint !== undefined) lines.push(`  ${printable(problem.hint)}`);
-	if (summary !== undefined) {
-		lines.push(
-			`  ${number(summary.records)} records, ${number(summary.seals)} seals, ${number(summary.bytes)} bytes`,
-		);
-		lines.push(`  head #${summary.head.seq} ${summary.head.hash}`);
-		if (summary.tail !== undefined)
-			lines.push(
-				`  torn tail: ${number(summary.tail.bytes)} bytes from line ${summary.tail.line} on were never sealed`,
-			);
-	}
-	if (!canonical && state !== "broken")
-		lines.push(
-			"  valid, but not written canonically (log convert writes it anew)",
-		);
-	return `${lines.join("\n")}\n`;
+const CODES = { whole: 0, torn: 3, broken: 2 } as const;
+const codeOf = ({ tail }: ScanSummary): number => (tail === undefined ? 0 : 3);
+
+/** Prints the one JSON object, or the text. */
+function answer(args: Arguments, io: Io, json: object, text: string): void {
+	io.done();
+	io.out.write(args.flag("json") ? `${JSON.stringify(json)}\n` : text);
 }
 
-function checkJson({ problem, ...rest }: CheckResult): object {
-	if (problem === undefined) return rest;
-	const { code, message, line, column, seq, hint, damage } = problem;
-	return {
-		...rest,
-		problem: { code, message, line, column, seq, hint, damage },
+const PROGRESS_MS = 200;
+/** Shows how far reading is, five times a second. */
+function progressOf(path: string, io: Io): (records: number) => void {
+	let next = 0;
+	return (records) => {
+		const now = performance.now();
+		if (now < next) return;
+		next = now + PROGRESS_MS;
+		io.progress(
+			`${printable(path)}: ${records.toLocaleString("en-US")} records`,
+		);
 	};
 }
 
-const check: Action = async (path, args, io) => {
-	const head = args.text("head");
-	const result = await checkLog(path, head === undefined ? {} : { head });
-	io.out.write(
-		args.flag("json")
-			? `${JSON.stringify(checkJson(result))}\n`
-			: checkText(path, result),
-	);
-	return checkCode(result);
+const check: Action = {
+	options: ["head"],
+	async run(path, args, io) {
+		const head = args.text("head");
+		if (head !== undefined && !/^[0-9a-f]{64}$/.test(head))
+			throw new UsageError("--head is a hash of 64 hex digits");
+		const result = await checkLog(path, {
+			...(head === undefined ? {} : { head }),
+			onRecords: progressOf(path, io),
+		});
+		answer(args, io, checkJson(result), checkText(path, result));
+		return CODES[result.state];
+	},
 };
 
-const repair: Action = async (path, args, io) => {
-	const { steps, check: after } = await repairLog(path, {
-		cut: args.flag("cut"),
-	});
-	if (args.flag("json"))
-		io.out.write(`${JSON.stringify({ steps, check: checkJson(after) })}\n`);
-	else {
-		if (steps.length === 0) io.out.write("nothing to repair\n");
-		for (const step of steps) {
-			const saved =
-				step.savedAs === undefined ? "" : `; a copy is in ${step.savedAs}`;
-			io.out.write(
-				printable(
-					`${step.what}: ${number(step.bytes)} bytes of ${step.path}: ${step.why}${saved}`,
-				) + "\n",
+const repair: Action = {
+	options: ["cut"],
+	async run(path, args, io) {
+		if (path === "-")
+			throw new UsageError("log repair works in place: name a file, not -");
+		const result = await repairLog(path, { cut: args.flag("cut") });
+		answer(
+			args,
+			io,
+			{ steps: result.steps, check: checkJson(result.check) },
+			repairText(path, result),
+		);
+		return CODES[result.check.state];
+	},
+};
+
+const stat: Action = {
+	options: [],
+	async run(path, args, io) {
+		const result = await statLog(path, progressOf(path, io));
+		answer(args, io, statJson(result), statText(path, result));
+		return codeOf(result.summary);
+	},
+};
+
+/** Lines go out in pieces of this size. */
+const OUT_LENGTH = 1 << 16;
+
+const cat: Action = {
+	options: ["from", "to", "type", "actor"],
+	async run(path, args, io) {
+		const from = seqOption(args, "from");
+		const to = seqOption(args, "to");
+		const actor = args.text("actor");
+		const types = args.texts("type");
+		let text = "";
+		const flush = (): void => {
+			if (text !== "") io.out.write(text);
+			text = "";
+		};
+		try {
+			const summary = await catLog(
+				path,
+				{
+					...(from === undefined ? {} : { from }),
+					...(to === undefined ? {} : { to }),
+					...(actor === undefined ? {} : { actor }),
+					...(types.length === 0 ? {} : { types }),
+				},
+				(line) => {
+					text += `${line}\n`;
+					if (text.length > OUT_LENGTH) flush();
+				},
 			);
+			flush();
+			if (summary.tail !== undefined) io.err.write(tailText(summary.tail));
+			return codeOf(summary);
+		} finally {
+			// What is whole is printed, also when damage follows.
+			flush();
 		}
-		io.out.write(checkText(path, after));
-	}
-	return checkCode(after);
+	},
 };
 
-const stat: Action = async (path, args, io) => {
-	const result = await statLog(path);
-	if (args.flag("json")) {
-		io.out.write(`${JSON.stringify(result)}\n`);
-		return 0;
-	}
-	const { header, summary } = result;
-	io.out.write(
-		`${printable(path)}: ${header.origin} log, ${header.fidelity}, kernel ${printable(header.kernel)}, model ${printable(header.model)}\n` +
-			`  ${number(summary.records)} records of ${number(result.actors)} actors in ${number(summary.seals)} batches, ${number(summary.bytes)} bytes (${result.bytesPerRecord.toFixed(0)} a record)\n` +
-			result.types
-				.map(
-					({ type, records }) => `  ${number(records).padStart(12)}  ${type}\n`,
-				)
-				.join(""),
-	);
-	return 0;
-};
+function seqOption(args: Arguments, name: string): number | undefined {
+	const text = args.text(name);
+	if (text === undefined) return undefined;
+	if (!/^\d{1,15}$/.test(text))
+		throw new UsageError(`--${name} is a record's number`);
+	return Number(text);
+}
 
-const cat: Action = async (path, args, io) => {
-	const whole = (name: string): number | undefined => {
-		const text = args.text(name);
-		if (text === undefined) return undefined;
-		if (!/^\d{1,15}$/.test(text))
-			throw new UsageError(`--${name} is a record's number`);
-		return Number(text);
-	};
-	const from = whole("from");
-	const to = whole("to");
-	const actor = args.text("actor");
-	const types = args.texts("type");
-	await catLog(
-		path,
-		{
-			...(from === undefined ? {} : { from }),
-			...(to === undefined ? {} : { to }),
-			...(actor === undefined ? {} : { actor }),
-			...(types.length === 0 ? {} : { types }),
-		},
-		(line) => io.out.write(`${line}\n`),
-	);
-	return 0;
-};
+const CODECS = ["ndjson", "binary"] as const;
 
-const convert: Action = async (path, args, io) => {
-	const out = args.text("out");
-	if (out === undefined) throw new UsageError("log convert needs --out LOG");
-	const { read, bytes } = await convertLog(path, out, NDJSON);
-	io.out.write(
-		`${printable(out)}: ${number(read.records)} records, ${number(bytes)} bytes\n`,
-	);
-	return 0;
+/** The codec that is asked for, or that the name's ending (before .gz) says. */
+function codecFor(out: string, args: Arguments): LogCodec {
+	const named =
+		extname(out.replace(/\.gz$/, "")) === BINARY.extension
+			? "binary"
+			: "ndjson";
+	return oneOf(args, "codec", CODECS, named) === "binary" ? BINARY : NDJSON;
+}
+
+const convert: Action = {
+	options: ["out", "codec"],
+	async run(path, args, io) {
+		const out = args.text("out");
+		if (out === undefined || out === "-")
+			throw new UsageError(
+				"log convert needs --out LOG, the file to write (log cat prints records)",
+			);
+		const { read, head, bytes } = await convertLog(
+			path,
+			out,
+			codecFor(out, args),
+			progressOf(path, io),
+		);
+		answer(
+			args,
+			io,
+			{ out, bytes, head, read: summaryJson(read) },
+			`${printable(out)}: ${read.records.toLocaleString("en-US")} records, ${bytes.toLocaleString("en-US")} bytes before compression, head ${head.hash}\n${tailText(read.tail)}`,
+		);
+		return codeOf(read);
+	},
 };
 
 const ACTIONS: { readonly [name: string]: Action } = {
@@ -149,6 +180,17 @@ const ACTIONS: { readonly [name: string]: Action } = {
 	convert,
 };
 
+/** Refuses an option that belongs to another of the five, rather than ignoring it. */
+function checkOptions(name: string, action: Action, args: Arguments): void {
+	for (const option of Object.keys(logCommand.options)) {
+		const given = args.flag(option) || args.texts(option).length > 0;
+		if (given && option !== "json" && !action.options.includes(option))
+			throw new UsageError(
+				`log ${name} has no --${option}. See: iommu-ledger log --help`,
+			);
+	}
+}
+
 /** The command. */
 export const logCommand: Command = {
 	name: "log",
@@ -156,15 +198,21 @@ export const logCommand: Command = {
 	summary:
 		"The log's own care: is it whole, mend it, what is in it, print it, convert it.",
 	teach: `
+LOG is a file, NDJSON or binary, gzip or not, a directory of segments, or - for standard input (repair excepted).
+
 check     reads every seal. Accidents are always evident; tampering is evident against a head hash kept elsewhere (--head)
-repair    drops a torn tail and puts back a flipped byte where the seal proves it; --cut also cuts off what is damaged beyond that.
-          What is removed is kept beside the file
+repair    drops a torn tail and puts back a flipped byte where the seal proves it; --cut also cuts off what is damaged beyond that,
+          which may remove acknowledged records. What is removed is kept beside the file. Compressed files are not touched
 stat      records by type, sizes
 cat       prints records, one JSON object a line
-convert   writes the log anew, in canonical form
+convert   writes the log anew as one file, in canonical form, in another codec (--codec, or by the name: .blog is binary), or
+          compressed (a name in .gz). Lossless both ways
 
-  iommu-ledger log check run.ndjson --head 3f1c…
-  iommu-ledger log cat run.ndjson --type hw. --from 100 | jq .data.dom`,
+They exit with 0: whole; 3: whole but for a torn tail, which was never acknowledged and is left out; 2: damaged, unreadable, no log.
+
+  iommu-ledger log check run.ndjson --head "$(cat kept-elsewhere)"
+  iommu-ledger log cat run.ndjson --type hw. --from 100 | jq .data.dom
+  iommu-ledger log convert run.ndjson -o run.blog.gz`,
 	options: {
 		head: { value: "HASH", help: "check: the hash the log must end in" },
 		cut: {
@@ -179,6 +227,7 @@ convert   writes the log anew, in canonical form
 		},
 		actor: { value: "ACTOR", help: "cat: only this actor" },
 		out: { value: "LOG", short: "o", help: "convert: the file to write" },
+		codec: { value: "NAME", help: "convert: ndjson or binary" },
 		json: { help: "print one JSON object" },
 	},
 	async run(args, io) {
@@ -186,8 +235,19 @@ convert   writes the log anew, in canonical form
 		const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
 		if (action === undefined || path === undefined || args.words.length > 2)
 			throw new UsageError(
-				`log needs one of ${Object.keys(ACTIONS).join(", ")} and a LOG`,
+				`log needs one of ${Object.keys(ACTIONS).join(", ")} and one LOG. See: iommu-ledger log --help`,
 			);
-		return action(path, args, io);
+		checkOptions(name, action, args);
+		try {
+			return await action.run(path, args, io);
+		} catch (error) {
+			if (!(error instanceof LogError)) throw error;
+			io.done();
+			if (args.flag("json"))
+				io.out.write(`${JSON.stringify({ problem: problemJson(error) })}\n`);
+			const hint = error.hint === undefined ? "" : `\n  ${error.hint}`;
+			io.err.write(`iommu-ledger: ${printable(error.message)}${hint}\n`);
+			return 2;
+		}
 	},
 };

@@ -3,13 +3,16 @@ import type { Hash } from "node:crypto";
 import type { LogHeader } from "../vocabulary/header.ts";
 import { FORMAT_VERSION } from "../vocabulary/header.ts";
 import { ByteReader } from "./binary-bytes.ts";
+import { badSignature, explainFrames } from "./binary-damage.ts";
 import {
 	FRAME,
 	frameEnd,
+	hasUnwrittenSector,
 	HASH_BYTES,
 	HEAD_BYTES,
 	readSealFrame,
 	SIGNATURE,
+	signatureFaults,
 } from "./binary-frames.ts";
 import { NameReader, nameTable, type NameTable } from "./binary-names.ts";
 import { RecordReader } from "./binary-record.ts";
@@ -26,7 +29,6 @@ import { BATCH_BYTES_MAX } from "./scan.ts";
 import { CHAIN_START, type Chain, type Head } from "./seal.ts";
 
 const PIECE_BYTES = 1 << 18;
-const ZEROS = Buffer.alloc(8);
 
 /** The push form, with the same promises as LogScanner. "Lines" are frames here. */
 export class BinaryScanner {
@@ -184,12 +186,8 @@ export class BinaryScanner {
 	}
 
 	#signature(): void {
-		if (!this.#buffer.subarray(0, SIGNATURE.length).equals(SIGNATURE))
-			throw new LogError(
-				"not-a-log",
-				"the signature of a binary log is missing",
-				{ seq: 0 },
-			);
+		const faults = signatureFaults(this.#buffer);
+		if (faults.length > 0) throw badSignature(this.#buffer, faults);
 		this.#walked = SIGNATURE.length;
 	}
 
@@ -316,12 +314,14 @@ export class BinaryScanner {
 			: this.#buffer.subarray(this.#sealAt, this.#position);
 	}
 
-	/** What lies behind the last seal; damage throws. Zeros: see damage.ts. */
+	/** What lies behind the last seal; damage throws. Sectors that were never written: see `unwritten` in damage.ts. */
 	#tail(): TornTail | undefined {
 		const rest = this.#buffer.subarray(this.#position, this.#end);
 		if (rest.length === 0) return undefined;
 		const unwritten =
-			rest.length <= GROUP_BYTES_MAX && (rest[0] === 0 || rest.includes(ZEROS));
+			this.#broken &&
+			rest.length <= GROUP_BYTES_MAX &&
+			hasUnwrittenSector(rest, this.bytes);
 		if (this.#broken && !unwritten) throw this.#damage();
 		return {
 			line: this.#frames + 1,
@@ -329,39 +329,32 @@ export class BinaryScanner {
 			bytes: rest.length,
 			records: 0,
 			seq: this.#seq + 1,
+			...(unwritten ? { unwritten } : {}),
 		};
 	}
 
 	#damage(): LogError {
-		// Frames are walked on: another whole seal behind the bad batch means that acknowledged batches follow.
-		let seals = 0;
-		let at = this.#position;
-		for (;;) {
-			const next = frameEnd(this.#buffer, at, this.#end);
-			const last = next === "partial" || at === this.#end;
-			if (last || next === "broken")
-				return new LogError(
-					"damaged",
-					`the batch at byte ${this.bytes} was changed`,
-					{
-						seq: this.#seq + 1,
-						line: this.#frames + 1,
-						hint: "What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
-						damage: { goodBytes: this.bytes, lastBatch: last && seals <= 1 },
-					},
-				);
-			if (this.#buffer[at] === FRAME.seal) seals++;
-			at = next;
-		}
+		return explainFrames({
+			sum: this.#sum,
+			rest: this.#buffer.subarray(this.#position, this.#end),
+			offset: this.bytes,
+			frame: this.#frames + 1,
+			seq: this.#seq + 1,
+		});
 	}
 
 	#noHeader(): LogError {
-		return this.#end === 0
-			? new LogError("not-a-log", "the file is empty", { line: 1, seq: 0 })
-			: new LogError(
-					this.#broken ? "damaged" : "torn-tail",
-					"not even the header is sealed",
-					{ line: 1, seq: 0 },
-				);
+		if (this.#end === 0)
+			return new LogError("not-a-log", "the file is empty", {
+				line: 1,
+				seq: 0,
+			});
+		return this.#broken
+			? this.#damage()
+			: new LogError("torn-tail", "not even the header is sealed", {
+					line: 1,
+					seq: 0,
+					hint: "The log was cut in its first write; it never held a record.",
+				});
 	}
 }

@@ -3,7 +3,7 @@
  * then frames: kind (1 byte), length of the content (4), its complement (4), content. Kinds: header (JSON text), batch (records), seal.
  * A seal holds seq, count, key and, last, the SHA-256 over all bytes of the file before it; see seal.ts for what that proves.
  *
- * Not done here, unlike in NDJSON: finding the changed byte in a damaged batch. Convert early, or keep NDJSON, where that matters.
+ * Not done here, unlike in NDJSON: telling swapped and missing batches from other damage (binary-damage.ts).
  */
 import { createHash } from "node:crypto";
 import type { LogHeader } from "../vocabulary/header.ts";

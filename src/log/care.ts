@@ -1,15 +1,17 @@
-/** The log's own care, behind `iommu-ledger log check|repair|stat|cat`: each returns a result and prints nothing. */
+/** The log's own care, behind `iommu-ledger log check|stat|cat` (repair.ts, convert.ts have the rest): each returns a result and prints nothing. */
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { RecordType } from "../vocabulary/records.ts";
-import { type Damage, LogError } from "./error.ts";
-import { type LogIo, nodeIo } from "./io.ts";
-import { takeLock } from "./lock.ts";
+import { LogError } from "./error.ts";
 import { type LogSource, scanLog } from "./read.ts";
 import { encodeRecord } from "./record-line.ts";
 import { encodeHeader } from "./header-line.ts";
 import type { LogHandler, ScanSummary } from "./scan-types.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { CHAIN_START, type Chain, sealBatch } from "./seal.ts";
+import { CHAIN_START, type Chain, chainFrom, sealBatch } from "./seal.ts";
+
+/** Called now and then with the number of records read: for progress. */
+export type OnRecords = (records: number) => void;
+const ignore: OnRecords = () => {};
 
 /** The answer of `checkLog`. */
 export interface CheckResult {
@@ -27,9 +29,9 @@ export interface CheckResult {
  */
 export async function checkLog(
 	source: LogSource,
-	options: { head?: string } = {},
+	options: { head?: string; onRecords?: OnRecords } = {},
 ): Promise<CheckResult> {
-	const again = rewriter();
+	const again = rewriter(options.onRecords ?? ignore);
 	try {
 		const summary = await scanLog(source, again.handler);
 		const canonical = summary.codec === "binary" || again.canonical();
@@ -53,7 +55,10 @@ export async function checkLog(
 }
 
 /** Writes the log again from its meaning, and compares the seals. */
-function rewriter(): { handler: LogHandler; canonical(): boolean } {
+function rewriter(onRecords: OnRecords): {
+	handler: LogHandler;
+	canonical(): boolean;
+} {
 	let chain: Chain = CHAIN_START;
 	let lines = "";
 	let same = true;
@@ -65,7 +70,11 @@ function rewriter(): { handler: LogHandler; canonical(): boolean } {
 			record: (record) => {
 				if (same) lines += `${encodeRecord(record)}\n`;
 			},
+			segment: () => {
+				chain = chainFrom(chain.line, chain.head);
+			},
 			seal: ({ seq, hash, count, key }) => {
+				onRecords(seq);
 				if (!same) return;
 				chain = sealBatch(chain, lines, seq, count, key);
 				same = chain.head.hash === hash;
@@ -86,132 +95,6 @@ const mismatch = ({ head }: ScanSummary, wanted: string): LogError =>
 		},
 	);
 
-/** One thing that `repairLog` did. */
-export interface RepairStep {
-	readonly what: "dropped-tail" | "mended-byte" | "cut";
-	readonly path: string;
-	/** The error or tail it answers. */
-	readonly why: string;
-	readonly bytes: number;
-	/** Where a copy of the removed bytes is. */
-	readonly savedAs?: string;
-}
-
-/** The answer of `repairLog`. */
-export interface RepairResult {
-	readonly steps: readonly RepairStep[];
-	/** The state afterwards. */
-	readonly check: CheckResult;
-}
-
-/**
- * Repairs a log in place, under its writer's lock: drops a torn tail, puts a flipped byte back where the seal proves it, and, only with
- * `cut`, cuts off everything from the first damaged batch on, which may remove acknowledged records. What is removed is kept beside
- * the file. Throws LogError `locked`, `read-only`, `disk-full`, `io`.
- */
-export async function repairLog(
-	path: string,
-	options: { cut?: boolean; io?: LogIo } = {},
-): Promise<RepairResult> {
-	const { io = nodeIo, cut = false } = options;
-	const unlock = await takeLock(
-		io,
-		(await io.isDirectory(path)) ? `${path}/lock` : `${path}.lock`,
-	);
-	const steps: RepairStep[] = [];
-	try {
-		for (;;) {
-			const check = await checkLog(path);
-			const step = await repairStep(io, path, check, cut);
-			if (step === undefined) return { steps, check };
-			steps.push(step);
-		}
-	} finally {
-		await unlock();
-	}
-}
-
-async function repairStep(
-	io: LogIo,
-	path: string,
-	check: CheckResult,
-	cut: boolean,
-): Promise<RepairStep | undefined> {
-	const tail = check.summary?.tail;
-	if (tail !== undefined) {
-		const why = `${tail.bytes} bytes behind the last seal`;
-		// A segment that was only begun goes as a whole: nothing in it is its own.
-		if (tail.offset === 0 && tail.path !== undefined) {
-			await io.remove(tail.path);
-			return { what: "dropped-tail", path: tail.path, why, bytes: tail.bytes };
-		}
-		return {
-			what: "dropped-tail",
-			why,
-			...(await cutOff(io, tail.path ?? path, tail.offset)),
-		};
-	}
-	const damage: Damage | undefined = check.problem?.damage;
-	if (check.problem === undefined || damage === undefined) return undefined;
-	const why = check.problem.message;
-	const file = damage.path ?? path;
-	if (damage.fix !== undefined) {
-		await putByte(io, file, damage.fix);
-		return { what: "mended-byte", path: file, why, bytes: 1 };
-	}
-	if (!cut || damage.goodBytes === 0) return undefined;
-	return { what: "cut", why, ...(await cutOff(io, file, damage.goodBytes)) };
-}
-
-async function putByte(
-	io: LogIo,
-	path: string,
-	{ offset, byte }: { offset: number; byte: number },
-): Promise<void> {
-	const file = await io.open(path, "write");
-	try {
-		await file.write(Uint8Array.of(byte), offset);
-		await file.datasync();
-	} finally {
-		await file.close();
-	}
-}
-
-async function cutOff(
-	io: LogIo,
-	path: string,
-	from: number,
-): Promise<{ path: string; bytes: number; savedAs: string }> {
-	const file = await io.open(path, "write");
-	try {
-		const rest = Buffer.alloc((await file.size()) - from);
-		await file.read(rest, from);
-		const savedAs = await saveAside(io, path, from, rest);
-		await file.truncate(from);
-		await file.datasync();
-		return { path, bytes: rest.length, savedAs };
-	} finally {
-		await file.close();
-	}
-}
-
-async function saveAside(
-	io: LogIo,
-	path: string,
-	from: number,
-	bytes: Buffer,
-): Promise<string> {
-	for (let n = 0; ; n++) {
-		const savedAs = `${path}.removed-${from}${n === 0 ? "" : `-${n}`}`;
-		try {
-			await io.createWhole(savedAs, bytes);
-			return savedAs;
-		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-		}
-	}
-}
-
 /** The answer of `statLog`. */
 export interface LogStat {
 	readonly header: LogHeader;
@@ -221,6 +104,7 @@ export interface LogStat {
 		readonly type: RecordType;
 		readonly records: number;
 	}[];
+	/** Different ones; ACTORS_MAX means that many or more. */
 	readonly actors: number;
 	/** Times of the first and last record, in ns of the log's clock. */
 	readonly firstT: number | undefined;
@@ -230,8 +114,14 @@ export interface LogStat {
 	readonly bytesPerRecord: number;
 }
 
+/** Different actors counted at most: bounds the memory that a hostile log takes. */
+export const ACTORS_MAX = 1 << 20;
+
 /** Counts what is in a log. Throws LogError like `scanLog`. */
-export async function statLog(source: LogSource): Promise<LogStat> {
+export async function statLog(
+	source: LogSource,
+	onRecords: OnRecords = ignore,
+): Promise<LogStat> {
 	const types = new Map<RecordType, number>();
 	const actors = new Set<string>();
 	let firstT: number | undefined;
@@ -240,11 +130,12 @@ export async function statLog(source: LogSource): Promise<LogStat> {
 	const summary = await scanLog(source, {
 		record: ({ type, t, actor }) => {
 			types.set(type, (types.get(type) ?? 0) + 1);
-			actors.add(actor);
+			if (actors.size < ACTORS_MAX) actors.add(actor);
 			firstT ??= t;
 			lastT = t;
 		},
-		seal: ({ count }) => {
+		seal: ({ seq, count }) => {
+			onRecords(seq);
 			batchRecordsMax = Math.max(batchRecordsMax, count);
 		},
 	});

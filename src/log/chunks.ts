@@ -34,7 +34,8 @@ function chunksOf(
 	return typeof source === "string" ? fileChunks(source) : source;
 }
 
-const isGzip = (bytes: Uint8Array): boolean =>
+/** Recognises gzip by its first two bytes. */
+export const isGzip = (bytes: Uint8Array): boolean =>
 	bytes[0] === 0x1f && bytes[1] === 0x8b;
 
 /** Chunks with gzip undone. A compressed stream that ends too early gives what it held, as a cut plain file would. */

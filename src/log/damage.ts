@@ -30,9 +30,7 @@ export const GROUP_BYTES_MAX = 8 << 20;
 /** Explains the damage. Pure. */
 export function explainDamage(place: DamagedPlace): Explanation {
 	const lines = looseLines(place.rest, LINES_MAX);
-	const seals = lines.filter((line) => line.kind === "seal");
-	const lastBatch =
-		seals.length === 0 || (seals.length === 1 && seals[0] === lines.at(-1));
+	const lastBatch = isLastBatch(lines, place.head.seq);
 	const damage = { goodBytes: place.offset, lastBatch };
 	const found: Case = {
 		...place,
@@ -55,6 +53,26 @@ export function explainDamage(place: DamagedPlace): Explanation {
 		error,
 		records: wholeRecords(lines, place.head.seq),
 	};
+}
+
+/** Tells whether the last append alone is concerned: only its own lines are there, and whatever became of some of them. */
+function isLastBatch(lines: readonly LooseLine[], headSeq: number): boolean {
+	if (lines.length >= LINES_MAX) return false;
+	const seals = lines.filter((line) => line.kind === "seal");
+	const seal = seals[0]?.seal;
+	if (seal !== undefined)
+		return (
+			seals.length === 1 &&
+			seals[0] === lines.at(-1) &&
+			seal.seq - seal.count === Math.max(headSeq, 0)
+		);
+	// Was a broken line a seal? Then the records behind it stand later than in one batch, by as many lines.
+	let broken = 0;
+	return lines.every(({ kind, seq }, i) => {
+		if (kind === "broken") broken++;
+		const late = headSeq + 1 + i - seq;
+		return kind !== "record" || late < 1 || late > broken;
+	});
 }
 
 function wholeRecords(lines: readonly LooseLine[], headSeq: number): number {
@@ -221,6 +239,10 @@ function flippedError(found: Case, at: number, byte: number): LogError {
 	const line = found.lines[index];
 	const column = at - (line?.start ?? 0) + 1;
 	const was = found.rest[at] ?? 0;
+	const mended = Buffer.from(found.rest);
+	mended[at] = byte;
+	const lastBatch = isLastBatch(looseLines(mended, LINES_MAX), found.head.seq);
+	const fix = { offset: found.offset + at, byte };
 	return new LogError(
 		"flipped-byte",
 		`one byte was changed: it is ${show(was)} and was ${show(byte)}`,
@@ -229,7 +251,7 @@ function flippedError(found: Case, at: number, byte: number): LogError {
 			column,
 			seq: seqOf(found, index),
 			hint: "Put back, it fits the seal: nothing else changed. `iommu-ledger log repair` does that.",
-			damage: { ...found.damage, fix: { offset: found.offset + at, byte } },
+			damage: { ...found.damage, lastBatch, fix },
 			cause: found.first,
 		},
 	);
@@ -265,6 +287,6 @@ function unexplained(found: Case): LogError {
 		message,
 		index,
 		deviation?.seq ?? found.head.seq + 1,
-		"More than one byte changed. What lies before is whole; `iommu-ledger log repair` keeps that.",
+		"More than one byte changed. What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
 	);
 }

@@ -6,7 +6,8 @@
 /**
  * What went wrong.
  *
- * Content: `not-a-log` (no header), `newer-version`, `older-version` (read it, convert it, but do not append), `bad-line` (no JSON), `bad-record` (schema), `too-large`, `bad-gzip`.
+ * Content: `not-a-log` (no header), `newer-version`, `older-version` (read it, convert it, but do not append), `bad-line` (no JSON), `bad-record` (schema), `too-large`, `bad-gzip`,
+ * `compressed` (cannot be repaired in place).
  * Integrity: `flipped-byte`, `missing-lines`, `swapped-lines`, `duplicate-line`, `torn-tail`, `damaged` (none of the others
  * explains it), `head-mismatch` (the log is whole, but not the one that was expected).
  * Store: `conflict` (expected position), `key-reused` (idempotency key with other content), `locked` (another writer),
@@ -20,6 +21,7 @@ export type LogErrorCode =
 	| "bad-record"
 	| "too-large"
 	| "bad-gzip"
+	| "compressed"
 	| "flipped-byte"
 	| "missing-lines"
 	| "swapped-lines"

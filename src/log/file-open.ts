@@ -11,6 +11,7 @@ import type {
 	TornTail,
 } from "./scan-types.ts";
 import { plainChunks } from "./chunks.ts";
+import { cutOff, putByte, setAside } from "./set-aside.ts";
 import {
 	brokenStart,
 	inSegment,
@@ -25,7 +26,7 @@ export interface Recovery {
 	readonly dropped?: TornTail;
 	/** A byte that was put back, proven by the seal. */
 	readonly mended?: { readonly line: number; readonly column: number };
-	/** A copy of what was cut off, when it held whole lines. */
+	/** A copy of what was cut off, when it held whole lines or blocks that were never written. */
 	readonly savedAs?: string;
 }
 
@@ -223,11 +224,6 @@ export async function openSegment(
 	}
 }
 
-async function cut(file: LogFile, size: number): Promise<void> {
-	await file.truncate(size);
-	await file.datasync();
-}
-
 const tooOld = (version: number): LogError =>
 	new LogError(
 		"older-version",
@@ -238,7 +234,7 @@ const tooOld = (version: number): LogError =>
 		},
 	);
 
-/** Cuts off what lies behind the last seal. When whole lines are in it, a copy stays: it may interest somebody. */
+/** Cuts off what lies behind the last seal. When there may be more to it than a write cut short, a copy stays: it may interest somebody. */
 async function dropTail(
 	io: LogIo,
 	segment: Segment,
@@ -246,27 +242,11 @@ async function dropTail(
 	tail: TornTail,
 ): Promise<Recovery> {
 	const savedAs =
-		tail.records > 0
-			? await setAside(io, segment, file, tail.offset, tail.seq)
+		tail.records > 0 || tail.unwritten
+			? await setAside(io, segment.path, file, tail.offset)
 			: undefined;
-	await cut(file, tail.offset);
+	await cutOff(file, tail.offset);
 	return { dropped: tail, ...(savedAs === undefined ? {} : { savedAs }) };
-}
-
-/** Copies the bytes from `from` on into a file beside the log. */
-async function setAside(
-	io: LogIo,
-	segment: Segment,
-	file: LogFile,
-	from: number,
-	seq: number,
-): Promise<string> {
-	const bytes = Buffer.alloc((await file.size()) - from);
-	await file.read(bytes, from);
-	const savedAs = `${segment.path}.removed-${seq}`;
-	await io.remove(savedAs);
-	await io.createWhole(savedAs, bytes);
-	return savedAs;
 }
 
 /** Only the last batch is damaged: put the byte back if it is one, else set the bytes aside and cut them off. */
@@ -278,19 +258,12 @@ async function mend(
 	damage: Damage,
 ): Promise<Recovery> {
 	if (damage.fix !== undefined) {
-		await file.write(Uint8Array.of(damage.fix.byte), damage.fix.offset);
-		await file.datasync();
+		await putByte(file, damage.fix);
 		return { mended: { line: error.line ?? 0, column: error.column ?? 0 } };
 	}
 	if (damage.goodBytes === 0) throw error;
-	const savedAs = await setAside(
-		io,
-		segment,
-		file,
-		damage.goodBytes,
-		error.seq ?? 0,
-	);
-	await cut(file, damage.goodBytes);
+	const savedAs = await setAside(io, segment.path, file, damage.goodBytes);
+	await cutOff(file, damage.goodBytes);
 	return { savedAs };
 }
 

@@ -90,21 +90,34 @@ function flippedBody(
 	const start = end + TAIL_KEY.length;
 	const want = bytes.toString("latin1", start, start + 64);
 	if (!/^[0-9a-f]{64}$/.test(want)) return undefined;
-	const hashed = Buffer.from(bytes.subarray(0, end));
+	return findChangedByte(sum, bytes.subarray(0, end), from, to, want);
+}
+
+/** The byte in [from, to) of `bytes` that has to be another for the hash over them, from `sum` on, to be `want` (hex). */
+export function findChangedByte(
+	sum: Hash,
+	bytes: Buffer,
+	from: number,
+	to: number,
+	want: string,
+): FlippedByte | undefined {
+	const hashed = Buffer.from(bytes);
 	let budget = BUDGET;
 	// Single bits first: that is what memory and disks flip.
 	for (const values of [BITS, ALL]) {
+		const before = sum.copy().update(hashed.subarray(0, from));
 		for (let at = from; at < to; at++) {
 			const was = hashed[at] as number;
 			for (const value of values) {
-				budget -= end + TRIAL_COST;
+				budget -= hashed.length - at + TRIAL_COST;
 				if (budget < 0) return undefined;
 				const byte = values === BITS ? was ^ value : value;
 				if (byte === was) continue;
 				hashed[at] = byte;
-				if (digestOn(sum, hashed) === want) return { at, byte };
+				if (digestOn(before, hashed.subarray(at)) === want) return { at, byte };
 			}
 			hashed[at] = was;
+			before.update(hashed.subarray(at, at + 1));
 		}
 	}
 	return undefined;

@@ -6,7 +6,7 @@ import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { firstBytes, type LogSource, plainChunks } from "./chunks.ts";
 import { BINARY } from "./binary.ts";
-import { SIGNATURE } from "./binary-frames.ts";
+import { SIGNATURE, signatureFaults } from "./binary-frames.ts";
 import { type LogCodec, NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import { isUnborn, lastSeal } from "./file-open.ts";
@@ -24,9 +24,12 @@ import {
 export { plainChunks } from "./chunks.ts";
 export type { LogSource } from "./chunks.ts";
 
-/** The codec that bytes are in, by their first ones. */
+/** The codec that bytes are in, by their first ones; one of them may have changed. */
 const codecOf = (first: Uint8Array | undefined): LogCodec =>
-	first?.[0] === SIGNATURE[0] ? BINARY : NDJSON;
+	first?.[0] === SIGNATURE[0] ||
+	signatureFaults(first ?? new Uint8Array()).length < 2
+		? BINARY
+		: NDJSON;
 
 /** Enough to hold what a segment starts with. */
 const START_BYTES = 4096;
@@ -67,6 +70,7 @@ async function* scanningStream(
 				...start,
 			});
 			skip = start.bytes;
+			handler.segment?.();
 		}
 		if (first !== undefined) scanner.push(first.subarray(skip));
 		yield;

@@ -10,6 +10,8 @@ export interface LogHandler {
 	record?(record: LogRecord): void;
 	/** A batch ended and its hash is right. The header's own seal (seq 0) is told too. */
 	seal?(seal: Seal): void;
+	/** A later segment of the log starts: hashes begin anew with the copy of the seal before it. */
+	segment?(): void;
 }
 
 /** Bytes behind the last seal: an append that was cut short, or one that is just being written. */
@@ -22,6 +24,8 @@ export interface TornTail {
 	readonly records: number;
 	/** The first seq that is not in the log. */
 	readonly seq: number;
+	/** Sectors in it were never written: of a write that a power cut interrupted, unless the medium lost them later. */
+	readonly unwritten?: boolean;
 	/** The segment it is in, when the log has several; line and offset are in that segment. */
 	readonly path?: string;
 }

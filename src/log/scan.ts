@@ -254,6 +254,8 @@ export class LogScanner {
 				bytes: rest.length,
 				records,
 				seq: this.#reader.head.seq + 1,
+				// A log never holds zeros.
+				...(rest.includes(0) ? { unwritten: true } : {}),
 			};
 		// No log at all, or one of a later version, unless it can be proven that it was not always so.
 		const foreign =

@@ -11,13 +11,16 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { catLog, checkLog, repairLog, statLog } from "../../src/log/care.ts";
+import { BINARY } from "../../src/log/binary.ts";
+import { catLog, checkLog, statLog } from "../../src/log/care.ts";
 import { NDJSON } from "../../src/log/codec.ts";
 import { convertLog } from "../../src/log/convert.ts";
 import type { FileStore } from "../../src/log/file-store-options.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { loadLog } from "../../src/log/read.ts";
+import { repairLog } from "../../src/log/repair.ts";
 import { CHAIN_START, sealBatch } from "../../src/log/seal.ts";
 import { logHas, snapshotStore } from "../../src/log/snapshots.ts";
 import { logText } from "../../src/log/write.ts";
@@ -162,6 +165,41 @@ describe("repair", () => {
 		expect(readFileSync(file, "utf8")).toBe(text);
 	});
 
+	test("puts a flipped byte of a binary log back, wherever it is", async () => {
+		writeFileSync(path, log);
+		await convertLog(path, `${path}.blog`, BINARY);
+		const whole = readFileSync(`${path}.blog`);
+		for (let at = 0; at < whole.length; at += at < 16 ? 5 : 37) {
+			const damaged = Buffer.from(whole);
+			damaged[at] = (damaged[at] as number) ^ 0x10;
+			writeFileSync(path, damaged);
+			expect(await repairLog(path), `byte ${at}`).toMatchObject({
+				steps: [{ what: "mended-byte", offset: at }],
+				check: { state: "whole" },
+			});
+			expect(readFileSync(path)).toEqual(whole);
+		}
+	});
+
+	test("does not touch compressed files", async () => {
+		const packed = gzipSync(log.slice(0, -20));
+		writeFileSync(path, packed);
+		await expect(repairLog(path)).rejects.toMatchObject({ code: "compressed" });
+		expect(readFileSync(path)).toEqual(packed);
+		expect(existsSync(`${path}.lock`)).toBe(false);
+	});
+
+	test("earlier copies stay", async () => {
+		for (const _ of [1, 2, 3]) {
+			writeFileSync(path, log.slice(0, -20));
+			await repairLog(path);
+		}
+		const copies = readdirSync(root).filter((name) =>
+			join(root, name).startsWith(`${path}.removed-`),
+		);
+		expect(copies).toHaveLength(3);
+	});
+
 	test("is refused while a writer has the log", async () => {
 		const store = await openFileStore(path, { header: HEADER });
 		await expect(repairLog(path)).rejects.toMatchObject({ code: "locked" });
@@ -270,6 +308,15 @@ describe("convert", () => {
 		).rejects.toMatchObject({ code: "io" });
 	});
 
+	test("leaves nothing behind when the source is damaged", async () => {
+		writeFileSync(path, log.replace('"iova":"0x9000"', '"iova":"0x8fff"'));
+		await expect(
+			convertLog(path, `${path}.half`, BINARY),
+		).rejects.toMatchObject({ code: "damaged" });
+		const left = readdirSync(root).filter((name) => name.includes(".half"));
+		expect(left).toEqual([]);
+	});
+
 	test("segments become one file", async () => {
 		const store = await openFileStore(path, {
 			header: HEADER,
@@ -278,6 +325,10 @@ describe("convert", () => {
 		await fill(store, 6);
 		await store.close();
 		expect(segmentsOf(path).length).toBeGreaterThan(2);
+		expect(await checkLog(path)).toMatchObject({
+			state: "whole",
+			canonical: true,
+		});
 		await convertLog(path, `${path}.one`, NDJSON);
 		const one = readFileSync(`${path}.one`, "utf8");
 		expect(one).toBe(log);

@@ -163,6 +163,36 @@ test("several changed bytes are damage, with the first line that shows it", asyn
 	expect((found as LogError).message).toContain("lines 13 to 17 were changed");
 });
 
+describe("is the last append alone concerned? Only then may recovery act by itself", () => {
+	const seals = lines.flatMap((line, i) => (isSeal(line) ? [i] : []));
+	const [beforeLast = 0, last = 0] = seals.slice(-2);
+	const spoil = (index: number): string =>
+		(lines[index] as string).replace(/"n"|"seq"/, "#####").slice(0, -9);
+	const lastBatch = async (changed: string[]): Promise<unknown> =>
+		((await outcome(textOf(changed))) as LogError).damage?.lastBatch;
+	const withSpoilt = (...at: number[]): string[] =>
+		lines.map((line, i) => (at.includes(i) ? spoil(i) : line));
+
+	test("a record of it, its seal, or both are spoilt: yes", async () => {
+		expect(await lastBatch(withSpoilt(last - 2))).toBe(true);
+		expect(await lastBatch(withSpoilt(last))).toBe(true);
+		expect(await lastBatch(withSpoilt(last - 2, last))).toBe(true);
+	});
+
+	test("the seal before it, or a record before that: no", async () => {
+		expect(await lastBatch(withSpoilt(beforeLast))).toBe(false);
+		expect(await lastBatch(withSpoilt(beforeLast, last))).toBe(false);
+		expect(await lastBatch(withSpoilt(beforeLast - 1))).toBe(false);
+		expect(await lastBatch(withSpoilt(beforeLast).slice(0, -1))).toBe(false);
+	});
+
+	test("the seal before it is gone: no", async () => {
+		expect(await lastBatch(lines.filter((_, i) => i !== beforeLast))).toBe(
+			false,
+		);
+	});
+});
+
 test("zeros behind the last seal, as a crashed file system leaves them, are a torn tail", async () => {
 	expect(
 		await outcome(Buffer.concat([Buffer.from(log), Buffer.alloc(700)])),
