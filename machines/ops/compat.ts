@@ -161,7 +161,8 @@ export function getInfo(
 	const ioas = slot(x);
 	if (ioas === undefined) return refused("ENODEV", "slot");
 	const ranges = usableRanges(ioas.iopt);
-	const caps = new Uint8Array(Math.max(0, argsz - CAPS_AT));
+	const room = Math.max(0, argsz - CAPS_AT);
+	const caps = new Uint8Array(Math.min(room, 32 + 16 * ranges.length));
 	const avail = dmaAvailCap(caps);
 	const total = CAPS_AT + avail + rangesCap(caps.subarray(avail), ranges);
 	return {

@@ -10,7 +10,7 @@ import { domainOf, emit, lookUp, putDomain, refused } from "./exec.ts";
 import type { Respond } from "./ioas.ts";
 import type { Answer, Hwpt } from "./types.ts";
 
-/** GET_HW_INFO. `write` copies bytes to the caller's buffer and zero-fills the rest of it. */
+/** GET_HW_INFO. `write` copies bytes to the caller's buffer of `dataLen` bytes and zero-fills the rest of it. */
 export function getHwInfo(
 	x: Exec,
 	args: {
@@ -31,8 +31,7 @@ export function getHwInfo(
 		return refused("ENOMEM", "hwinfo.alloc");
 	const info = ops.hwInfo(dev);
 	const bytes = info?.bytes ?? new Uint8Array(0);
-	const shown = new Uint8Array(args.dataLen);
-	shown.set(bytes.subarray(0, args.dataLen));
+	const shown = bytes.subarray(0, args.dataLen);
 	const errno = args.write(shown) ?? x.env.fail?.("resp") ?? args.respond();
 	if (errno !== undefined) return refused(errno, "resp");
 	return {

@@ -176,6 +176,7 @@ export function writeResponses(
 		| undefined,
 ): { readonly bytes: number } | { readonly errno: ErrnoName } {
 	if (length % RESPONSE_BYTES !== 0) return { errno: "ESPIPE" };
+	if (length === 0) return { bytes: 0 };
 	if (responses === undefined) return { errno: "EFAULT" };
 	let bytes = 0;
 	for (const { cookie, code } of responses) {

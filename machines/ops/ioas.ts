@@ -71,24 +71,25 @@ export function iovaRanges(
 		: { out, ranges: written };
 }
 
-/** IOAS_ALLOW_IOVAS; `ranges` undefined = the list is not readable. */
+/** IOAS_ALLOW_IOVAS; `unreadable`: the list goes on, out of the kernel's reach. It is read and checked entry by entry. */
 export function allowIovas(
 	x: Exec,
 	args: {
 		readonly ioasId: number;
 		readonly reserved: number;
-		readonly ranges: readonly Range[] | undefined;
+		readonly ranges: readonly Range[];
+		readonly unreadable?: boolean;
 	},
 ): Answer {
 	if (args.reserved !== 0) return refused("EOPNOTSUPP", "reserved");
 	const ioas = lookUp(x, args.ioasId, "ioas");
 	if (ioas === undefined) return refused("ENOENT", "ioas");
-	if (args.ranges === undefined) return refused("EFAULT", "copy");
 	const injected = args.ranges
 		.map(() => x.env.fail?.("allowed.alloc"))
 		.find((e) => e !== undefined);
 	const errno = injected ?? allowListErrno(args.ranges);
 	if (errno !== undefined) return refused(errno, "allowed.load");
+	if (args.unreadable === true) return refused("EFAULT", "allowed.load");
 	const set = setAllowed(ioas.iopt, ioas.name, args.ranges);
 	const failed = settleIopt(x, ioas, set);
 	return failed === undefined ? EOK : refused(failed, "allowed.check");

@@ -219,7 +219,7 @@ export function checkMap(
 	const unit = MOCK_PAGE;
 	if (iova % unit !== 0n || length % unit !== 0n || uptr % unit !== 0n)
 		return refused("EINVAL", "alignment");
-	if (uptr + length > IOVA_LAST) return refused("EOVERFLOW", "wrap");
+	if (uptr + length > IOVA_LAST) return refused("EINVAL", "wrap");
 	if (h === undefined) return refused("ENOENT", "hwpt");
 	for (let at = 0n; at < length; at += unit) {
 		const frame = args.frameAt(uptr + at);

@@ -74,22 +74,23 @@ const MIN_BYTES: { readonly [cmd: string]: number } = {
 interface Struct {
 	readonly bytes: number;
 	readonly min: number;
-	readonly ends: ReadonlyMap<string, number>;
+	/** Where each field starts and ends, in bytes. */
+	readonly places: ReadonlyMap<string, readonly [start: number, end: number]>;
 }
 function structOf(cmd: string, layout: Layout): Struct {
-	const ends = new Map<string, number>();
+	const places = new Map<string, readonly [number, number]>();
 	let at = 0;
 	for (const [name, bytes] of layout) {
-		ends.set(name, at + bytes);
+		places.set(name, [at, at + bytes]);
 		at += bytes;
 	}
-	return { bytes: at, min: MIN_BYTES[cmd] ?? at, ends };
+	return { bytes: at, min: MIN_BYTES[cmd] ?? at, places };
 }
 const STRUCTS: ReadonlyMap<string, Struct> = new Map([
 	...Object.entries(LAYOUTS).map(
 		([cmd, layout]) => [cmd, structOf(cmd, layout)] as const,
 	),
-	["IOMMU_TEST_CMD", { bytes: TEST_BYTES, min: 68, ends: new Map() }],
+	["IOMMU_TEST_CMD", { bytes: TEST_BYTES, min: 68, places: new Map() }],
 ]);
 
 /** Tells whether the iommufd ioctl table of 6.12 has the command. */
@@ -120,10 +121,21 @@ export function envelopeErrno(
 	return firstNonzero === null ? undefined : "E2BIG";
 }
 
-/** Whether `size` covers a field: uncovered ones read as 0 and are not written back. */
-export function covers(cmd: string, size: number, field: string): boolean {
-	const end = STRUCTS.get(cmd)?.ends.get(field);
-	return end === undefined || end <= size;
+/**
+ * How many bytes of a field `size` covers: the rest reads as 0 and is not written back (copy_struct_from_user, iommufd_ucmd_respond). All of
+ * them for a field that is in no layout: those of the selftest's union, which the smallest size covers.
+ */
+export function coveredBytes(cmd: string, size: number, field: string): number {
+	const place = STRUCTS.get(cmd)?.places.get(field);
+	if (place === undefined) return 8;
+	const [start, end] = place;
+	return Math.max(0, Math.min(size, end) - start);
+}
+
+/** What a little-endian field holds after the first `bytes` bytes of `written` went over `old`. */
+export function overlay(old: bigint, written: bigint, bytes: number): bigint {
+	const mask = (1n << BigInt(8 * bytes)) - 1n;
+	return (old & ~mask) | (written & mask);
 }
 
 /** Object numbers of the range the iommufd table answers for; the rest goes to the VFIO table. */

@@ -11,6 +11,8 @@ export interface BitmapNote {
 	readonly head: string;
 }
 const HEAD_BYTES = 64;
+/** More bits than this the selftest does not take (selftest.c:iommufd_test_dirty: 16 MiB of bitmap); longer descriptions are not built. */
+export const BITS_MAX = 16 * 1024 * 1024 * 8;
 const FNV_OFFSET = 0xcbf2_9ce4_8422_2325n;
 const FNV_PRIME = 0x100_0000_01b3n;
 
@@ -56,6 +58,7 @@ export function noteOf(bytes: Uint8Array, nbits: number): BitmapNote {
 
 /** The bytes behind a description, or undefined when the head alone does not tell and no pattern fits. */
 export function bytesOf(note: BitmapNote): Uint8Array | undefined {
+	if (!isNote(note) || note.nbits > BITS_MAX) return undefined;
 	const bytes = new Uint8Array(bytesFor(note.nbits));
 	const head = Buffer.from(note.head, "hex");
 	const candidates: readonly ((i: number) => number)[] = [
@@ -70,6 +73,12 @@ export function bytesOf(note: BitmapNote): Uint8Array | undefined {
 	}
 	return undefined;
 }
+
+const isNote = ({ nbits, set, head }: BitmapNote): boolean =>
+	Number.isSafeInteger(nbits) &&
+	nbits >= 0 &&
+	typeof set === "number" &&
+	typeof head === "string";
 
 /** Ones at even distances over the whole bitmap. */
 function everyNth(note: BitmapNote): (i: number) => number {

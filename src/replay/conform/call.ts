@@ -4,6 +4,7 @@
 import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { Range } from "../../../machines/iopt.ts";
 import type { Answer } from "../../../machines/ops/types.ts";
+import { overlay } from "./abi.ts";
 import type { BitmapNote } from "./bitmap.ts";
 
 /** Any JSON object. */
@@ -23,34 +24,39 @@ export interface Reply {
 	readonly faults?: readonly JsonObject[];
 }
 
-/** Reads fields of a recorded structure; missing ones are a mistake of the recording. */
+/** Reads fields of a recorded structure as far as the kernel copies them; missing or malformed ones are a mistake of the recording. */
 export class Fields {
 	readonly #in: JsonObject;
-	readonly #covered: (field: string) => boolean;
-	constructor(fields: JsonObject, covered: (field: string) => boolean) {
+	readonly #covered: (field: string) => number;
+	constructor(fields: JsonObject, covered: (field: string) => number) {
 		this.#in = fields;
 		this.#covered = covered;
 	}
 	/** A field of at most 32 bits. */
 	num(name: string): number {
-		const value = this.#in[name];
-		if (typeof value === "string") return Number(BigInt(value));
-		if (typeof value !== "number") throw new Error(`field ${name} is missing`);
-		return this.#covered(name) ? value : 0;
+		return Number(this.big(name));
 	}
 	/** A byte array that recordings show as hex digits: 0 when all bytes are. */
 	bytes(name: string): number {
 		const value = this.#in[name];
-		if (typeof value !== "string") throw new Error(`field ${name} is missing`);
-		return this.#covered(name) ? Number(`0x${value}`) : 0;
+		if (typeof value !== "string" || !/^[0-9a-f]+$/.test(value))
+			throw new Error(`field ${name} is missing or no hex digits`);
+		return Number(`0x${value.slice(0, 2 * this.#covered(name)) || "0"}`);
 	}
-	/** A 64-bit field. */
+	/** A field of at most 64 bits. */
 	big(name: string): bigint {
-		const value = this.#in[name];
-		if (typeof value !== "string" && typeof value !== "number")
-			throw new Error(`field ${name} is missing`);
-		return this.#covered(name) ? BigInt(value) : 0n;
+		return overlay(0n, integer(this.#in, name), this.#covered(name));
 	}
+}
+
+/** An unsigned integer of a recorded structure, written as a number or as hex text. */
+export function integer(fields: JsonObject, name: string): bigint {
+	const value = fields[name];
+	if (typeof value === "string" && /^0x[0-9a-f]{1,16}$/.test(value))
+		return BigInt(value);
+	if (Number.isSafeInteger(value) && (value as number) >= 0)
+		return BigInt(value as number);
+	throw new Error(`field ${name} is missing or no unsigned integer`);
 }
 
 /** Hex as recordings write 64-bit values. */

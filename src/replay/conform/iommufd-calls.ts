@@ -22,6 +22,7 @@ import {
 	respondAlways,
 	vfioIoas,
 } from "../../../machines/ops/ioas.ts";
+import { lookUp } from "../../../machines/ops/exec.ts";
 import { ioasCopy, ioasMap, ioasUnmap } from "../../../machines/ops/map.ts";
 import { allocIoas } from "../../../machines/ops/transact.ts";
 import type { Range } from "../../../machines/iopt.ts";
@@ -30,6 +31,7 @@ import { bytesOf, noteOf, setRange } from "./bitmap.ts";
 import type { Fields, JsonObject, Reply } from "./call.ts";
 import { hexRanges, replyOf } from "./call.ts";
 import type { Session } from "./session.ts";
+import { SYZ, syzIova } from "./syz.ts";
 
 /** One call on its way into the model. */
 export interface Incoming {
@@ -55,6 +57,10 @@ function rangesIn(c: Incoming): readonly Range[] | undefined {
 	}));
 }
 
+const PAGE_BYTES = 4096;
+/** Recordings show at most so many ranges of an allow list. */
+const RANGES_SHOWN = 64;
+
 /** Page sizes that are no power of two count bits in units of their lowest set bit (iova_bitmap_alloc: __ffs). */
 const bitShift = (pageSize: bigint): bigint => pageSize & -pageSize;
 
@@ -64,15 +70,26 @@ function orBitmap(
 	iova: bigint,
 	pageSize: bigint,
 	dirty: readonly DirtyRange[],
+	to: bigint,
+	writable: (va: bigint, length: bigint) => boolean,
 ): BitmapNote | undefined {
 	if (dirty.length === 0) return note;
 	const bytes = bytesOf(note);
 	if (bytes === undefined) return undefined;
+	const before = bytes.slice();
 	const unit = bitShift(pageSize);
 	for (const leaf of dirty) {
 		const first = Number((leaf.iova - iova) / unit);
 		const last = Number((leaf.iova + leaf.length - 1n - iova) / unit);
 		setRange(bytes, first, last);
+	}
+	// Pages of it that cannot be pinned for writing stay as they are (iova_bitmap.c:iova_bitmap_set gives up silently).
+	for (let at = 0; at < bytes.length; ) {
+		const va = to + BigInt(at);
+		const left = PAGE_BYTES - Number(va % BigInt(PAGE_BYTES));
+		const n = Math.min(left, bytes.length - at);
+		if (!writable(va, BigInt(n))) bytes.set(before.subarray(at, at + n), at);
+		at += n;
 	}
 	return noteOf(bytes, note.nbits);
 }
@@ -104,12 +121,14 @@ const HANDLERS: { readonly [cmd: string]: Handler } = {
 	},
 	IOMMU_IOAS_ALLOW_IOVAS: (c) => {
 		const num = c.in.num("num_iovas");
+		const ranges = num === 0 ? [] : (rangesIn(c) ?? []);
 		return replyOf(
 			c.session.run(c.ctx, c.proc, (x) =>
 				allowIovas(x, {
 					ioasId: c.in.num("ioas_id"),
 					reserved: c.in.num("__reserved"),
-					ranges: num === 0 ? [] : rangesIn(c),
+					ranges,
+					unreadable: ranges.length < Math.min(num, RANGES_SHOWN),
 				}),
 			),
 		);
@@ -128,20 +147,7 @@ const HANDLERS: { readonly [cmd: string]: Handler } = {
 				}),
 			),
 		),
-	IOMMU_IOAS_COPY: (c) =>
-		replyOf(
-			c.session.run(c.ctx, c.proc, (x) =>
-				ioasCopy(x, {
-					flags: c.in.num("flags"),
-					dstId: c.in.num("dst_ioas_id"),
-					srcId: c.in.num("src_ioas_id"),
-					length: c.in.big("length"),
-					dstIova: c.in.big("dst_iova"),
-					srcIova: c.in.big("src_iova"),
-					respond: respondAlways,
-				}),
-			),
-		),
+	IOMMU_IOAS_COPY: ioasCopyCall,
 	IOMMU_IOAS_UNMAP: (c) =>
 		replyOf(
 			c.session.run(c.ctx, c.proc, (x) =>
@@ -233,21 +239,53 @@ const HANDLERS: { readonly [cmd: string]: Handler } = {
 	},
 };
 
+/** IOAS_COPY; a fuzzer's source address is worked out first, and stands in the answer (ioas.c:iommufd_ioas_copy). */
+function ioasCopyCall(c: Incoming): Reply {
+	let flags = c.in.num("flags");
+	let srcIova = c.in.big("src_iova");
+	let told = {};
+	const answer = c.session.run(c.ctx, c.proc, (x) => {
+		const srcId = c.in.num("src_ioas_id");
+		if ((flags & SYZ) !== 0) {
+			flags &= ~SYZ;
+			if (lookUp(x, srcId, "ioas") !== undefined)
+				srcIova = syzIova(x, srcId, srcIova);
+			told = { flags, src_iova: srcIova };
+		}
+		return ioasCopy(x, {
+			flags,
+			dstId: c.in.num("dst_ioas_id"),
+			srcId,
+			length: c.in.big("length"),
+			dstIova: c.in.big("dst_iova"),
+			srcIova,
+			respond: respondAlways,
+		});
+	});
+	return replyOf(
+		answer.out === undefined
+			? answer
+			: { ...answer, out: { ...answer.out, ...told } },
+	);
+}
+
 /** Recordings show at most so many bytes of a data buffer. */
 const DATA_SHOWN = 256;
 
 function hwInfo(c: Incoming): Reply {
 	let data = "";
 	const to = c.in.big("data_uptr");
+	const room = c.in.num("data_len");
 	const answer = c.session.run(c.ctx, c.proc, (x) =>
 		getHwInfo(x, {
 			flags: c.in.num("flags"),
 			reserved: c.in.bytes("__reserved"),
 			devId: c.in.num("dev_id"),
-			dataLen: c.in.num("data_len"),
+			dataLen: room,
 			write: (bytes) => {
-				data = Buffer.from(bytes.subarray(0, DATA_SHOWN)).toString("hex");
-				return x.env.touch(c.proc, to, BigInt(bytes.length), true);
+				const shown = 2 * Math.min(room, DATA_SHOWN);
+				data = Buffer.from(bytes).toString("hex").padEnd(shown, "0");
+				return x.env.touch(c.proc, to, BigInt(room), true);
 			},
 			respond: respondAlways,
 		}),
@@ -271,8 +309,12 @@ function dirtyBitmap(c: Incoming): Reply {
 	);
 	const note = c.record["in_bitmap"] as BitmapNote | null | undefined;
 	if (note === null || note === undefined) return replyOf(answer);
+	const to = c.in.big("data");
+	const writable = (va: bigint, length: bigint): boolean =>
+		c.session.memory.touch(c.proc, va, length, true) === undefined;
 	const dirty = answer.dirty ?? [];
-	return { ...replyOf(answer), bitmap: orBitmap(note, iova, pageSize, dirty) };
+	const bitmap = orBitmap(note, iova, pageSize, dirty, to, writable);
+	return { ...replyOf(answer), bitmap };
 }
 
 /** Runs one iommufd command. Undefined: the table has no such command. */

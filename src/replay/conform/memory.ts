@@ -25,6 +25,7 @@ interface Region {
 	readonly end: bigint;
 	readonly writable: boolean;
 	readonly readable: boolean;
+	readonly hugetlb: boolean;
 	readonly pfn: number;
 }
 
@@ -59,6 +60,7 @@ export class UserMemory {
 			end: m.addr + BigInt(frames) * PAGE,
 			readable: (m.prot & 3) !== 0,
 			writable: (m.prot & 2) !== 0,
+			hugetlb: m.hugetlb,
 			pfn: this.#nextPfn,
 		};
 		this.#nextPfn += frames + 1;
@@ -154,6 +156,12 @@ export class UserMemory {
 		return undefined;
 	}
 
+	/** Whether the page at `va` is part of a huge one. */
+	isHuge(proc: number, va: bigint): boolean {
+		return this.#regions(proc).some(
+			(r) => r.hugetlb && va >= r.start && va < r.end,
+		);
+	}
 	/** The page frame under an address, or EFAULT. */
 	frameAt(proc: number, va: bigint): number | { readonly errno: ErrnoName } {
 		return this.#find(proc, va)?.pfn ?? { errno: "EFAULT" };

@@ -6,13 +6,14 @@ import { readFaults, writeResponses } from "../../../machines/ops/fault.ts";
 import { respondAlways } from "../../../machines/ops/ioas.ts";
 import { emptyHost } from "../../drivers/host.ts";
 import {
-	covers,
+	coveredBytes,
 	envelopeErrno,
 	isIommufdCommand,
+	overlay,
 	unknownErrno,
 } from "./abi.ts";
 import type { JsonObject, Reply } from "./call.ts";
-import { Fields, hex, refusal } from "./call.ts";
+import { Fields, hex, integer, refusal } from "./call.ts";
 import { differences } from "./compare.ts";
 import { iommufdCall } from "./iommufd-calls.ts";
 import type { FactSink } from "./session.ts";
@@ -73,7 +74,7 @@ export class Player {
 				: { kind: "mismatched", call: nameOf(record), ...diff };
 		} catch (error) {
 			const actual = `model failed: ${error instanceof Error ? error.message : error}`;
-			const expected = `${record["ret"]} ${record["errno"] ?? ""}`;
+			const expected = `ret=${JSON.stringify(record["ret"])} errno=${JSON.stringify(record["errno"])}`;
 			return { kind: "mismatched", call: nameOf(record), expected, actual };
 		}
 	}
@@ -188,7 +189,7 @@ export class Player {
 			case "truncated":
 				return;
 			default:
-				throw new Error(`unknown record "${String(record["ev"])}"`);
+				throw new Error(`unknown record ${JSON.stringify(record["ev"])}`);
 		}
 	}
 
@@ -225,29 +226,23 @@ export class Player {
 		};
 		const fields = record["in"] as JsonObject | undefined;
 		if (!isIommufdCommand(cmd)) {
-			if (fields === undefined && record["arg"] === undefined)
-				return refusal("EFAULT");
-			if (fields === undefined && cmd.startsWith("VFIO_IOMMU_"))
-				return refusal("EFAULT");
-			const reply = vfioCall(cmd, {
-				...base,
-				in: new Fields(fields ?? {}, () => true),
-			});
-			return reply ?? refusal("ENOTTY");
+			const incoming = { ...base, in: new Fields(fields ?? {}, () => 8) };
+			return vfioCall(cmd, incoming) ?? refusal("ENOTTY");
 		}
 		if (fields === undefined) return refusal("EFAULT");
-		const size = Number(fields["size"]);
+		const size = Number(integer(fields, "size"));
 		const refused = envelopeErrno(cmd, size, tailOf(record));
 		if (refused !== undefined) return refusal(refused);
-		const covered = (field: string): boolean => covers(cmd, size, field);
+		const covered = (field: string): number => coveredBytes(cmd, size, field);
 		const incoming = { ...base, in: new Fields(fields, covered) };
 		const reply =
 			cmd === "IOMMU_TEST_CMD"
 				? testCall((record["op"] ?? null) as string | null, incoming)
 				: iommufdCall(cmd, incoming);
 		if (reply === undefined) return refusal("ENOTTY");
-		const out = Object.entries(reply.out ?? {}).filter(([name]) =>
-			covered(name),
+		const out = Object.entries(reply.out ?? {}).map(
+			([name, value]) =>
+				[name, written(fields, name, value, covered(name))] as const,
 		);
 		return { ...reply, out: Object.fromEntries(out) };
 	}
@@ -284,6 +279,22 @@ export class Player {
 	}
 }
 
+/** A field after the kernel wrote as many of its bytes as the caller's size covers. */
+function written(
+	before: JsonObject,
+	name: string,
+	value: unknown,
+	bytes: number,
+): unknown {
+	if (bytes >= 8 || !(name in before)) return value;
+	const after = overlay(
+		integer(before, name),
+		BigInt(value as number | string),
+		bytes,
+	);
+	return typeof value === "string" ? hex(after) : Number(after);
+}
+
 const isCall = (record: JsonObject): boolean =>
 	["ioctl", "open", "close", "read", "write"].includes(String(record["ev"]));
 
@@ -311,7 +322,6 @@ const readable = (record: JsonObject): boolean =>
 
 function nameOf(record: JsonObject): string {
 	const cmd = record["cmd"] ?? record["ev"];
-	return typeof record["op"] === "string"
-		? `${cmd}:${record["op"]}`
-		: String(cmd);
+	const name = typeof cmd === "string" ? cmd : JSON.stringify(cmd ?? null);
+	return typeof record["op"] === "string" ? `${name}:${record["op"]}` : name;
 }

@@ -6,7 +6,7 @@
 import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { Host } from "../../../machines/ops/types.ts";
 import { treeValues } from "../../../machines/iopt-tree.ts";
-import type { JsonObject } from "./call.ts";
+import type { JsonObject, Reply } from "./call.ts";
 import { Player } from "./player.ts";
 
 /** A failure after which the objects are not as they were, and no documented exception says so. */
@@ -182,10 +182,18 @@ function tryFailing(
 		failed = step;
 		return step === "resp" ? "EFAULT" : "ENOMEM";
 	};
-	const reply = player.perform(record);
-	session.fail = undefined;
-	const after = session.host;
-	session.restore(before);
+	let reply: Reply | undefined;
+	let after = before.host;
+	try {
+		reply = player.perform(record);
+		after = session.host;
+	} catch {
+		// A call that cannot be understood has no steps; playing it for good tells why.
+		return undefined;
+	} finally {
+		session.fail = undefined;
+		session.restore(before);
+	}
 	if (failed === undefined) return undefined;
 	const succeeded = reply?.errno === null;
 	const changed =

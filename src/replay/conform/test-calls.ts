@@ -20,26 +20,42 @@ import {
 } from "../../../machines/ops/selftest.ts";
 import type { Answer } from "../../../machines/ops/types.ts";
 import { PAGE_SIZE } from "../../../machines/iopt-pages.ts";
-import { areaAt } from "../../../machines/iopt.ts";
+import { areaAt, IOVA_LAST } from "../../../machines/iopt.ts";
 import type { Pages } from "../../../machines/iopt-pages.ts";
 import { runsOf } from "../../../machines/iopt-pages.ts";
 import type { UserMemory } from "./memory.ts";
 import type { BitmapNote } from "./bitmap.ts";
-import { bytesOf, setBits } from "./bitmap.ts";
+import { BITS_MAX, bytesOf, setBits } from "./bitmap.ts";
 import type { Reply } from "./call.ts";
 import { refusal, replyOf } from "./call.ts";
 import type { Incoming } from "./iommufd-calls.ts";
+import { SYZ, syzIova } from "./syz.ts";
 
 type Handler = (c: Incoming) => Reply;
 const run = (c: Incoming, body: (x: Exec) => Answer): Reply =>
 	replyOf(c.session.run(c.ctx, c.proc, body));
 
-/** The object behind an access file, or undefined (EBADFD). */
-function accessOf(c: Incoming): number | undefined {
+/** A call on an access file: it runs in the context of the access, whichever file it came through (selftest.c:iommufd_access_get). */
+interface OnAccess extends Incoming {
+	readonly access: number;
+}
+/** The call on the access file that `id` names, or undefined (EBADFD). */
+function onAccess(c: Incoming): OnAccess | undefined {
 	const file = c.session.files.get(c.in.num("id"));
-	return file?.kind === "access" && file.ctx === c.ctx ? file.obj : undefined;
+	if (file?.kind !== "access") return undefined;
+	return { ...c, ctx: file.ctx, access: file.obj };
 }
 
+/** The IOVA of a call on an access. */
+function iovaOf(
+	c: Incoming,
+	x: Exec,
+	flags: number,
+	ioasId: number | undefined,
+): bigint {
+	const iova = c.in.big("iova");
+	return (flags & SYZ) === 0 ? iova : syzIova(x, ioasId, iova);
+}
 /** Largest buffer the selftest allocates for one access call, in bytes. */
 const BUFFER_MAX = 16n * 1024n * 1024n;
 const ACCESS_WRITE = 1;
@@ -51,16 +67,17 @@ const LIMIT_MIN = 12;
 /** ACCESS_PAGES: pin, then compare the pages with those under `uptr`. */
 function accessPages(c: Incoming): Reply {
 	const flags = c.in.num("flags");
-	const iova = c.in.big("iova");
 	const length = c.in.big("length");
 	const uptr = c.in.big("uptr");
 	if (length > BUFFER_MAX) return refusal("ENOMEM");
-	if ((flags & ~ACCESS_WRITE) !== 0) return refusal("EOPNOTSUPP");
-	const access = accessOf(c);
-	if (access === undefined) return refusal("EBADFD");
-	return run(c, (x) => {
-		if (lookUp(x, access, "access")?.pinning !== true)
-			return refused("EOPNOTSUPP", "access.ops");
+	if ((flags & ~(ACCESS_WRITE | SYZ)) !== 0) return refusal("EOPNOTSUPP");
+	const on = onAccess(c);
+	if (on === undefined) return refusal("EBADFD");
+	const { access } = on;
+	return run(on, (x) => {
+		const user = lookUp(x, access, "access");
+		if (user?.pinning !== true) return refused("EOPNOTSUPP", "access.ops");
+		const iova = iovaOf(c, x, flags, user.ioas);
 		const pinned = pinPages(
 			x,
 			access,
@@ -134,14 +151,16 @@ function accessReadWrite(c: Incoming): Reply {
 	const uptr = c.in.big("uptr");
 	const write = (flags & RW_WRITE) !== 0;
 	if (length > BUFFER_MAX) return refusal("ENOMEM");
-	if ((flags & ~(RW_WRITE | RW_SLOW_PATH)) !== 0) return refusal("EOPNOTSUPP");
-	const access = accessOf(c);
-	if (access === undefined) return refusal("EBADFD");
+	if ((flags & ~(RW_WRITE | RW_SLOW_PATH | SYZ)) !== 0)
+		return refusal("EOPNOTSUPP");
+	const on = onAccess(c);
+	if (on === undefined) return refusal("EBADFD");
+	const { access } = on;
 	const { memory } = c.session;
 	if (write && memory.touch(c.proc, uptr, length, false) !== undefined)
 		return refusal("EFAULT");
-	return run(c, (x) => {
-		const iova = c.in.big("iova");
+	return run(on, (x) => {
+		const iova = iovaOf(c, x, flags, lookUp(x, access, "access")?.ioas);
 		const done = accessRw(x, access, iova, length, write, (pages, off, len) =>
 			pages.mm === c.proc && (flags & RW_SLOW_PATH) === 0
 				? memory.touch(c.proc, pages.uva + off, len, write)
@@ -196,6 +215,7 @@ function dirty(c: Incoming): Reply {
 		uptr === 0n
 	)
 		return refusal("EINVAL");
+	if (length / pageSize > BigInt(BITS_MAX)) return refusal("EOVERFLOW");
 	return run(c, (x) => {
 		const h = pagingHwpt(x, c.in.num("id"));
 		if (h === undefined) return refused("ENOENT", "hwpt");
@@ -214,12 +234,19 @@ function checkRefs(c: Incoming): Reply {
 	const uptr = c.in.big("uptr");
 	const length = c.in.big("length");
 	const refs = c.in.num("refs");
-	if (uptr % PAGE_SIZE !== 0n || length % PAGE_SIZE !== 0n)
+	if (
+		uptr % PAGE_SIZE !== 0n ||
+		length % PAGE_SIZE !== 0n ||
+		uptr + length > IOVA_LAST
+	)
 		return refusal("EINVAL");
+	const { memory } = c.session;
 	return run(c, (x) => {
 		for (let at = 0n; at < length; at += PAGE_SIZE) {
-			const frame = c.session.memory.frameAt(c.proc, uptr + at);
+			const frame = memory.frameAt(c.proc, uptr + at);
 			if (typeof frame !== "number") return refused(frame.errno, "user");
+			// The count of a compound page is not its own (iommufd_test_md_check_refs).
+			if (memory.isHuge(c.proc, uptr + at)) continue;
 			if (pinCount(x, frame) !== refs) return refused("EIO", "refs");
 		}
 		return {};
@@ -272,17 +299,17 @@ const HANDLERS: { readonly [op: string]: Handler } = {
 		),
 	CREATE_ACCESS: createAccess,
 	ACCESS_REPLACE_IOAS: (c) => {
-		const access = accessOf(c);
-		if (access === undefined) return refusal("EBADFD");
-		return run(c, (x) => mockReplaceIoas(x, access, c.in.num("ioas_id")));
+		const on = onAccess(c);
+		if (on === undefined) return refusal("EBADFD");
+		return run(on, (x) => mockReplaceIoas(x, on.access, c.in.num("ioas_id")));
 	},
 	ACCESS_PAGES: accessPages,
 	ACCESS_RW: accessReadWrite,
 	DESTROY_ACCESS_PAGES: (c) => {
-		const access = accessOf(c);
-		if (access === undefined) return refusal("EBADFD");
-		return run(c, (x) =>
-			unpinItem(x, access, c.in.num("access_pages_id"))
+		const on = onAccess(c);
+		if (on === undefined) return refusal("EBADFD");
+		return run(on, (x) =>
+			unpinItem(x, on.access, c.in.num("access_pages_id"))
 				? {}
 				: refused("ENOENT", "item"),
 		);

@@ -257,7 +257,7 @@ function hwInfo(s: TraceSession, c: TraceCall): Reply {
 			devId: num(c, "dev_id"),
 			dataLen: shownBytes.length,
 			write: (bytes) => {
-				shownBytes = Uint8Array.from(bytes);
+				shownBytes.set(bytes);
 				return undefined;
 			},
 			respond: respondAlways,

@@ -9,13 +9,23 @@ import {
 	unmapDma,
 } from "../../../machines/ops/compat.ts";
 import { respondAlways } from "../../../machines/ops/ioas.ts";
+import { overlay } from "./abi.ts";
 import type { Reply } from "./call.ts";
-import { hex, replyOf } from "./call.ts";
+import { hex, integer, refusal, replyOf } from "./call.ts";
 import type { Incoming } from "./iommufd-calls.ts";
 
-const argOf = (c: Incoming): number => Number(c.record["arg"]);
+/** An integer argument; the kernel compares all of it with the numbers it knows. */
+const argOf = (c: Incoming): number =>
+	typeof c.record["arg"] === "number"
+		? c.record["arg"]
+		: Number(integer(c.record, "arg"));
 
-const HANDLERS: { readonly [cmd: string]: (c: Incoming) => Reply } = {
+/** struct vfio_iommu_type1_info has this many bytes; cap_offset begins at the second number. */
+const INFO_BYTES = 24;
+const CAP_OFFSET_AT = 16;
+
+/** Commands whose argument is a number. */
+const NUMBERED: { readonly [cmd: string]: (c: Incoming) => Reply } = {
 	VFIO_GET_API_VERSION: () => ({ ret: 0, errno: null }),
 	VFIO_CHECK_EXTENSION: (c) => {
 		const answer = c.session.run(c.ctx, c.proc, (x) =>
@@ -25,6 +35,9 @@ const HANDLERS: { readonly [cmd: string]: (c: Incoming) => Reply } = {
 	},
 	VFIO_SET_IOMMU: (c) =>
 		replyOf(c.session.run(c.ctx, c.proc, (x) => setIommu(x, argOf(c)))),
+};
+/** Commands with a structure: EFAULT when it is not readable. */
+const STRUCTURED: { readonly [cmd: string]: (c: Incoming) => Reply } = {
 	VFIO_IOMMU_MAP_DMA: (c) =>
 		replyOf(
 			c.session.run(c.ctx, c.proc, (x) =>
@@ -49,28 +62,45 @@ const HANDLERS: { readonly [cmd: string]: (c: Incoming) => Reply } = {
 				}),
 			),
 		),
-	VFIO_IOMMU_GET_INFO: (c) => {
-		const argsz = c.in.num("argsz");
-		const answer = c.session.run(c.ctx, c.proc, (x) => getInfo(x, argsz));
-		const { info } = answer;
-		if (info === undefined) return replyOf(answer);
-		return {
-			ret: 0,
-			errno: null,
-			out: {
-				argsz: info.argsz,
-				flags: info.flags,
-				iova_pgsizes: hex(info.pgsizes),
-				...(info.capOffset === 0 ? {} : { cap_offset: info.capOffset }),
-			},
-			...(info.caps.length === 0
-				? {}
-				: { caps: Buffer.from(info.caps).toString("hex") }),
-		};
-	},
+	VFIO_IOMMU_GET_INFO: getTypeInfo,
 };
+
+function getTypeInfo(c: Incoming): Reply {
+	const argsz = c.in.num("argsz");
+	const answer = c.session.run(c.ctx, c.proc, (x) => getInfo(x, argsz));
+	const { info } = answer;
+	if (info === undefined) return replyOf(answer);
+	const covered = Math.min(argsz, INFO_BYTES) - CAP_OFFSET_AT;
+	const offset = overlay(
+		c.in.big("cap_offset"),
+		BigInt(info.capOffset),
+		covered,
+	);
+	return {
+		ret: 0,
+		errno: null,
+		out: {
+			argsz: info.argsz,
+			flags: info.flags,
+			iova_pgsizes: hex(info.pgsizes),
+			cap_offset: Number(offset),
+		},
+		...(argsz > INFO_BYTES ? { caps: shownCaps(c, info.caps) } : {}),
+	};
+}
+
+/** The bytes behind the structure that the recording shows: what the kernel wrote, zeros where it wrote nothing. */
+function shownCaps(c: Incoming, caps: Uint8Array): string {
+	const recorded = c.record["out_caps"];
+	const shown = typeof recorded === "string" ? recorded.length : 0;
+	return Buffer.from(caps).toString("hex").slice(0, shown).padEnd(shown, "0");
+}
 
 /** Runs one VFIO command on an iommufd. Undefined: the table has no such command. */
 export function vfioCall(cmd: string, c: Incoming): Reply | undefined {
-	return HANDLERS[cmd]?.(c);
+	if (Object.hasOwn(NUMBERED, cmd)) return NUMBERED[cmd]?.(c);
+	if (!Object.hasOwn(STRUCTURED, cmd)) return undefined;
+	return c.record["in"] === undefined
+		? refusal("EFAULT")
+		: STRUCTURED[cmd]?.(c);
 }

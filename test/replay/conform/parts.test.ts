@@ -2,8 +2,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-	covers,
+	coveredBytes,
 	envelopeErrno,
+	overlay,
 	unknownErrno,
 } from "../../../src/replay/conform/abi.ts";
 import {
@@ -33,8 +34,10 @@ test.each([
 });
 
 test("fields beyond size read as zero; numbers out of range go to the VFIO table", () => {
-	expect(covers("IOMMU_HWPT_ALLOC", 24, "__reserved")).toBe(true);
-	expect(covers("IOMMU_HWPT_ALLOC", 24, "data_type")).toBe(false);
+	expect(coveredBytes("IOMMU_HWPT_ALLOC", 24, "__reserved")).toBe(4);
+	expect(coveredBytes("IOMMU_HWPT_ALLOC", 24, "data_type")).toBe(0);
+	expect(coveredBytes("IOMMU_HWPT_ALLOC", 26, "data_type")).toBe(2);
+	expect(overlay(0xaabb_ccddn, 1n, 1)).toBe(0xaabb_cc01n);
 	expect(unknownErrno(0x3b90, false)).toBe("EFAULT");
 	expect(unknownErrno(0x3b90, true)).toBe("ENOTTY");
 	expect(unknownErrno(0x3b00, false)).toBe("ENOTTY");
