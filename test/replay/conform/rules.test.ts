@@ -4,6 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { noteOf, setRange } from "../../../src/replay/conform/bitmap.ts";
+import type { JsonObject } from "../../../src/replay/conform/call.ts";
 import { hex, Program } from "./program.ts";
 
 const M1 = 0x1_0000_0000;
@@ -124,7 +125,7 @@ test("accesses: named through any iommufd; the fuzzer's flag; no responses writt
 	const access = p.test("CREATE_ACCESS", { id: ioas, flags: 1 });
 	const fd = access.out!["out_access_fd"] as number;
 	const other = p.open();
-	const pages = (more: object) =>
+	const pages = (more: JsonObject) =>
 		p.test(
 			"ACCESS_PAGES",
 			{ id: fd, iova: "0x5000", length: "0x1000", uptr: "0x0", flags: 0 },
