@@ -57,7 +57,16 @@ export const attachmentActions = {
 	lock: (c: C) => ({ locked: true, ...yes([], c) }),
 	unlock: () => ({ locked: false, answer: YES }),
 	mustWait: () => no("EBUSY", [], "locked"),
-	learnMsi: (_: C, e: Step<"ig.msi.set">) => ({ msi: e.start, answer: YES }),
+	learnMsi: (c: C, e: Step<"ig.msi.set">) => ({
+		msi: e.start,
+		...yes([
+			fact("ig.msi.set", c.group, {
+				ctx: c.ctx!,
+				group: c.group,
+				start: e.start,
+			}),
+		]),
+	}),
 	setHwpt: (c: C, e: Step<"ig.hwpt.set">) => ({
 		hwpt: e.hwpt,
 		...yes([

@@ -27,6 +27,9 @@ function lowestFree(ids: CtxContext["ids"]): number {
 const guards = {
 	/** Unknown, or reserved but not published (facts §1.1). */
 	notPublished: (c: C, e: Step<"id.look">) => (c.ids[e.id] ?? null) === null,
+	/** A bind failed after it took the id: no object's own machine can tell. */
+	abortsDevice: (c: C, e: Step<"id.free">) =>
+		e.obj.includes("/idev:") && c.ids[kernelNumber(e.obj)] === null,
 	objectsLeft: (c: C) => Object.keys(c.ids).length > 0,
 };
 const actions = {
@@ -49,6 +52,8 @@ const actions = {
 		const { [kernelNumber(e.obj)]: _gone, ...ids } = c.ids;
 		return { ids, answer: YES };
 	},
+	sayAborted: (_: C, e: Step<"id.free">) =>
+		yes([fact("obj.gone", e.obj, { obj: e.obj, undo: true })]),
 	tellAll: (c: C) =>
 		yes(
 			[],
@@ -96,7 +101,10 @@ export const iommufdCtx: Definition<CtxContext, { readonly ctx: CtxId }> = {
 				on: {
 					"id.reserve": { actions: ["reserve"] },
 					"id.publish": { actions: ["publish"] },
-					"id.free": { actions: ["free"] },
+					"id.free": [
+						{ guard: "abortsDevice", actions: ["free", "sayAborted"] },
+						{ actions: ["free"] },
+					],
 					"id.look": [
 						{ guard: "notPublished", actions: ["refuseUnknown"] },
 						{ actions: ["tellFound"] },

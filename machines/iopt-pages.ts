@@ -190,7 +190,8 @@ function withInterval(
 		: list.map((iv, i) => (i === at ? { first, last, count } : iv));
 }
 
-function storeAdd(
+/** The store with one more pinned run, in order. */
+export function storeAdd(
 	store: readonly PinnedRun[],
 	run: PinnedRun,
 ): readonly PinnedRun[] {
@@ -200,7 +201,8 @@ function storeAdd(
 		: [...store.slice(0, at), run, ...store.slice(at)];
 }
 
-function storeRemove(
+/** The store without the pages [first, last]. */
+export function storeRemove(
 	store: readonly PinnedRun[],
 	first: number,
 	last: number,

@@ -196,7 +196,9 @@ export const attachmentAnswers: Answers = {
 	"ig.msi.set": (x, s) => {
 		const group = s.to as GroupId;
 		putIg(x, group, { ...heldIg(x, group), msi: BigInt(s.start) });
-		return YES;
+		return done(
+			fact("ig.msi.set", group, { ctx: x.ctx, group, start: s.start }),
+		);
 	},
 	"ig.hwpt.set": (x, s) => {
 		const group = s.to as GroupId;

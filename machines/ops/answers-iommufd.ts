@@ -105,9 +105,13 @@ export const idAnswers: Answers = {
 	"id.free": (x, s) => {
 		const ctx = ctxOf(x);
 		const objs = new Map(ctx.objs);
+		const freed = objs.get(idOf(s.obj));
 		objs.delete(idOf(s.obj));
 		putCtx(x, { ...ctx, objs });
-		return YES;
+		// A bind failed after it took the id: no object's own machine can tell.
+		return freed?.type === "idev" && !freed.published
+			? done(fact("obj.gone", s.obj, { obj: s.obj, undo: true }))
+			: YES;
 	},
 	"id.look": (x, s) => {
 		const obj = ctxOf(x).objs.get(s.id);

@@ -285,6 +285,13 @@ const IDLE_MAX = 8192;
 
 function end(state: State, record: LogRecord): void {
 	const { world, bracket } = state.context;
+	if (record.type === "op.unknown")
+		unexplain(
+			state.verdicts,
+			"-",
+			`operation ${bracket.op?.name ?? record.op} ended unknown (${record.data.code}); what it did is not judged`,
+			record.seq,
+		);
 	closeOp(world, record);
 	state.brackets.delete(record.op);
 	if (bracket.seq !== 0) boundary(state, bracket, record.seq);

@@ -63,7 +63,7 @@ const NOTED: ReadonlySet<string> = new Set([
 const special = (type: string): 0 | 1 | 2 | 3 =>
 	type === "op.begin"
 		? 1
-		: type === "op.commit" || type === "op.fail"
+		: type === "op.commit" || type === "op.fail" || type === "op.unknown"
 			? 2
 			: NOTED.has(type)
 				? 3

@@ -23,6 +23,7 @@ import { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 import { transactionsOf } from "./flows.ts";
 import { Outside } from "./outside.ts";
+import { resumeFrom, stateOf, type SystemState } from "./state.ts";
 import { type Switches, switchesFrom, switchesToJson } from "./switches.ts";
 
 /** What every kind of system can be told. */
@@ -115,6 +116,15 @@ export class Core {
 		});
 	}
 
+	/** Goes on behind record `seq` from a state. For a core that has done nothing yet. */
+	resume(state: SystemState, seq: number): void {
+		resumeFrom(this.executor, state);
+		this.#seq = seq;
+	}
+	/** The state now, to go on from elsewhere. */
+	get state(): SystemState {
+		return stateOf(this.executor);
+	}
 	/** The number of the last record. */
 	get seq(): number {
 		return this.#seq;

@@ -7,6 +7,7 @@ import {
 	type AnyActorRef,
 	type AnyStateMachine,
 	type InspectionEvent,
+	type StateValue,
 } from "xstate";
 import {
 	type CompiledMachine,
@@ -24,13 +25,20 @@ export interface Runner {
 	readonly state: string;
 	stop(): void;
 }
-/** Something that runs definitions. `parent`: the actor above it in the tree. */
+/** Where a machine stands: to go on from there. */
+export interface Standing {
+	/** Active leaf states, regions joined with "|". */
+	readonly state: string;
+	readonly context: object;
+}
+/** Something that runs definitions. `parent`: the actor above it in the tree. `at`: go on from there instead of beginning with `input`. */
 export interface Engine {
 	spawn(
 		definition: AnyDefinition,
 		input: unknown,
 		id: string,
 		parent?: Runner,
+		at?: Standing,
 	): Runner;
 }
 /**
@@ -63,10 +71,11 @@ class TableRunner implements Runner {
 	readonly #machine: CompiledMachine;
 	#at: number;
 	context: object;
-	constructor(machine: CompiledMachine, input: unknown) {
+	constructor(machine: CompiledMachine, input: unknown, at?: Standing) {
 		this.#machine = machine;
-		this.#at = machine.initial;
-		this.context = machine.start(input);
+		this.#at =
+			at === undefined ? machine.initial : stateIndex(machine, at.state);
+		this.context = at === undefined ? machine.start(input) : at.context;
 	}
 	send(event: { readonly type: string }): void {
 		const after = stepCompiled(this.#machine, this.#at, this.context, event);
@@ -77,6 +86,21 @@ class TableRunner implements Runner {
 		return this.#machine.names[this.#at]!;
 	}
 	stop(): void {}
+}
+
+function stateIndex(machine: CompiledMachine, state: string): number {
+	const index = machine.names.indexOf(state);
+	if (index < 0) throw new Error(`${machine.id} has no state ${state}`);
+	return index;
+}
+/** A configuration's name as XState's `value` spells it: the inverse of configurationName. */
+function stateValue(name: string): StateValue {
+	const one = ([first, ...rest]: readonly string[]): StateValue =>
+		rest.length === 0 ? first! : { [first!]: one(rest) };
+	const regions = name.split("|").map((path) => one(path.split(".")));
+	return regions.length === 1
+		? regions[0]!
+		: (Object.assign({}, ...regions) as StateValue);
 }
 
 /** Remembers what was made of a definition. Definitions and what is made of them never change, so systems may share it. */
@@ -101,13 +125,23 @@ export function xstateEngine(
 	inspect?: (event: InspectionEvent) => void,
 ): Engine {
 	return {
-		spawn(definition, input, id, parent) {
+		spawn(definition, input, id, parent, at) {
 			const above =
 				parent instanceof ActorRunner ? { parent: parent.actor } : {};
 			const watch =
 				inspect !== undefined && parent === undefined ? { inspect } : {};
-			const actor = createActor(machineOf(definition), {
-				input,
+			const machine = machineOf(definition);
+			const from =
+				at === undefined
+					? { input }
+					: {
+							snapshot: machine.resolveState({
+								value: stateValue(at.state),
+								context: at.context,
+							}),
+						};
+			const actor = createActor(machine, {
+				...from,
 				id,
 				...above,
 				...watch,
@@ -121,6 +155,7 @@ export function xstateEngine(
 /** Runs definitions as compiled tables. */
 export function compiledEngine(): Engine {
 	return {
-		spawn: (definition, input) => new TableRunner(tableOf(definition), input),
+		spawn: (definition, input, _id, _parent, at) =>
+			new TableRunner(tableOf(definition), input, at),
 	};
 }

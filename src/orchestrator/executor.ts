@@ -37,7 +37,7 @@ import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
 import { u64 } from "../vocabulary/fields.ts";
 import { fact } from "../vocabulary/records.ts";
 import { beginCall } from "./begin.ts";
-import type { Runner } from "./engine.ts";
+import type { Runner, Standing } from "./engine.ts";
 import type { Role } from "./flows.ts";
 import { enrich } from "./enrich.ts";
 import {
@@ -75,6 +75,7 @@ export class Executor {
 		definition: AnyDefinition,
 		input: unknown,
 		parent?: ActorId,
+		at?: Standing,
 	): Runner {
 		const above = parent === undefined ? undefined : this.actors.get(parent);
 		const runner = this.parts.engine.spawn(
@@ -82,6 +83,7 @@ export class Executor {
 			input,
 			id,
 			above,
+			at,
 		);
 		this.actors.set(id, runner);
 		return runner;

@@ -58,10 +58,19 @@ export interface DomainWish {
 	readonly flags: number;
 	readonly data: UserData;
 }
+/** Everything an outside remembers. */
+export interface OutsideState {
+	readonly mem: ReadonlyMap<CtxId, Mem>;
+	readonly domains: ReadonlyMap<DomainId, Domain>;
+	readonly domainsMade: number;
+	readonly doorbells: ReadonlySet<DomainId>;
+	readonly irqs: ReadonlyMap<DeviceId, bigint>;
+}
 const PLAIN_DOMAIN: DomainWish = { flags: 0, data: { type: 0, length: 0 } };
 const NEST_PARENT = 1;
 
-const shapeOf = (domain: Domain, coherent: boolean): DomainShape => ({
+/** A domain as its actor knows it. */
+export const shapeOf = (domain: Domain, coherent: boolean): DomainShape => ({
 	driver: domain.driver,
 	pgsizes: Number(domain.pgsizes),
 	apertureStart: u64(domain.apertureStart),
@@ -73,6 +82,10 @@ const shapeOf = (domain: Domain, coherent: boolean): DomainShape => ({
 
 /** Frames of a process: consecutive within its 4 GiB, unlike those of any other process. */
 const FRAMES_PER_MM = 0x10_0000;
+
+/** The frame behind an address of a process. */
+export const frameOf = (mm: number, va: bigint): number =>
+	mm * FRAMES_PER_MM + (Number(va >> 12n) % FRAMES_PER_MM);
 
 /** The outside of one system. */
 export class Outside {
@@ -126,6 +139,24 @@ export class Outside {
 	get nextDomain(): DomainId {
 		return domainId(this.#domains + 1);
 	}
+	/** User memory by context, what drivers know, and what lives beside: to keep, and to go on from. */
+	get state(): OutsideState {
+		return {
+			mem: new Map(this.#mem),
+			domains: this.domains,
+			domainsMade: this.#domains,
+			doorbells: new Set(this.doorbells),
+			irqs: new Map(this.irqs),
+		};
+	}
+	/** Goes on from there. For an outside that nobody has used yet. */
+	resume(state: OutsideState): void {
+		for (const [ctx, mem] of state.mem) this.#mem.set(ctx, mem);
+		this.domains = state.domains;
+		this.#domains = state.domainsMade;
+		for (const dom of state.doorbells) this.doorbells.add(dom);
+		for (const [dev, iova] of state.irqs) this.irqs.set(dev, iova);
+	}
 	/** A domain was made under that name. */
 	countDomain(): void {
 		this.#domains += 1;
@@ -153,6 +184,7 @@ export class Outside {
 		this.domains = new Map(this.domains).set(domain.dom, domain);
 	}
 	dropDomain(dom: DomainId): void {
+		this.doorbells.delete(dom);
 		if (!this.domains.has(dom)) return;
 		const domains = new Map(this.domains);
 		domains.delete(dom);
@@ -190,10 +222,7 @@ export class Outside {
 
 	/** What pins, limits and fails for the IOAS contents. */
 	readonly env: IoptEnv = {
-		pin: (mm, va, n) => ({
-			pfn: mm * FRAMES_PER_MM + (Number(va >> 12n) % FRAMES_PER_MM),
-			n,
-		}),
+		pin: (mm, va, n) => ({ pfn: frameOf(mm, va), n }),
 		limit: () => undefined,
 		fail: (step) => {
 			if (!this.failsNow()) return undefined;

@@ -7,12 +7,35 @@
 import type { FieldTable } from "./fields.ts";
 
 export const CORE_RECORDS = {
-	/** An operation starts; `op` of this and of all its records is this record's `seq`. `task` tells who called, when known. */
-	"op.begin": { op: "text", args: "json", task: "text?" },
+	/**
+	 * An operation starts; `op` of this and of all its records is this record's `seq`. `task` tells who called, when known. `saga`: the
+	 * seq of the saga.begun whose step this is; `undo`: a step of its way back.
+	 */
+	"op.begin": {
+		op: "text",
+		args: "json",
+		task: "text?",
+		saga: "count?",
+		undo: "flag?",
+	},
 	/** The operation succeeded. */
 	"op.commit": { result: "json?" },
 	/** The operation failed at `step` with `errno`; `result` is what was given back all the same (bytes done). */
 	"op.fail": { errno: "errno", step: "text", result: "json?" },
+	/**
+	 * The operation ended and nobody knows how: the backend was lost while it ran, or answered otherwise than the model (a divergence
+	 * stands before it). What it did is not recorded.
+	 */
+	"op.unknown": { code: "text", why: "text" },
+	/** The backend answered `call` otherwise than the model decided. Both answers: ret, errno, out. */
+	divergence: { call: "text", expected: "json", actual: "json" },
+
+	/** A saga starts: operations of user space that belong together. `plan` lists its steps and how each is taken back. */
+	"saga.begun": { saga: "text", args: "json", plan: "json" },
+	/** A step of the saga `saga` (the seq of its saga.begun) failed: from here on the steps done are taken back. */
+	"saga.turned": { saga: "count", step: "count", errno: "errno" },
+	/** The saga ended: "done", "rolled-back", or "stuck" (a step of the way back failed). */
+	"saga.ended": { saga: "count", outcome: "text" },
 
 	/** A device became a member of a group, at boot or by hot plug (iommu_group_alloc_device). */
 	"grp.member.added": { group: "group", dev: "device" },

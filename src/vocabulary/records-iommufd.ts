@@ -20,6 +20,8 @@ export const IOMMUFD_RECORDS = {
 	/** The group's current hwpt changed: first attach, or a replace for the whole group. Group-owned flow only. */
 	"ig.hwpt.set": { ctx: "ctx", group: "group", hwpt: "hwpt", from: "hwpt?" },
 	"ig.hwpt.cleared": { ctx: "ctx", group: "group" },
+	/** The group's software MSI window was learned, at the first attach that shows one (igroup->sw_msi_start). */
+	"ig.msi.set": { ctx: "ctx", group: "group", start: "hex" },
 	/** A device entered / left the list of attached devices; `hwpt` is what it is attached to. */
 	"ig.list.add": {
 		ctx: "ctx",

@@ -57,6 +57,13 @@ export const KEPT_STEPS: ReadonlySet<string> = new Set<RecordType>([
 	"type1.entry.added",
 ]);
 
+/** Records that end an operation. */
+const ENDS: ReadonlySet<string> = new Set<RecordType>([
+	"op.commit",
+	"op.fail",
+	"op.unknown",
+]);
+
 /** Notes a record as a step of its open operation. Readers reuse record objects, so it is copied. */
 export function noteStep(op: OpenOp, record: LogRecord): void {
 	if (op.steps.length >= STEPS_MAX) op.truncated = true;
@@ -76,8 +83,7 @@ export function applyRecord(world: World, record: LogRecord): void {
 	if (op !== undefined && KEPT_STEPS.has(record.type)) noteStep(op, record);
 	const apply = APPLIERS.get(record.type);
 	if (apply !== undefined) apply(world, record);
-	if (record.type === "op.commit" || record.type === "op.fail")
-		closeOp(world, record);
+	if (ENDS.has(record.type)) closeOp(world, record);
 }
 
 /** The world after one more record; `world` stays as it is. */
