@@ -10,6 +10,11 @@ const SIZE = 2048;
 const WARM_UP = 32;
 
 const NO_PAGES: (Page | null)[] = [];
+/** Copied for each cache: several times faster than being filled each time. */
+const EMPTY: readonly (Page | null)[] = Array.from(
+	{ length: SIZE },
+	() => null,
+);
 const NO_EPOCHS = new Uint32Array(0);
 
 /** A direct-mapped cache from range number to page. */
@@ -39,7 +44,7 @@ export class WalkCache {
 		if (this.#keys === null) {
 			if (++this.#uses < WARM_UP) return;
 			this.#keys = new Float64Array(SIZE).fill(-1);
-			this.#pages = new Array<Page | null>(SIZE).fill(null);
+			this.#pages = EMPTY.slice();
 			this.#epochs = new Uint32Array(SIZE);
 		}
 		const index = key & (SIZE - 1);

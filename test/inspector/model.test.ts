@@ -1,5 +1,5 @@
 /** The parts of the page that need no page, on logs of the live system and of a real kernel. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
@@ -12,6 +12,7 @@ import {
 import { sequenceOf } from "../../src/inspector/model/sequence.ts";
 import { topologyOf } from "../../src/inspector/model/topology.ts";
 import { layoutTopology } from "../../src/inspector/model/topology-layout.ts";
+import { recordsByState } from "../../src/inspector/model/step-records.ts";
 import { TransactionTracker } from "../../src/inspector/model/transaction-state.ts";
 import { Session } from "../../src/inspector/worker/session.ts";
 import {
@@ -19,6 +20,7 @@ import {
 	WorldTrack,
 } from "../../src/inspector/worker/world-track.ts";
 import { liveRecords } from "../../src/inspector/live-records.ts";
+import type { Flow } from "../../src/orchestrator/switches.ts";
 import { createIommuSystem } from "../../src/orchestrator/system.ts";
 import { deviceId, groupId } from "../../src/vocabulary/ids.ts";
 import { decodeLine } from "../../src/log/record-line.ts";
@@ -27,6 +29,7 @@ import { fold } from "../../src/world/apply.ts";
 import { generatedLog } from "./generate.ts";
 import { DEVICES, scenarioOne } from "./scenario-log.ts";
 
+const SHIPPED = join(import.meta.dirname, "../../logs");
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const RECORDING = gunzipSync(
 	readFileSync(join(import.meta.dirname, "fixtures/f2_attach.ndjson.gz")),
@@ -174,6 +177,39 @@ describe("two logs side by side", () => {
 	});
 });
 
+describe("topology of a recording with context entries", () => {
+	const session = opened(RECORDING);
+	const device = (seq: number) =>
+		topologyOf(session.track.worldNow(session.index.positionOf(seq)) as never)
+			.groups.flatMap((group) => group.devices)
+			.find(({ id }) => id === "device:0000:00:08.0");
+
+	it("goes by the entry that is live before attach_dev has returned, and says that no tag stands behind it", () => {
+		expect(device(41)).toMatchObject({ hardware: "domain:1", hazards: [] });
+		const racing = device(48);
+		expect(racing).toMatchObject({
+			books: "domain:1",
+			hardware: "domain:3",
+			isEarly: true,
+		});
+		expect(racing?.hazards.map(({ text }) => text)).toEqual([
+			"books domain:1 ≠ hardware domain:3",
+			"entry live at seq 42, attach not done",
+			"domain:3 has no cache tag: no flush",
+		]);
+		expect(device(58)?.hazards.map(({ text }) => text)).toEqual([
+			"books domain:1 ≠ hardware domain:3",
+			"entry live at seq 42, attach not done",
+		]);
+		expect(device(64)).toMatchObject({
+			books: "domain:3",
+			hardware: "domain:3",
+			isEarly: false,
+			hazards: [],
+		});
+	});
+});
+
 describe("states in statecharts", () => {
 	it("are states of the definitions, for every actor at every record", () => {
 		const paths = new Map<string, Set<string>>();
@@ -219,6 +255,7 @@ describe("states in statecharts", () => {
 	it("follow a replace step by step, and one that fails through its unwinding", () => {
 		const tracker = new TransactionTracker(
 			machineOfOperation("replace", "group-owned") as never,
+			"group-owned",
 		);
 		const rec = (type: string, undo = false) => ({ type, undo });
 		const steps = [
@@ -233,9 +270,7 @@ describe("states in statecharts", () => {
 			rec("dev.replaced"),
 			rec("op.commit"),
 		];
-		expect(
-			steps.map((_, i) => tracker.after(steps.slice(0, i + 1)).state),
-		).toEqual([
+		expect(tracker.follow(steps).map(({ state }) => state)).toEqual([
 			"Locking",
 			"Reserving",
 			"Reserving",
@@ -255,13 +290,86 @@ describe("states in statecharts", () => {
 			rec("resv.dropped", true),
 			rec("op.fail"),
 		];
-		const states = failing.map(
-			(_, i) => tracker.after(failing.slice(0, i + 1)).state,
-		);
+		const states = tracker.follow(failing).map(({ state }) => state);
 		expect(states.slice(-2)).toEqual([
 			"unwinding.DroppingReservations",
 			"Failed",
 		]);
+	});
+
+	it("follow the second device's replace as posted, which leaves the old reservations without unwinding anything", () => {
+		const text = readFileSync(
+			join(SHIPPED, "scenarios/replace-1.posted-v2.ndjson"),
+			"utf8",
+		);
+		const session = opened(text);
+		const states: string[] = [];
+		for (let seq = 115; seq <= 124; seq++) {
+			const at = session.index.positionOf(seq);
+			const place = answer<{ states: string[] }>(session.calls.chart({ at }));
+			states.push(place.states[0] as string);
+		}
+		expect(states).toEqual([
+			"Locking",
+			"Reserving",
+			"RemovingFromOld",
+			"DroppingOldReservations",
+			"CountingOld",
+			"Pointing",
+			"CountingNew",
+			"Adding",
+			"Reporting",
+			"Committed",
+		]);
+	});
+
+	it("explain every shipped run: what commits never unwinds, what fails ends in Failed, and no step's record stands elsewhere", () => {
+		const folder = join(SHIPPED, "scenarios");
+		let followed = 0;
+		for (const file of readdirSync(folder)) {
+			if (!file.endsWith(".ndjson")) continue;
+			const session = opened(readFileSync(join(folder, file), "utf8"));
+			const { index, spans } = session;
+			const { flow } = index.header?.["switches"] as { flow: Flow };
+			for (let number = 0; number < spans.begin.length; number++) {
+				const span = spans.span(number);
+				const machine = machineOfOperation(span.name, flow);
+				if (machine === undefined) continue;
+				const records = recordsByState(machine, flow);
+				const known = new Set([...records.values()].flat());
+				followed++;
+				for (let at = span.begin; at <= span.end; at++) {
+					const place = answer<{ states: string[] }>(
+						session.calls.chart({ at }),
+					);
+					const state = place.states[0] as string;
+					const { type, text } = session.row(at);
+					const sign = text.includes('"delta":-') ? "-" : "+";
+					const step = type === "obj.ref" ? type + sign : type;
+					const where = `${file} seq ${index.seq[at]} ${type}: ${state}`;
+					if (span.outcome === "commit")
+						expect(state.startsWith("unwinding"), where).toBe(false);
+					if (known.has(step))
+						expect(records.get(state), where).toContain(step);
+					if (type === "op.fail") expect(state, where).toBe("Failed");
+				}
+			}
+		}
+		expect(followed).toBeGreaterThan(300);
+	});
+
+	it("stand in the running attach when the record is an unmap's that races with it", () => {
+		const session = opened(RECORDING);
+		const at = session.index.positionOf(48);
+		expect(session.row(at).type).toBe("dom.unmap");
+		const place = answer<{ subject: string; states: string[]; note: string }>(
+			session.calls.chart({ at }),
+		);
+		expect(place).toMatchObject({
+			subject: "operation 39: attach",
+			states: ["Switching"],
+		});
+		expect(place.note).toContain("of another");
 	});
 
 	it("know the machines of each flow", () => {

@@ -196,7 +196,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		).toBe(1);
 		await picture(page, "statechart");
 		await tab(page, "Sequence");
-		expect(await view(page)).toMatch(/replace — commit, \d+ records/);
+		expect(await view(page)).toMatch(/replace — committed, \d+ records/);
 		await picture(page, "sequence");
 	});
 

@@ -78,9 +78,7 @@ export function machineOf(
 	id: string,
 	flow: unknown = "",
 ): AnyDefinition | undefined {
-	const ofFlow = Object.values(
-		transactionsOf(isFlow(flow) ? flow : "group-owned"),
-	) as AnyDefinition[];
+	const ofFlow = Object.values(transactionsOf(flowOf(flow))) as AnyDefinition[];
 	return ofFlow.find((machine) => machine.id === id) ?? ALL.get(id);
 }
 
@@ -104,8 +102,12 @@ export function machineOfOperation(
 ): AnyDefinition | undefined {
 	const role = ROLES[name.toLowerCase().replace(/[^a-z]/g, "")];
 	if (role === undefined) return undefined;
-	return transactionsOf(isFlow(flow) ? flow : "group-owned")[role];
+	return transactionsOf(flowOf(flow))[role];
 }
+
+/** A flow's name as one; what is none is the merged kernel's. */
+export const flowOf = (flow: unknown): Flow =>
+	isFlow(flow) ? flow : "group-owned";
 
 const isFlow = (flow: unknown): flow is Flow =>
 	(FLOWS as readonly unknown[]).includes(flow);

@@ -16,3 +16,10 @@ export function shortName(actor: string, manyContexts = false): string {
 /** A name cut to a number of characters, for boxes of fixed width. */
 export const cut = (name: string, length: number): string =>
 	name.length <= length ? name : `${name.slice(0, length - 1)}…`;
+
+/** A name for a narrow place: a PCI address loses its domain, a unit its kind, before it is cut. */
+export function narrow(name: string, length: number): string {
+	const short =
+		name.length <= length ? name : name.replace(/^0000:|^iommu /, "");
+	return cut(short, Math.max(2, length));
+}

@@ -33,6 +33,21 @@ const ABOUT = [
 	"iommu",
 	"ctx",
 ];
+/** Fields that are told beside a record's type. */
+const TOLD = [
+	"errno",
+	"iova",
+	"len",
+	"delta",
+	"u",
+	"n",
+	"why",
+	"kind",
+	"gran",
+	"did",
+	"sid",
+	"inv",
+];
 /** The lifeline of whoever called. */
 export const CALLER = "caller";
 
@@ -47,7 +62,7 @@ export function sequenceOf(rows: readonly Row[]): Sequence {
 	const messages = rows.map((row): Message => {
 		const data = dataOf(row.text);
 		if (row.type === "op.begin") {
-			caller = typeof data["task"] === "string" ? data["task"] : CALLER;
+			caller = callerOf(data["task"]);
 			const from = lifeline(caller);
 			return message(row, data, from, lifeline(row.actor), "call");
 		}
@@ -70,6 +85,12 @@ export function sequenceOf(rows: readonly Row[]): Sequence {
 		return message(row, data, from, to, isFailure ? "failure" : "step");
 	});
 	return { lifelines, messages };
+}
+
+/** A recording names the calling task by number. */
+function callerOf(task: unknown): string {
+	if (typeof task !== "string" && typeof task !== "number") return CALLER;
+	return /^\d+$/.test(String(task)) ? `task:${task}` : String(task);
 }
 
 function message(
@@ -95,8 +116,7 @@ function textOf(type: string, data: Readonly<Record<string, unknown>>): string {
 	if (type === "op.begin") return String(data["op"]);
 	if (type === "op.commit") return "ok";
 	if (type === "op.fail") return `${data["errno"]} at ${data["step"]}`;
-	const extra = ["errno", "iova", "len", "delta", "u", "n", "why"]
-		.filter((key) => data[key] !== undefined)
+	const extra = TOLD.filter((key) => data[key] !== undefined)
 		.map((key) => `${key}=${data[key]}`)
 		.join(" ");
 	return extra === "" ? type : `${type} ${extra}`;

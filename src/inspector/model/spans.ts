@@ -20,6 +20,15 @@ export interface Span {
 	readonly row: number;
 }
 
+/** Running operations are looked for among this many that began last. */
+export const LOOK_BACK = 512;
+
+/** An operation at a position. `isOwn`: the record there belongs to it; otherwise it was only running. */
+export interface Around {
+	readonly number: number;
+	readonly isOwn: boolean;
+}
+
 /** Spans drawn above each other at most; what overlaps deeper shares the last row. */
 export const SPAN_ROWS_MAX = 4;
 
@@ -78,6 +87,33 @@ export class Spans {
 			actor: index.actors.names[index.actor[begin] as number] as string,
 			row: this.row[number] as number,
 		};
+	}
+
+	/**
+	 * The operation of the record at a position, or else one that was running when the record was written: the one begun last that
+	 * is `wanted`. Undefined when there is none.
+	 */
+	around(
+		at: number,
+		wanted: (name: string) => boolean = () => true,
+	): Around | undefined {
+		const own = this.#own(at);
+		if (own >= 0 && wanted(this.name[own] as string))
+			return { number: own, isOwn: true };
+		const last = this.firstFrom(at + 1) - 1;
+		for (let n = last; n >= Math.max(0, last - LOOK_BACK); n--) {
+			const end = this.end[n] as number;
+			if ((end < 0 || end >= at) && wanted(this.name[n] as string))
+				return { number: n, isOwn: false };
+		}
+		return undefined;
+	}
+
+	#own(at: number): number {
+		const index = this.#index;
+		if (at < 0 || at >= index.count) return -1;
+		const number = this.numberOfOp(index.op[at] as number);
+		return number >= 0 ? number : this.numberOfOp(index.seq[at] as number);
 	}
 
 	/** The number of the first span that begins at or after position `at`. */

@@ -3,7 +3,7 @@
  * page paints them on a canvas.
  */
 import type { LogIndex } from "./log-index.ts";
-import type { Span, Spans } from "./spans.ts";
+import { LOOK_BACK, type Span, type Spans } from "./spans.ts";
 
 /** Spans drawn one by one at most; above that only their density is worth drawing. */
 export const SPANS_DRAWN_MAX = 3000;
@@ -62,9 +62,6 @@ export function timelinePicture(
 	}
 	return { density, lanes, ...spansInside(spans, first, end) };
 }
-
-/** Spans look back this many operations for ones that began before the window and reach into it. */
-const LOOK_BACK = 512;
 
 function spansInside(
 	spans: Spans,

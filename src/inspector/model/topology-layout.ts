@@ -59,6 +59,9 @@ const GROUP_HEAD = 36;
 export const DEVICE_HEIGHT = 24;
 export const HAZARD_HEIGHT = 15;
 const GROUP_PADDING = 6;
+/** A group of which the log tells nothing: one line. */
+const BLANK_HEIGHT = 20;
+const BLANK_GAP = 4;
 
 /** Places everything. */
 export function layoutTopology(topology: Topology): TopologyLayout {
@@ -67,6 +70,11 @@ export function layoutTopology(topology: Topology): TopologyLayout {
 	let y = TOP;
 	for (const group of busyFirst(topology.groups)) {
 		const { x, width } = COLUMNS.group;
+		if (group.isBlank) {
+			groups.push({ x, y, width, height: BLANK_HEIGHT, item: group });
+			y += BLANK_HEIGHT + BLANK_GAP;
+			continue;
+		}
 		let at = y + GROUP_HEAD;
 		for (const item of group.devices) {
 			const height = DEVICE_HEIGHT + item.hazards.length * HAZARD_HEIGHT;
@@ -105,7 +113,11 @@ export function layoutTopology(topology: Topology): TopologyLayout {
 
 /** Groups that somebody owns, or where something differs, come first. */
 const busyFirst = (groups: readonly TopologyGroup[]): TopologyGroup[] =>
-	groups.toSorted((a, b) => Number(a.isAtRest) - Number(b.isAtRest));
+	groups.toSorted(
+		(a, b) =>
+			Number(a.isBlank) - Number(b.isBlank) ||
+			Number(a.isAtRest) - Number(b.isAtRest),
+	);
 
 type Parts = Omit<TopologyLayout, "width" | "height" | "links">;
 

@@ -1,7 +1,10 @@
 /**
- * Who translates whom: on one side what the books say (device → hwpt → IOAS), on the other what hardware does (device → domain,
- * the ghost facts hw.attach). The seed mails' hazards are the places where the two differ.
+ * Who translates whom: on one side what the books say (device → hwpt → IOAS), on the other what hardware does (device → domain):
+ * the ghost facts hw.attach, and where a recording shows context entries, the entry, which is live before attach_dev returns and
+ * hw.attach is written. The seed mails' hazards are the places where the two differ.
  */
+import type { ContextEntry } from "../../iotlb/state.ts";
+import type { DomainId } from "../../vocabulary/ids.ts";
 import type {
 	Device,
 	Domain,
@@ -25,6 +28,8 @@ export interface TopologyDevice {
 	readonly books: string | undefined;
 	/** Domain that its hardware uses. */
 	readonly hardware: string | undefined;
+	/** Known from a context entry that was set after the last finished attach. */
+	readonly isEarly: boolean;
 	readonly isAttached: boolean;
 	readonly ctx: string | undefined;
 	readonly hazards: readonly Hazard[];
@@ -39,6 +44,8 @@ export interface TopologyGroup {
 	readonly devices: readonly TopologyDevice[];
 	/** Nobody owns it and nothing differs. */
 	readonly isAtRest: boolean;
+	/** The log tells nothing of it but its members. */
+	readonly isBlank: boolean;
 }
 /** A hwpt. */
 export interface TopologyHwpt {
@@ -98,9 +105,12 @@ export function topologyOf(world: World): Topology {
 		]),
 		...hwpts.map((hwpt) => hwpt.dom),
 	]);
+	const users = usersByDomain(groups);
 	const domains = [...world.domains.map.values()]
 		.filter((domain) => used.has(domain.id) || (stale.get(domain.id) ?? 0) > 0)
-		.map((domain) => domainOf(domain, stale.get(domain.id) ?? 0));
+		.map((domain) =>
+			domainOf(domain, users.get(domain.id) ?? 0, stale.get(domain.id) ?? 0),
+		);
 	const ioases = [...world.ioases.map.values()]
 		.filter((ioas) => !ioas.gone)
 		.map(ioasOf);
@@ -110,6 +120,14 @@ export function topologyOf(world: World): Topology {
 		domains: byId(domains),
 		ioases: byId(ioases),
 	};
+}
+
+function usersByDomain(groups: readonly TopologyGroup[]): Map<string, number> {
+	const counts = new Map<string, number>();
+	for (const { hardware } of groups.flatMap(({ devices }) => devices))
+		if (hardware !== undefined)
+			counts.set(hardware, (counts.get(hardware) ?? 0) + 1);
+	return counts;
 }
 
 function staleByDomain(world: World): Map<string, number> {
@@ -139,6 +157,10 @@ function groupOf(world: World, group: Group): TopologyGroup {
 			devices.every(
 				(device) => device.hazards.length === 0 && !device.isAttached,
 			),
+		isBlank:
+			group.owner === undefined &&
+			group.dom === undefined &&
+			devices.every(({ hardware }) => hardware === undefined),
 	};
 }
 
@@ -147,6 +169,7 @@ const unknownDevice = (id: string): TopologyDevice => ({
 	hwpt: undefined,
 	books: undefined,
 	hardware: undefined,
+	isEarly: false,
 	isAttached: false,
 	ctx: undefined,
 	hazards: [],
@@ -156,42 +179,82 @@ function deviceOf(world: World, group: Group, device: Device): TopologyDevice {
 	const hwptId = device.idevHwpt ?? device.hwpt;
 	const hwpt = hwptId === undefined ? undefined : world.hwpts.map.get(hwptId);
 	const books = hwptId === undefined ? (group.dom ?? undefined) : hwpt?.dom;
+	const entries = entriesOf(world, device);
+	const early = entries.find(
+		({ seq, dom }) => seq > device.hwSeq && dom !== device.hw,
+	);
+	const hardware = early?.dom ?? device.hw;
+	const live = entries.find(({ dom }) => dom === hardware);
 	return {
 		id: device.id,
 		hwpt: hwptId,
 		books,
-		hardware: device.hw,
+		hardware,
+		isEarly: early !== undefined,
 		isAttached: hwptId !== undefined,
 		ctx: device.ctx,
-		hazards: hazardsOf(world, device, hwptId, books),
+		hazards: [
+			...hazardsOf(world, hwptId, books, hardware),
+			...entryHazards(world, early, live),
+		],
 	};
+}
+
+/** The context entries that are set for a device's requester ids. */
+function entriesOf(world: World, device: Device): ContextEntry[] {
+	const found: ContextEntry[] = [];
+	for (const { contexts } of world.iotlb.units.values())
+		for (const sid of device.sids) {
+			const entry = contexts.get(sid);
+			const isOwn = entry?.dev === undefined || entry.dev === device.id;
+			if (entry !== undefined && isOwn) found.push(entry);
+		}
+	return found;
+}
+
+/**
+ * `early`: an entry that leads elsewhere than the last finished attach. `live`: the one in use. Without a cache tag of its domain, an
+ * unmap has nobody to send its invalidation to (kernel-findings F2).
+ */
+function entryHazards(
+	world: World,
+	early: ContextEntry | undefined,
+	live: ContextEntry | undefined,
+): Hazard[] {
+	const texts: string[] = [];
+	if (early !== undefined)
+		texts.push(`entry live at seq ${early.seq}, attach not done`);
+	const isUntagged =
+		live !== undefined && !live.space.preexisting && live.space.tagRefs === 0;
+	if (world.seen.tags && isUntagged)
+		texts.push(`${live.dom} has no cache tag: no flush`);
+	return texts.map((text) => ({ severity: "error", text }));
 }
 
 function hazardsOf(
 	world: World,
-	device: Device,
 	hwpt: string | undefined,
 	books: string | undefined,
+	hardware: string | undefined,
 ): Hazard[] {
-	const { hw } = device;
-	if (hw === undefined) return [];
+	if (hardware === undefined) return [];
 	const hazards: Hazard[] = [];
-	const domain = world.domains.map.get(hw);
-	if (books !== undefined && books !== hw)
+	const domain = world.domains.map.get(hardware as DomainId);
+	if (books !== undefined && books !== hardware)
 		hazards.push({
 			severity: "error",
-			text: `books ${books} ≠ hardware ${hw}`,
+			text: `books ${books} ≠ hardware ${hardware}`,
 		});
 	if (domain !== undefined && domain.freedSeq > 0)
 		hazards.push({
 			severity: "error",
-			text: `hardware uses ${hw}, which was freed`,
+			text: `hardware uses ${hardware}, which was freed`,
 		});
 	const isUsers = domain?.kind === "unmanaged" || domain?.kind === "nested";
-	if (hwpt === undefined && isUsers && books === hw)
+	if (hwpt === undefined && isUsers && books === hardware)
 		hazards.push({
 			severity: "warning",
-			text: `not attached, yet uses ${hw}`,
+			text: `not attached, yet uses ${hardware}`,
 		});
 	return hazards;
 }
@@ -208,14 +271,18 @@ const hwptOf = (hwpt: Hwpt): TopologyHwpt => ({
 	devices: hwpt.devices,
 });
 
-function domainOf(domain: Domain, staleRanges: number): TopologyDomain {
+function domainOf(
+	domain: Domain,
+	devices: number,
+	staleRanges: number,
+): TopologyDomain {
 	const unit = domain.memory === null ? 4096 : 2 ** domain.memory.shift;
 	return {
 		id: domain.id,
 		kind: domain.kind,
 		hwpt: domain.hwpt,
 		mappedBytes: domain.mapped < 0 ? undefined : domain.mapped * unit,
-		devices: domain.hwCount,
+		devices,
 		isFreed: domain.freedSeq > 0,
 		staleRanges,
 	};

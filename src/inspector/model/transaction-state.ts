@@ -1,11 +1,17 @@
 /**
  * Where an operation stands in its statechart. Records name facts, not states; which state asks for which step is read off the
- * definition itself (its entry actions are pure functions: they are run on the start context and their `ask` is looked at).
- * Between two records the shortest way through the chart is assumed, so states that leave no record are passed silently.
+ * definition itself (step-records.ts).
+ *
+ * All records of the operation are explained together, up to its end where the log has it: of all ways through the chart the one is
+ * taken that contradicts the fewest records, and of those the shortest. So an operation that commits was never unwinding, and
+ * states that leave no record are passed silently.
  */
 import type { AnyDefinition } from "../../../machines/define.ts";
 import type { Chart, ChartEdge } from "./chart.ts";
 import { chartOfDefinition } from "./chart.ts";
+import { ChartWays } from "./chart-ways.ts";
+import type { Flow } from "../../orchestrator/switches.ts";
+import { recordsByState } from "./step-records.ts";
 
 /** One record of the operation, as far as it matters here. */
 export interface StepRecord {
@@ -22,146 +28,142 @@ export interface TransactionState {
 	readonly passed: readonly string[];
 }
 
-/** Records that the answer to a step leaves, where they are not called as the step is. */
-const RECORDS: Readonly<Record<string, readonly string[]>> = {
-	"resv.add": ["resv.added"],
-	"resv.drop": ["resv.dropped"],
-	"call.switch": [
-		"hw.attach",
-		"hw.attach.failed",
-		"grp.domain.set",
-		"grp.handle.set",
-		"grp.handle.cleared",
-	],
-	"obj.get": ["obj.ref+"],
-	"obj.put": ["obj.ref-"],
-	"ig.hwpt.clear": ["ig.hwpt.cleared"],
-	"ig.get": ["ig.created", "ig.ref"],
-	"ig.put": ["ig.freed", "ig.ref"],
-	"dev.attach": ["dev.attached"],
-	"dev.detach": ["dev.detached"],
-	"dev.bind": ["dev.bound"],
-	"dev.unbind": ["dev.unbound"],
-	"grp.claim": ["grp.owner.claimed"],
-	"grp.own": ["grp.owner.claimed"],
-	"grp.release": ["grp.owner.released"],
-	"grp.handle.clear": ["grp.handle.cleared"],
-	"dom.create": ["dom.created"],
-	"dom.cc": ["dom.cc.set"],
-	"dom.free": ["dom.freed"],
-	"iopt.add": ["pages.pinned", "dom.map", "iopt.dom.added"],
-	"iopt.remove": [
-		"dom.unmap",
-		"iotlb.synced",
-		"pages.unpinned",
-		"iopt.dom.removed",
-	],
-	"hwpt.reserve": ["hwpt.reserved"],
-	"hwpt.publish": ["hwpt.live"],
-	"hwpt.unlink": ["hwpt.unlinked"],
-	"hwpt.destroy": ["hwpt.autodestroyed"],
-	"hwpt.gone": ["obj.gone"],
-	"ioas.create": ["ioas.created"],
-	"ioas.gone": ["obj.gone"],
-	"fault.answer": ["fault.answered"],
-	"call.put": ["obj.ref-", "hwpt.autodestroyed", "hwpt.unlinked", "dom.freed"],
-	"destroy.refused": ["obj.destroy.refused"],
-};
+/** What it costs to assume that a record was left in a state, next to 1 for each transition. */
+const CONTRADICTED = 60;
+const WRONG_DIRECTION = 8;
+/** Two counts changed in one state: most steps change one only. */
+const TWICE = 3;
 
-/** The step that a state asks for on entry. */
-function stepOf(
-	definition: AnyDefinition,
-	entry: readonly string[],
-): string | undefined {
-	for (const name of entry)
-		try {
-			const changed = definition.actions[name]?.(definition.start(undefined), {
-				type: "DONE",
-				value: {},
-			}) as { ask?: { type?: string } } | undefined;
-			if (changed?.ask?.type !== undefined) return changed.ask.type;
-		} catch {}
-	return undefined;
+const UNWINDING = "unwinding";
+/** Repeated records of one kind that are followed one by one; the rest of a long run stands where its last one stands. */
+const RUN_FOLLOWED_MAX = 8;
+
+/** The best explanation that ends in a state. */
+interface Guess {
+	readonly cost: number;
+	/** The state before, in the column before; and how it was left. */
+	readonly from: string;
+	readonly way: readonly ChartEdge[];
 }
 
 /** Follows one machine. */
 export class TransactionTracker {
 	readonly chart: Chart;
-	readonly #states = new Map<string, readonly string[]>();
+	readonly #states: ReadonlyMap<string, readonly string[]>;
+	readonly #known: ReadonlySet<string>;
+	readonly #ways: ChartWays;
 
-	constructor(definition: AnyDefinition) {
+	constructor(definition: AnyDefinition, flow: Flow) {
 		this.chart = chartOfDefinition(definition);
-		for (const { path, entry } of this.chart.states) {
-			const step = stepOf(definition, entry);
-			if (step !== undefined) this.#states.set(path, RECORDS[step] ?? [step]);
-		}
+		this.#ways = new ChartWays(this.chart);
+		this.#states = recordsByState(definition, flow);
+		this.#known = new Set([...this.#states.values()].flat());
 	}
 
-	/** The state after these records of one operation (`op.begin` first). */
-	after(records: readonly StepRecord[]): TransactionState {
-		let here = this.chart.states[0]?.initial ?? "";
-		let last: ChartEdge | undefined;
-		const passed = [here];
-		let isCounted = false;
-		for (const record of records) {
-			const way = this.#wayFor(here, record, isCounted);
-			isCounted = record.type.startsWith("obj.ref");
-			for (const edge of way) {
-				last = edge;
-				here = edge.to as string;
-				passed.push(here);
-			}
+	/** The state after each of these records of one operation (`op.begin` first). */
+	follow(records: readonly StepRecord[]): TransactionState[] {
+		const start = this.chart.states[0]?.initial ?? "";
+		let column = new Map<string, Guess>([
+			[start, { cost: 0, from: start, way: [] }],
+		]);
+		const columns: Map<string, Guess>[] = [];
+		let run = 0;
+		for (const [i, record] of records.entries()) {
+			const before = records[i - 1];
+			const isSame =
+				before?.type === record.type && before.undo === record.undo;
+			run = isSame ? run + 1 : 0;
+			if (run < RUN_FOLLOWED_MAX) column = this.#next(column, record, before);
+			columns.push(column);
 		}
-		return { state: here, last, passed };
+		return this.#readBack(start, columns);
 	}
 
-	/** `isCounted`: this state has changed a count already, and a step changes one count only. */
-	#wayFor(
-		here: string,
+	/** The best explanations after one more record. */
+	#next(
+		column: ReadonlyMap<string, Guess>,
 		record: StepRecord,
-		isCounted: boolean,
-	): readonly ChartEdge[] {
-		if (record.type === "op.begin")
-			return this.#way(here, (path) => path !== here && path !== "");
-		if (record.type === "op.commit")
-			return this.#way(here, (path) => path === "Committed");
-		if (record.type === "op.fail")
-			return this.#way(here, (path) => path === "Failed");
-		const matches = (path: string): boolean =>
-			(this.#states.get(path) ?? []).includes(record.type);
-		if (record.undo) {
-			const undoing = this.#way(
-				here,
-				(path) => path.startsWith("unwinding") && matches(path),
-			);
-			if (undoing.length > 0) return undoing;
-		}
-		const stays =
-			matches(here) && !(isCounted && record.type.startsWith("obj.ref"));
-		return stays ? [] : this.#way(here, matches);
+		before: StepRecord | undefined,
+	): Map<string, Guess> {
+		const next = new Map<string, Guess>();
+		for (const [from, { cost }] of column)
+			for (const [to, way] of this.#waysFor(from, record, before)) {
+				const total =
+					cost +
+					way.length +
+					this.#price(to, record) +
+					(way.length === 0 && isCountedAgain(record, before) ? TWICE : 0);
+				const known = next.get(to);
+				if (known === undefined || total < known.cost)
+					next.set(to, { cost: total, from, way });
+			}
+		return next;
 	}
 
-	/** The shortest way to a state that is wanted; empty when there is none. BEGIN is never taken in the middle. */
-	#way(from: string, isWanted: (path: string) => boolean): ChartEdge[] {
-		const came = new Map<string, ChartEdge | undefined>([[from, undefined]]);
-		for (const path of came.keys()) {
-			if (path !== from && isWanted(path)) return wayBack(came, path);
-			for (const edge of this.chart.edges) {
-				const isStart = edge.event === "BEGIN" && path !== "Idle";
-				if (edge.from !== path || edge.to === undefined || isStart) continue;
-				if (!came.has(edge.to)) came.set(edge.to, edge);
-			}
+	#waysFor(
+		from: string,
+		record: StepRecord,
+		before: StepRecord | undefined,
+	): ReadonlyMap<string, readonly ChartEdge[]> {
+		const ways = this.#ways.from(from);
+		const loop = this.#ways.loop(from);
+		if (loop === undefined || before?.type !== record.type) return ways;
+		return new Map([...ways, [from, [loop]]]);
+	}
+
+	/** What speaks against a record having been left in a state. */
+	#price(path: string, { type, undo }: StepRecord): number {
+		if (type === "op.begin")
+			return path === "" || path === "Idle" || isEnd(path) ? CONTRADICTED : 0;
+		if (type === "op.commit") return path === "Committed" ? 0 : CONTRADICTED;
+		if (type === "op.fail") return path === "Failed" ? 0 : CONTRADICTED;
+		if (isEnd(path)) return CONTRADICTED;
+		if (!this.#known.has(type)) return 0;
+		if (!(this.#states.get(path) ?? []).includes(type)) return CONTRADICTED;
+		return undo === path.startsWith(UNWINDING) ? 0 : WRONG_DIRECTION;
+	}
+
+	#readBack(
+		start: string,
+		columns: readonly Map<string, Guess>[],
+	): TransactionState[] {
+		const states: { state: string; way: readonly ChartEdge[] }[] = [];
+		let state = cheapest(columns.at(-1)) ?? start;
+		for (let i = columns.length - 1; i >= 0; i--) {
+			const isRun = i > 0 && columns[i] === columns[i - 1];
+			const guess = (columns[i] as Map<string, Guess>).get(state) as Guess;
+			states.unshift({ state, way: isRun ? [] : guess.way });
+			if (!isRun) state = guess.from;
 		}
-		return [];
+		const passed = [start];
+		let last: ChartEdge | undefined;
+		return states.map(({ state: here, way }) => {
+			for (const edge of way) passed.push(edge.to as string);
+			last = way.at(-1) ?? last;
+			return { state: here, last, passed: passed.slice() };
+		});
 	}
 }
 
-function wayBack(
-	came: ReadonlyMap<string, ChartEdge | undefined>,
-	end: string,
-): ChartEdge[] {
-	const way: ChartEdge[] = [];
-	for (let edge = came.get(end); edge !== undefined; edge = came.get(edge.from))
-		way.unshift(edge);
-	return way;
+const isEnd = (path: string): boolean =>
+	path === "Committed" || path === "Failed";
+
+const isCountedAgain = (
+	record: StepRecord,
+	before: StepRecord | undefined,
+): boolean =>
+	record.type.startsWith("obj.ref") &&
+	before?.type.startsWith("obj.ref") === true;
+
+function cheapest(
+	column: ReadonlyMap<string, Guess> | undefined,
+): string | undefined {
+	let best: string | undefined;
+	let least = Number.POSITIVE_INFINITY;
+	for (const [state, { cost }] of column ?? [])
+		if (cost < least) {
+			least = cost;
+			best = state;
+		}
+	return best;
 }

@@ -6,7 +6,7 @@ import { byteSize, grouped } from "./format.ts";
 import { Help } from "./help.ts";
 import { RecordDetail } from "./record-detail.ts";
 import { RecordList } from "./record-list.ts";
-import { firstLog, logs, view } from "./state.ts";
+import { cursor, firstLog, logs, positions, view } from "./state.ts";
 import { TimelineStrip } from "./timeline-strip.ts";
 import { Toolbar } from "./toolbar.ts";
 import { ViewPane } from "./view-pane.ts";
@@ -84,7 +84,17 @@ export function App(): VNode {
 	return div(
 		{ class: logs.value.length > 1 ? "app is-pair" : "app" },
 		h(Toolbar, null),
-		h(TimelineStrip, null),
+		div(
+			{ class: "timelines" },
+			...logs.value.map((log, i) =>
+				h(TimelineStrip, {
+					key: i,
+					log,
+					at: i === 0 ? cursor.value : (positions.value[i] ?? -1),
+					isPair: logs.value.length > 1,
+				}),
+			),
+		),
 		main(
 			{ class: "panes" },
 			section({ class: "view-side" }, h(Tabs, null), h(ViewPane, null)),

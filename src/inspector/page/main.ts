@@ -15,7 +15,16 @@ import {
 	pendingCalls,
 	startState,
 } from "./state.ts";
-import "./style.css";
+import "./style/base.css";
+import "./style/bar.css";
+import "./style/timeline.css";
+import "./style/records.css";
+import "./style/views.css";
+import "./style/statechart.css";
+import "./style/topology.css";
+import "./style/sequence.css";
+import "./style/tables.css";
+import "./style/pair.css";
 import { startTheme } from "./theme.ts";
 
 /** Logs that `report` wrote into the page: base64 of gzip in blocks that are no scripts. */

@@ -85,6 +85,19 @@ export function moveTo(at: number): void {
 	});
 }
 
+/** Moves to a position of any open log: in a log beside the first, to the same place of the same operation. */
+export async function moveIn(log: LogClient, at: number): Promise<void> {
+	const first = firstLog.value;
+	if (first === undefined || log === first) {
+		moveTo(at);
+		return;
+	}
+	const last = log.progress.value.summary.count - 1;
+	const inside = Math.max(0, Math.min(Math.round(at), last));
+	const place = await log.call("placeOf", { at: inside });
+	moveTo(await first.call("positionOfPlace", place));
+}
+
 /** Moves to a neighbour: next operation, next record of the same actor, next failure. */
 export async function jump(what: Neighbour, direction: 1 | -1): Promise<void> {
 	const found = await firstLog.value?.call("neighbour", {

@@ -23,6 +23,7 @@ import {
 } from "../model/machines.ts";
 import type { ChartPlace } from "../worker/protocol.ts";
 import { html, svg } from "./dom.ts";
+import { jumpButtons } from "./jump-buttons.ts";
 import { saveText } from "./save.ts";
 import { isOwnLog, moveTo, selectedActor, useCall } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
@@ -106,6 +107,41 @@ function Exports({ chart }: { chart: Chart }): VNode {
 		offer("Mermaid", "mmd", "text/plain", () => mermaidChart(chart)),
 		offer("SCXML", "scxml", "application/xml", () => scxml(chart)),
 		offer("RV dot", "dot", "text/vnd.graphviz", () => rvDot(chart)),
+	);
+}
+
+/** Size of the drawings. */
+const scale = signal(1);
+const SCALE_STEP = 1.2;
+const SCALE_MIN = 0.3;
+const SCALE_MAX = 3;
+/** Margins of a drawing in its pane. */
+const MARGIN = 24;
+
+function setScale(value: number): void {
+	scale.value = Math.max(SCALE_MIN, Math.min(value, SCALE_MAX));
+}
+
+function ScaleButtons({ layout }: { layout: ChartLayout }): VNode {
+	const fit = (event: Event): void => {
+		const pane = (event.currentTarget as Element).closest(".log-view");
+		setScale(((pane?.clientWidth ?? 800) - MARGIN) / layout.width);
+	};
+	return span(
+		{ class: "scale", role: "group", "aria-label": "Size of the drawing" },
+		...(
+			[
+				["−", "Smaller", () => setScale(scale.value / SCALE_STEP)],
+				["+", "Larger", () => setScale(scale.value * SCALE_STEP)],
+				["fit", "Fit the width", fit],
+				["1:1", "Full size", () => setScale(1)],
+			] as const
+		).map(([face, name, run]) =>
+			button(
+				{ class: "export", "aria-label": name, title: name, onClick: run },
+				face,
+			),
+		),
 	);
 }
 
@@ -223,6 +259,9 @@ function keepInSight(paper: SVGSVGElement | null): void {
 	)
 		pane.scrollTop +=
 			active.top - frame.top - (frame.height - active.height) / 2;
+	if (active.left < frame.left || active.right > frame.right)
+		pane.scrollLeft +=
+			active.left - frame.left - (frame.width - active.width) / 2;
 }
 
 /** The drawing; the active state is kept in sight. */
@@ -245,8 +284,9 @@ function Drawing(props: {
 		{
 			ref: paper,
 			class: "chart",
-			width: layout.width,
-			height: layout.height,
+			viewBox: `0 0 ${layout.width} ${layout.height}`,
+			width: layout.width * scale.value,
+			height: layout.height * scale.value,
 			role: "img",
 			"aria-label": `Statechart ${layout.chart.id}; active: ${active || "none"}`,
 		},
@@ -292,6 +332,7 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 		div(
 			{ class: "view-bar" },
 			h(Chooser, { log, charts: charts ?? [] }),
+			layout === undefined ? null : h(ScaleButtons, { layout }),
 			layout === undefined ? null : h(Exports, { chart: layout.chart }),
 		),
 		div(
@@ -313,11 +354,15 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 					),
 		),
 		layout === undefined
-			? p(
-					{ class: "nothing" },
-					kind === "operation"
-						? "The record at the cursor belongs to no operation that has a statechart. Choose an actor or a machine above."
-						: "This actor has no state yet at the cursor.",
+			? div(
+					{ class: "nothing", role: "status" },
+					p(
+						null,
+						kind === "operation"
+							? "No operation with a statechart is running at the cursor (map, unmap and reads have none). Choose an actor or a machine above, or go to another operation."
+							: "This actor has no state yet at the cursor.",
+					),
+					jumpButtons("operation", "operation"),
 				)
 			: h(Drawing, { layout, place: shown }),
 	);

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { h } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { laneOrder } from "../model/timeline.ts";
 import { html } from "./dom.ts";
 import { grouped } from "./format.ts";
@@ -11,7 +11,8 @@ import {
 	cursor,
 	firstLog,
 	hasTimeline,
-	moveTo,
+	marked,
+	moveIn,
 	useCall,
 } from "./state.ts";
 import {
@@ -21,7 +22,9 @@ import {
 	zoom,
 	zoomAround,
 } from "./timeline-window.ts";
+import type { LogClient } from "./log-client.ts";
 import { theme } from "./theme.ts";
+import { useWidth } from "./use-width.ts";
 import { LANE_HEIGHT, paintTimeline, TOP_HEIGHT } from "./timeline-paint.ts";
 
 const { button, canvas, div, span } = html;
@@ -31,18 +34,6 @@ const laneTop = signal(0);
 
 const LANES_SHOWN = 6;
 const ZOOM_STEP = 1.25;
-function useWidth(): [{ current: HTMLDivElement | null }, number] {
-	const place = useRef<HTMLDivElement | null>(null);
-	const [width, setWidth] = useState(800);
-	useLayoutEffect(() => {
-		const watcher = new ResizeObserver(([entry]) =>
-			setWidth(Math.max(1, Math.floor(entry?.contentRect.width ?? 800))),
-		);
-		if (place.current !== null) watcher.observe(place.current);
-		return () => watcher.disconnect();
-	}, []);
-	return [place, width];
-}
 
 const MARKS_DRAWN_MAX = 200;
 
@@ -57,15 +48,26 @@ function marksShown(
 }
 
 /** The lanes on screen: numbers of actors. */
-function lanesShown(): number[] {
-	const names = firstLog.value?.progress.value.summary.actors ?? [];
-	const order = laneOrder(names);
-	const top = Math.max(0, Math.min(laneTop.value, order.length - LANES_SHOWN));
-	return order.slice(top, top + LANES_SHOWN);
+function lanesShown(log: LogClient, room: number): number[] {
+	if (room === 0) return [];
+	const order = laneOrder(log.progress.value.summary.actors);
+	const top = Math.max(0, Math.min(laneTop.value, order.length - room));
+	return order.slice(top, top + room);
 }
 
-function LaneNames(props: { lanes: readonly number[] }): VNode {
-	const names = firstLog.value?.progress.value.summary.actors ?? [];
+interface StripProps {
+	readonly log: LogClient;
+	/** The cursor in it. */
+	readonly at: number;
+	/** Shown beside another one: without lanes. */
+	readonly isPair: boolean;
+}
+
+function LaneNames(
+	props: StripProps & { readonly lanes: readonly number[] },
+): VNode {
+	const { log, lanes, isPair } = props;
+	const names = log.progress.value.summary.actors;
 	const move = (by: number) => () => {
 		laneTop.value = Math.max(
 			0,
@@ -78,11 +80,12 @@ function LaneNames(props: { lanes: readonly number[] }): VNode {
 			{ class: "lane-head" },
 			span(null, "records"),
 			span(null, "operations"),
+			isPair ? span({ class: "lane-log", title: log.name }, log.name) : null,
 		),
-		...props.lanes.map((id) =>
+		...lanes.map((id) =>
 			div({ class: "lane-name", title: names[id] ?? "" }, names[id] ?? ""),
 		),
-		names.length > LANES_SHOWN
+		names.length > LANES_SHOWN && lanes.length > 0
 			? div(
 					{ class: "lane-moves" },
 					button(
@@ -120,7 +123,12 @@ function zoomTools(): VNode {
 }
 
 /** What wheel and pointer do: zoom, pan, move the cursor. */
-function movesOf(from: number, to: number, width: number): object {
+function movesOf(
+	from: number,
+	to: number,
+	width: number,
+	move: (at: number) => void,
+): object {
 	const positionOf = (event: MouseEvent): number =>
 		from + (event.offsetX / width) * (to - from);
 	return {
@@ -136,32 +144,58 @@ function movesOf(from: number, to: number, width: number): object {
 		},
 		onPointerDown: (event: PointerEvent) => {
 			(event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-			moveTo(Math.floor(positionOf(event)));
+			move(Math.floor(positionOf(event)));
 		},
 		onPointerMove: (event: PointerEvent) => {
-			if (event.buttons === 1) moveTo(Math.floor(positionOf(event)));
+			if (event.buttons === 1) move(Math.floor(positionOf(event)));
 		},
 	};
 }
 
-/** The strip. */
-export function TimelineStrip(): VNode {
-	const [place, width] = useWidth();
-	const paper = useRef<HTMLCanvasElement | null>(null);
+/** The window in a log's own positions: a log beside the first shows the same share of its records. */
+function windowOf(log: LogClient): { from: number; to: number } {
 	const { from, to } = shown.value;
-	const lanes = lanesShown();
+	if (log === firstLog.value) return { from, to };
+	const scale = log.progress.value.summary.count / Math.max(1, count.value);
+	const start = Math.floor(from * scale);
+	return { from: start, to: Math.max(start + 1, Math.ceil(to * scale)) };
+}
+
+/** A line over the paper at a position. */
+function ruleAt(
+	kind: string,
+	at: number | undefined,
+	window: { from: number; to: number },
+	width: number,
+): VNode | null {
+	if (at === undefined) return null;
+	const { from, to } = window;
+	const x = (at + 0.5 - from) * (width / (to - from));
+	return div({
+		class: kind,
+		style: {
+			transform: `translateX(${x}px)`,
+			visibility: at >= from && at < to ? "visible" : "hidden",
+		},
+	});
+}
+
+/** The strip of one log. */
+export function TimelineStrip({ log, at, isPair }: StripProps): VNode {
+	const [place, width] = useWidth(800);
+	const paper = useRef<HTMLCanvasElement | null>(null);
+	const isFirst = log === firstLog.value;
+	const { summary } = log.progress.value;
+	const { from, to } = windowOf(log);
+	const room = isPair ? 0 : LANES_SHOWN;
+	const lanes = lanesShown(log, room);
 	const picture = useCall(
-		firstLog.value,
+		log,
 		"timeline",
 		{ from, to, columns: width, lanes },
-		count.value,
+		summary.count,
 	);
-	const marks = useCall(
-		firstLog.value,
-		"marks",
-		{},
-		firstLog.value?.progress.value.summary.folded,
-	);
+	const marks = useCall(log, "marks", {}, summary.folded);
 	useLayoutEffect(followCursor, [cursor.value]);
 	useLayoutEffect(() => {
 		if (paper.current === null || picture === undefined) return;
@@ -169,43 +203,43 @@ export function TimelineStrip(): VNode {
 		hasTimeline.value = true;
 	}, [picture, width, theme.value]);
 	const scale = width / (to - from);
-	const height = TOP_HEIGHT + LANES_SHOWN * LANE_HEIGHT;
+	const height = TOP_HEIGHT + room * LANE_HEIGHT;
 	return div(
-		{ class: "timeline", role: "group", "aria-label": "Timeline" },
-		h(LaneNames, { lanes }),
+		{
+			class: "timeline",
+			role: "group",
+			"aria-label": isPair ? `Timeline of ${log.name}` : "Timeline",
+		},
+		h(LaneNames, { log, at, isPair, lanes }),
 		div(
 			{
 				class: "timeline-paper",
 				ref: place,
 				style: { height: `${height}px` },
-				...movesOf(from, to, width),
+				...movesOf(from, to, width, (to_) => void moveIn(log, to_)),
 			},
 			canvas({
 				ref: paper,
 				role: "img",
-				"aria-label": `Records ${grouped(from + 1)} to ${grouped(to)} of ${grouped(count.value)}: density, operations, actors`,
+				"aria-label": `Records ${grouped(from + 1)} to ${grouped(to)} of ${grouped(summary.count)}: density, operations, actors`,
 				style: { width: `${width}px`, height: `${height}px` },
 			}),
-			...marksShown(marks, from, to).map((at) =>
+			...marksShown(marks, from, to).map((mark) =>
 				div(
 					{
-						key: at,
+						key: mark,
 						class: "violation-mark",
 						title: "violation",
-						style: { transform: `translateX(${(at + 0.5 - from) * scale}px)` },
+						style: {
+							transform: `translateX(${(mark + 0.5 - from) * scale}px)`,
+						},
 					},
 					"✕",
 				),
 			),
-			div({
-				class: "cursor-line",
-				style: {
-					transform: `translateX(${(cursor.value + 0.5 - from) * scale}px)`,
-					visibility:
-						cursor.value >= from && cursor.value < to ? "visible" : "hidden",
-				},
-			}),
+			isFirst ? ruleAt("mark-line", marked.value, { from, to }, width) : null,
+			ruleAt("cursor-line", at, { from, to }, width),
 		),
-		zoomTools(),
+		isFirst ? zoomTools() : null,
 	);
 }

@@ -21,6 +21,7 @@ import {
 import { differingParts } from "../model/topology-difference.ts";
 import { html, svg } from "./dom.ts";
 import { byteSize, counted } from "./format.ts";
+import { pressable } from "./pressable.ts";
 import { selectedActor } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 import { isOwnLog, useCall } from "./state.ts";
@@ -37,6 +38,7 @@ function part(
 	className: string,
 	box: Placed<unknown>,
 	different: ReadonlySet<string>,
+	name: string,
 	...content: ComponentChild[]
 ): VNode {
 	return g(
@@ -44,10 +46,10 @@ function part(
 			key: id,
 			class: `part ${className}${selectedActor.value === id ? " is-selected" : ""}${different.has(id) ? " differs" : ""}`,
 			"data-actor": id,
-			onClick: (event: Event) => {
-				event.stopPropagation();
+			"aria-pressed": selectedActor.value === id,
+			...pressable(name, () => {
 				selectedActor.value = id;
-			},
+			}),
 		},
 		title(null, id),
 		...content,
@@ -86,11 +88,13 @@ function groupPart(
 			? "no owner"
 			: `owner ${shortName(item.owner)} ×${item.claims ?? "?"}`;
 	const dom = item.dom === undefined ? "domain ?" : shortName(item.dom);
+	if (item.isBlank) return blankGroupPart(placed, different);
 	return part(
 		item.id,
 		"group",
 		placed,
 		different,
+		`${shortName(item.id)}: books ${dom}, ${owner}`,
 		frame(placed),
 		text(
 			{ class: "name", x: placed.x + 10, y: placed.y + 16 },
@@ -100,6 +104,31 @@ function groupPart(
 		text(
 			{ class: "small", x: placed.x + 10, y: placed.y + 30 },
 			`books: ${dom} · ${owner}`,
+		),
+	);
+}
+
+/** A group that the log only names. */
+function blankGroupPart(
+	placed: Placed<TopologyGroup>,
+	different: ReadonlySet<string>,
+): VNode {
+	const { id, devices } = placed.item;
+	const names = devices.map((device) => shortName(device.id)).join(" ");
+	return part(
+		id,
+		"group is-blank",
+		placed,
+		different,
+		`${shortName(id)}: ${names}, nothing is known of it`,
+		frame(placed),
+		text(
+			{ class: "small", x: placed.x + 10, y: placed.y + 14 },
+			cut(shortName(id), 10),
+		),
+		text(
+			{ class: "small mono", x: placed.x + 72, y: placed.y + 14 },
+			cut(names, 26),
 		),
 	);
 }
@@ -124,15 +153,21 @@ function devicePart(
 		`device ${worst}`,
 		placed,
 		different,
+		[
+			shortName(item.id),
+			state || "not bound",
+			`hardware ${item.hardware === undefined ? "not known" : shortName(item.hardware)}`,
+			...item.hazards.map(({ text: words }) => words),
+		].join(", "),
 		frame({ ...placed, y: y + 1, height: placed.height - 2 }, { rx: 4 }),
 		worst === ""
 			? null
 			: path({
 					class: "hazard-mark",
-					d: `M${x + 7} ${y + 6}l6 11h-12z`,
+					d: `M${x + 11} ${y + 6}l6 11h-12z`,
 				}),
 		text(
-			{ class: "device-name", x: x + (worst === "" ? 8 : 20), y: y + 16 },
+			{ class: "device-name", x: x + (worst === "" ? 8 : 22), y: y + 16 },
 			cut(shortName(item.id), DEVICE_NAME_LENGTH),
 		),
 		text(
@@ -188,6 +223,7 @@ function domainPart(
 		classes.join(" "),
 		placed,
 		different,
+		`${shortName(item.id)}: ${kind}${content}, ${counted(item.devices, "device")} by hardware`,
 		frame(placed),
 		...twoLines(
 			placed,
@@ -214,17 +250,15 @@ function ioasPart(
 	different: ReadonlySet<string>,
 ): VNode {
 	const { id, areas, domains } = placed.item;
+	const facts = `${counted(areas, "area")} · ${domains.length} dom`;
 	return part(
 		id,
 		"ioas",
 		placed,
 		different,
+		`${shortName(id)}: ${facts}`,
 		frame(placed),
-		...twoLines(
-			placed,
-			shortName(id),
-			`${areas} areas · ${domains.length} dom`,
-		),
+		...twoLines(placed, shortName(id), facts),
 	);
 }
 
@@ -243,6 +277,7 @@ function hwptPart(
 		`hwpt${isLinked ? "" : " is-unlinked"}`,
 		placed,
 		different,
+		`${shortName(id)}: ${facts.join(", ")}`,
 		frame(placed),
 		...twoLines(
 			placed,
@@ -264,7 +299,7 @@ function Drawing({ layout, different, wrong }: DrawingProps): VNode {
 		{
 			viewBox: `0 0 ${layout.width} ${layout.height}`,
 			style: { maxWidth: `${TOPOLOGY_WIDTH * 1.25}px` },
-			role: "img",
+			role: "group",
 			"aria-label": `Topology: ${wrong} devices differ between books and hardware`,
 		},
 		heading(COLUMNS.ioas.x, "IOAS"),

@@ -6,6 +6,7 @@ import { html } from "./dom.ts";
 import type { LogClient } from "./log-client.ts";
 import { DiffView } from "./diff-view.ts";
 import { IotlbView } from "./iotlb-view.ts";
+import { PairRecords } from "./pair-records.ts";
 import { PageTableView } from "./page-table-view.ts";
 import { ViolationsView } from "./violations-view.ts";
 import { logs, positions, useCall, view } from "./state.ts";
@@ -78,15 +79,19 @@ export function ViewPane(): VNode {
 							at: positions.value[logs.value.indexOf(otherLog)] ?? -1,
 						};
 			return section(
-				{ class: "log-view", key: i, "aria-label": log.name },
-				beside === undefined ? null : h(LogTitle, { log, at, beside }),
-				h(SafeView, {
-					log,
-					at,
-					beside,
-					view: view.value,
-					key: view.value,
-				}),
+				{ class: "log-side", key: i, "aria-label": log.name },
+				div(
+					{ class: "log-view" },
+					beside === undefined ? null : h(LogTitle, { log, at, beside }),
+					h(SafeView, {
+						log,
+						at,
+						beside,
+						view: view.value,
+						key: view.value,
+					}),
+				),
+				beside === undefined ? null : h(PairRecords, { log, at, beside }),
 			);
 		}),
 	);

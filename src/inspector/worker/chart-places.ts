@@ -1,16 +1,26 @@
 /** Answers "where does it stand in its statechart" for actors and for operations. */
 import type { LogIndex } from "../model/log-index.ts";
-import { machineOfOperation } from "../model/machines.ts";
-import type { Spans } from "../model/spans.ts";
+import type { AnyDefinition } from "../../../machines/define.ts";
+import { flowOf, machineOfOperation } from "../model/machines.ts";
+import type { Span, Spans } from "../model/spans.ts";
 import {
 	type StepRecord,
 	TransactionTracker,
+	type TransactionState,
 } from "../model/transaction-state.ts";
+import type { Flow } from "../../orchestrator/switches.ts";
 import type { ChartPlace } from "./protocol.ts";
 import type { StateHistory } from "./state-history.ts";
 
 /** More records of one operation are not followed: a statechart has some dozens of steps. */
 const FOLLOWED_MAX = 20_000;
+
+/** An operation's records and where each of them stands. */
+interface Followed {
+	readonly key: string;
+	readonly positions: readonly number[];
+	readonly states: readonly TransactionState[];
+}
 
 /** Looks places up. */
 export class ChartPlaces {
@@ -18,6 +28,7 @@ export class ChartPlaces {
 	readonly #spans: Spans;
 	readonly #history: StateHistory;
 	readonly #trackers = new Map<object, TransactionTracker>();
+	#followed: Followed | undefined;
 
 	constructor(index: LogIndex, spans: Spans, history: StateHistory) {
 		this.#index = index;
@@ -30,11 +41,11 @@ export class ChartPlaces {
 		return actor === undefined ? this.#operation(at) : this.#actor(at, actor);
 	}
 
-	get #flow(): string {
+	get #flow(): Flow {
 		const switches = this.#index.header?.["switches"] as
 			| { flow?: unknown }
 			| undefined;
-		return typeof switches?.flow === "string" ? switches.flow : "group-owned";
+		return flowOf(switches?.flow);
 	}
 
 	#actor(at: number, actor: string): ChartPlace | undefined {
@@ -59,37 +70,53 @@ export class ChartPlaces {
 	}
 
 	#operation(at: number): ChartPlace | undefined {
-		const index = this.#index;
-		if (at < 0) return undefined;
-		const op = index.op[at] || (index.seq[at] as number);
-		const number = this.#spans.numberOfOp(op);
-		if (number < 0) return undefined;
-		const span = this.#spans.span(number);
-		const definition = machineOfOperation(span.name, this.#flow);
-		if (definition === undefined) return undefined;
-		let tracker = this.#trackers.get(definition);
-		if (tracker === undefined) {
-			tracker = new TransactionTracker(definition);
-			this.#trackers.set(definition, tracker);
-		}
-		const records = this.#records(op, span.begin, at);
-		const { state, last, passed } = tracker.after(records);
+		const flow = this.#flow;
+		const found = this.#spans.around(
+			at,
+			(name) => machineOfOperation(name, flow) !== undefined,
+		);
+		if (found === undefined) return undefined;
+		const span = this.#spans.span(found.number);
+		const definition = machineOfOperation(span.name, flow) as AnyDefinition;
+		const { positions, states } = this.#follow(span, definition);
+		const step = positions.findLastIndex((position) => position <= at);
+		const { state, last, passed } = states[step] as TransactionState;
 		return {
 			machine: definition.id,
-			flow: this.#flow,
-			subject: `operation ${op}: ${span.name}`,
+			flow,
+			subject: `operation ${span.op}: ${span.name}`,
 			states: [state],
 			last:
 				last?.to === undefined ? undefined : { from: last.from, to: last.to },
-			since: at,
+			since: positions[step] as number,
 			passed,
-			note: "inferred from the operation's records",
+			note: found.isOwn
+				? "inferred from the operation's records"
+				: "inferred; running here, the record is of another",
 		};
 	}
 
-	#records(op: number, begin: number, end: number): StepRecord[] {
+	/** All of an operation that is in the log, explained; kept while the cursor moves inside it. */
+	#follow(span: Span, definition: AnyDefinition): Followed {
+		const key = `${span.op} ${span.end}`;
+		if (this.#followed?.key === key) return this.#followed;
+		let tracker = this.#trackers.get(definition);
+		if (tracker === undefined) {
+			tracker = new TransactionTracker(definition, this.#flow);
+			this.#trackers.set(definition, tracker);
+		}
+		const { positions, records } = this.#records(span);
+		this.#followed = { key, positions, states: tracker.follow(records) };
+		return this.#followed;
+	}
+
+	#records({ op, begin, end }: Span): {
+		positions: number[];
+		records: StepRecord[];
+	} {
 		const index = this.#index;
 		const records: StepRecord[] = [];
+		const positions: number[] = [];
 		for (let at = begin; at <= end && records.length < FOLLOWED_MAX; at++) {
 			if (index.op[at] !== op && index.seq[at] !== op) continue;
 			const name = index.types.names[index.type[at] as number] as string;
@@ -97,7 +124,8 @@ export class ChartPlaces {
 			const sign = text.includes('"delta":-') ? "-" : "+";
 			const type = name === "obj.ref" ? name + sign : name;
 			records.push({ type, undo: text.includes('"undo":true') });
+			positions.push(at);
 		}
-		return records;
+		return { positions, records };
 	}
 }

@@ -2,6 +2,7 @@
  * What the page and a log's worker say to each other. Calls have one answer each; news come unasked. Everything is plain data, and
  * large columns travel as transferable buffers.
  */
+import type { Gap } from "../model/gaps.ts";
 import type { Chart } from "../model/chart.ts";
 import type { IotlbPicture } from "../model/iotlb.ts";
 import type { PageTablePicture } from "../model/page-table.ts";
@@ -124,8 +125,11 @@ export interface Calls {
 	/** Position of a neighbour of `at` in that direction, or −1. */
 	neighbour: [{ at: number; direction: 1 | -1; what: Neighbour }, number];
 	positionOf: [{ seq: number }, number];
-	/** The operation that the record at `at` belongs to. */
-	operationAt: [{ at: number }, Span | undefined];
+	/** The operation that the record at `at` belongs to, or else (`isOwn` false) the last begun of those that were running. */
+	operationAt: [
+		{ at: number },
+		(Span & { readonly isOwn: boolean }) | undefined,
+	];
 	/** Who translates whom; undefined when the log is not one of ours. */
 	topology: [{ at: number }, Topology | undefined];
 	/** The statechart's place of an actor; without one, of the operation at the cursor. */
@@ -158,10 +162,18 @@ export interface Calls {
 	charts: [object, readonly Chart[]];
 	placeOf: [{ at: number }, Place];
 	positionOfPlace: [Place, number];
-	/** Rows of one operation, capped. */
+	/** Rows of one operation, capped; and what others did between them. */
 	operation: [
 		{ op: number },
-		{ span: Span; rows: readonly Row[]; leftOut: number } | undefined,
+		(
+			| {
+					span: Span;
+					rows: readonly Row[];
+					leftOut: number;
+					gaps: readonly Gap[];
+			  }
+			| undefined
+		),
 	];
 }
 /** A call's name. */

@@ -1,9 +1,10 @@
 /** A log that is open: its index and everything that is answered about it. No DOM, no messages: tests use it as it is. */
 import { csv } from "../export/csv.ts";
 import { perfettoTrace } from "../export/perfetto.ts";
+import { GapFinder } from "../model/gaps.ts";
 import { LogIndex } from "../model/log-index.ts";
 import { matcherOf, parseQuery } from "../model/query.ts";
-import { type Span, Spans } from "../model/spans.ts";
+import { Spans } from "../model/spans.ts";
 import { timelinePicture } from "../model/timeline.ts";
 import type { DomainId } from "../../vocabulary/ids.ts";
 import type { World } from "../../world/types.ts";
@@ -252,13 +253,10 @@ export class Session {
 		return -1;
 	}
 
-	#operationAt(at: number): Span | undefined {
-		const { index, spans } = this;
-		if (at < 0 || at >= index.count) return undefined;
-		const number = spans.numberOfOp(index.op[at] as number);
-		if (number >= 0) return spans.span(number);
-		const own = spans.numberOfOp(index.seq[at] as number);
-		return own < 0 ? undefined : spans.span(own);
+	#operationAt(at: number): Calls["operationAt"][1] {
+		const found = this.spans.around(at);
+		if (found === undefined) return undefined;
+		return { ...this.spans.span(found.number), isOwn: found.isOwn };
 	}
 
 	#operation(op: number): Calls["operation"][1] {
@@ -267,12 +265,15 @@ export class Session {
 		if (number < 0) return undefined;
 		const span = spans.span(number);
 		const rows: Row[] = [];
+		const finder = new GapFinder(index, spans);
 		let leftOut = 0;
 		for (let at = span.begin; at <= span.end; at++) {
-			if (index.op[at] !== op && index.seq[at] !== op) continue;
-			if (rows.length < OPERATION_ROWS_MAX) rows.push(this.row(at));
-			else leftOut++;
+			if (index.op[at] !== op && index.seq[at] !== op) finder.note(at);
+			else if (rows.length < OPERATION_ROWS_MAX) {
+				finder.close(rows.length);
+				rows.push(this.row(at));
+			} else leftOut++;
 		}
-		return { span, rows, leftOut };
+		return { span, rows, leftOut, gaps: finder.gaps };
 	}
 }
