@@ -42,6 +42,17 @@ export function refusalOf(
 	return undefined;
 }
 
+/** Judges a request for a WebSocket: as any other, and it must say its origin, since the rules for other sites do not hold for these. */
+export function socketRefusalOf(
+	request: IncomingMessage,
+	port: number,
+	token: string,
+): Refusal | undefined {
+	if (request.headers.origin === undefined)
+		return { status: 403, why: "a WebSocket must say its origin" };
+	return refusalOf(request, port, token);
+}
+
 function isSame(given: string, token: string): boolean {
 	const left = Buffer.from(given);
 	const right = Buffer.from(token);

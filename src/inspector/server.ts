@@ -3,17 +3,21 @@
  *
  *   GET /TOKEN/          the page
  *   GET /TOKEN/logs      [{name, live, sizeBytes}]
- *   GET /TOKEN/log/N     bytes of log N; ?from=BYTES to go on; stays open for a live log
- *
- * Following is a streamed answer, not a WebSocket: the connection's own flow control is the back-pressure (a page that does not
- * read stops the reader, not the producer), reconnecting is asking again from the byte that was reached, and no dependency is needed.
+ *   GET /TOKEN/log/N     bytes of log N
+ *   WS  /TOKEN/live/N    bytes of the live log N, on and on (live-socket.ts)
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Readable } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { newToken, refusalOf, securityHeaders } from "./guard.ts";
+import {
+	newToken,
+	refusalOf,
+	securityHeaders,
+	socketRefusalOf,
+} from "./guard.ts";
+import { LiveSockets, refuseSocket } from "./live-socket.ts";
 import { readPage } from "./page-file.ts";
 import { fileSource, type LogSource } from "./source.ts";
 
@@ -63,6 +67,14 @@ export async function startInspector(
 			response.destroy(),
 		);
 	});
+	const sockets = new LiveSockets();
+	server.on("upgrade", (request, socket, head) => {
+		const { port } = server.address() as AddressInfo;
+		const refusal = socketRefusalOf(request, port, token);
+		if (refusal !== undefined)
+			refuseSocket(socket, refusal.status, refusal.why);
+		else upgrade(request, socket, head, sources, sockets);
+	});
 	await listen(server, options.port ?? 0);
 	const { port } = server.address() as AddressInfo;
 	return {
@@ -70,6 +82,7 @@ export async function startInspector(
 		port,
 		close: async () => {
 			stopping.abort();
+			sockets.close();
 			server.closeAllConnections();
 			await new Promise<void>((done) => server.close(() => done()));
 		},
@@ -110,10 +123,40 @@ async function route(
 	const source = place === "log" ? sources[Number(number)] : undefined;
 	if (source === undefined)
 		return answer(response, 404, "text/plain", "no such log");
-	const from = Number(url.searchParams.get("from") ?? "0");
-	if (!Number.isSafeInteger(from) || from < 0)
+	if (source.live)
+		return answer(
+			response,
+			426,
+			"text/plain",
+			"this log is live: follow it over a WebSocket at live/N",
+		);
+	const from = positionIn(url);
+	if (from === undefined)
 		return answer(response, 400, "text/plain", "from is not a byte position");
 	await sendLog(response, source, from, stopping);
+}
+
+/** The byte position asked for; undefined when it is none. */
+function positionIn(url: URL): number | undefined {
+	const from = Number(url.searchParams.get("from") ?? "0");
+	return Number.isSafeInteger(from) && from >= 0 ? from : undefined;
+}
+
+function upgrade(
+	request: IncomingMessage,
+	socket: Duplex,
+	head: Buffer,
+	sources: readonly LogSource[],
+	sockets: LiveSockets,
+): void {
+	const url = new URL(request.url ?? "/", "http://x");
+	const [, , place, number] = url.pathname.split("/");
+	const source = place === "live" ? sources[Number(number)] : undefined;
+	const from = positionIn(url);
+	if (source?.live !== true) refuseSocket(socket, 404, "no such live log");
+	else if (from === undefined)
+		refuseSocket(socket, 400, "from is not a byte position");
+	else sockets.accept(request, socket, head, source, from);
 }
 
 async function describe(source: LogSource): Promise<object> {

@@ -46,6 +46,11 @@ function fromBase64(text: string): Uint8Array {
 	return bytes;
 }
 
+const addressOf = (path: string): string => new URL(path, location.href).href;
+
+const socketAddress = (number: number): string =>
+	addressOf(`live/${number}`).replace(/^http/, "ws");
+
 async function logsServed(): Promise<LogPlace[]> {
 	if (!location.protocol.startsWith("http")) return [];
 	const answer = await fetch(new URL("logs", location.href));
@@ -57,7 +62,7 @@ async function logsServed(): Promise<LogPlace[]> {
 	return list.map(({ name, live, sizeBytes }, number) => ({
 		name,
 		live,
-		url: new URL(`log/${number}`, location.href).href,
+		url: live ? socketAddress(number) : addressOf(`log/${number}`),
 		...(sizeBytes === undefined ? {} : { sizeHintBytes: sizeBytes }),
 	}));
 }

@@ -1,6 +1,7 @@
+/// <reference lib="dom" />
 /**
- * Brings the bytes of a log into a session: from the server (and on and on for a live log, from the byte that was reached,
- * after a lost connection), or from bytes inside the page. Plain or gzip, told apart by the first bytes.
+ * Brings the bytes of a log into a session: from the server (a live log over a WebSocket, after a lost connection from the byte that
+ * was reached), or from bytes inside the page. Plain or gzip, told apart by the first bytes.
  */
 
 /** What a feed tells while it runs. */
@@ -94,31 +95,49 @@ export async function feedOnce(
 	await drain(answer.body, push, true);
 }
 
-/** Follows a live log until the server ends it. Lost connections are made again, slower each time. */
+/** Close code of a log that has ended (live-socket.ts). */
+const ENDED = 1000;
+
+/** Follows a live log until the server says that it has ended. Lost connections are made again, slower each time. */
 export async function feedLive(url: string, events: FeedEvents): Promise<void> {
 	let at = 0;
 	let wait = RECONNECT_FIRST_MS;
 	for (;;) {
-		try {
-			const answer = await fetch(`${url}?from=${at}`);
-			if (!answer.ok || answer.body === null)
-				throw new Error(`the server answered ${answer.status}`);
-			events.connection("following");
-			await drain(
-				answer.body,
-				(chunk) => {
-					at += chunk.length;
-					wait = RECONNECT_FIRST_MS;
-					events.push(chunk);
-				},
-				false,
-			);
+		const code = await followOnce(`${url}?from=${at}`, at, {
+			...events,
+			push: (chunk) => {
+				at += chunk.length;
+				wait = RECONNECT_FIRST_MS;
+				events.push(chunk);
+			},
+		});
+		if (code === ENDED) {
 			events.connection("ended");
 			return;
-		} catch {
-			events.connection("reconnecting");
-			await new Promise((done) => setTimeout(done, wait));
-			wait = Math.min(wait * 2, RECONNECT_LAST_MS);
 		}
+		events.connection("reconnecting");
+		await new Promise((done) => setTimeout(done, wait));
+		wait = Math.min(wait * 2, RECONNECT_LAST_MS);
 	}
+}
+
+/** One connection. Each piece is acknowledged when it has been worked on, which lets the server send on. Gives the close code. */
+function followOnce(
+	url: string,
+	from: number,
+	events: FeedEvents,
+): Promise<number> {
+	return new Promise((done) => {
+		const socket = new WebSocket(url);
+		let at = from;
+		socket.binaryType = "arraybuffer";
+		socket.onopen = () => events.connection("following");
+		socket.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
+			const chunk = new Uint8Array(data);
+			at += chunk.length;
+			events.push(chunk);
+			socket.send(String(at));
+		};
+		socket.onclose = ({ code }) => done(code);
+	});
 }
