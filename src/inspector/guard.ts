@@ -42,7 +42,7 @@ export function refusalOf(
 	return undefined;
 }
 
-/** Judges a request for a WebSocket: as any other, and it must say its origin, since the rules for other sites do not hold for these. */
+/** Judges a request for a WebSocket like every request; besides, it must say its origin, since the rules for other sites do not hold for these. */
 export function socketRefusalOf(
 	request: IncomingMessage,
 	port: number,
