@@ -9,6 +9,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { LogError } from "./error.ts";
 import { ioError, type LogIo } from "./io.ts";
+import { digest } from "./seal.ts";
 
 /** Who holds a lock. */
 export interface LockHolder {
@@ -83,7 +84,7 @@ export async function takeLock(
 	path: string,
 ): Promise<() => Promise<void>> {
 	const self = thisHolder();
-	if (!(await claim(io, path, self))) await takeOver(io, path, self);
+	if (!(await claim(io, path, self))) await takeOver(io, path, self, 0);
 	return () => io.remove(path);
 }
 
@@ -102,33 +103,51 @@ async function claim(
 	}
 }
 
-/** Only one process at a time may judge and remove a lock: the one that made the takeover file. */
+/** Takers that died one after the other while they took over, at most. */
+const TAKERS_MAX = 8;
+
+/**
+ * Removes the lock of a dead holder and takes it. The right to remove it is a lock itself, named after what the dead holder wrote: only
+ * its owner may, so a lock that still has that content once the right is held cannot change any more. A taker that died
+ * leaves the right behind, which is taken over in the same way.
+ */
 async function takeOver(
 	io: LogIo,
 	path: string,
 	self: LockHolder,
+	depth: number,
 ): Promise<void> {
-	const takeover = `${path}.takeover`;
-	if (!(await claim(io, takeover, self)))
-		throw locked(path, `${takeover} is there: a takeover is under way`);
-	try {
-		const text = await io.readAll(path).then(String, () => undefined);
-		if (text !== undefined) {
-			const holder = parsed(text);
-			if (holder === undefined)
-				throw locked(path, "the lock file is not one of ours");
-			if (!isDead(holder, self))
-				throw locked(
-					path,
-					`process ${holder.pid} on ${holder.host} is writing to it`,
-				);
-			await io.remove(path);
+	const text = await contentOf(io, path);
+	if (text !== undefined) {
+		judge(path, text, self);
+		if (depth === TAKERS_MAX)
+			throw locked(path, "every process that took the lock over died");
+		const right = `${path}~${digest(text).slice(0, 8)}`;
+		if (!(await claim(io, right, self)))
+			await takeOver(io, right, self, depth + 1);
+		try {
+			if ((await contentOf(io, path)) === text) await io.remove(path);
+		} finally {
+			await io.remove(right);
 		}
-		if (!(await claim(io, path, self)))
-			throw locked(path, "another process was faster");
-	} finally {
-		await io.remove(takeover);
 	}
+	if (!(await claim(io, path, self)))
+		throw locked(path, "another process was faster");
+}
+
+const contentOf = (io: LogIo, path: string): Promise<string | undefined> =>
+	io.readAll(path).then(String, () => undefined);
+
+/** Throws LogError `locked` unless the holder is known to be dead. */
+function judge(path: string, text: string, self: LockHolder): void {
+	const holder = parsed(text);
+	if (holder === undefined)
+		throw locked(path, "the lock file is not one of ours");
+	if (!isDead(holder, self))
+		throw locked(
+			path,
+			`process ${holder.pid} on ${holder.host} is writing to it`,
+		);
 }
 
 const locked = (path: string, why: string): LogError =>

@@ -6,6 +6,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
 	mkdirSync,
 	mkdtempSync,
+	readdirSync,
 	readFileSync,
 	rmSync,
 	writeFileSync,
@@ -16,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { thisHolder } from "../../src/log/lock.ts";
 import { loadLog } from "../../src/log/read.ts";
+import { digest } from "../../src/log/seal.ts";
 import { randomOf } from "../inspector/generate.ts";
 import { HEADER, mapOperation } from "./arbitrary.ts";
 
@@ -126,39 +128,83 @@ function unsyncedAcks(trace: string): { acks: number; unsynced: number[] } {
 	return { acks, unsynced };
 }
 
-function traced(fsync: string): { acks: number; unsynced: number[] } {
-	const out = join(folder, `strace-${fsync}`);
+/**
+ * Reads a strace log of a segmented log: acknowledgements of records in a segment whose name was not durable yet, which takes an fsync
+ * of the directory (the only fsyncs there are) that began after the file was made.
+ */
+function unnamedAcks(trace: string): { segments: number; unnamed: number[] } {
+	const made: { first: number; durable: boolean }[] = [];
+	const creating = new Map<string, number>();
+	const syncing = new Map<string, typeof made>();
+	const unnamed: number[] = [];
+	const returned = (pid: string): void => {
+		for (const segment of syncing.get(pid) ?? []) segment.durable = true;
+	};
+	for (const line of trace.split("\n")) {
+		const pid = /^\d+/.exec(line)?.[0] ?? "";
+		const started = !line.includes("resumed>");
+		const ended = !line.includes("<unfinished");
+		if (line.includes("openat")) {
+			const name = /\/(\d{16})\.ndjson", [^)]*O_CREAT/.exec(line)?.[1];
+			if (started) creating.delete(pid);
+			if (name !== undefined) creating.set(pid, Number(name));
+			const first = creating.get(pid);
+			if (ended && first !== undefined) made.push({ first, durable: false });
+		} else if (line.includes("fsync")) {
+			if (started) syncing.set(pid, [...made]);
+			if (ended && line.endsWith("= 0")) returned(pid);
+		}
+		const ack = Number(/ write\(1, "ack (\d+)/.exec(line)?.[1] ?? 0);
+		if (ack === 0) continue;
+		if (made.findLast(({ first }) => first <= ack)?.durable !== true)
+			unnamed.push(ack);
+	}
+	return { segments: made.length, unnamed };
+}
+
+function traced(fsync: string, segmentBytes: number): string {
+	const name = `${fsync}-${segmentBytes}`;
+	const out = join(folder, `strace-${name}`);
 	execFileSync(
 		"strace",
 		[
-			"-f",
-			"-s",
-			"1000000",
-			"-e",
-			"trace=pwrite64,fdatasync,write",
-			"-o",
-			out,
+			...["-f", "-s", "1000000", "-o", out],
+			...["-e", "trace=pwrite64,fdatasync,write,openat,fsync"],
 			process.execPath,
-			...command(join(folder, `traced-${fsync}`), fsync, "0", "60"),
+			...command(
+				join(folder, `traced-${name}`),
+				fsync,
+				String(segmentBytes),
+				"60",
+			),
 		],
-		{
-			stdio: "ignore",
-		},
+		{ stdio: "ignore" },
 	);
-	return unsyncedAcks(readFileSync(out, "utf8"));
+	return readFileSync(out, "utf8");
 }
 
 describe.skipIf(!hasStrace)(
 	`under strace${hasStrace ? "" : " (strace is not installed: skipped)"}`,
 	() => {
 		test("no acknowledgement precedes the return of its fdatasync", () => {
-			const { acks, unsynced } = traced("always");
+			const { acks, unsynced } = unsyncedAcks(traced("always", 0));
 			expect(acks).toBe(60);
 			expect(unsynced).toEqual([]);
 		});
 
+		test("nor, in a new segment, that of the fsync which makes the segment's name durable", () => {
+			const trace = traced("always", 4000);
+			expect(unsyncedAcks(trace)).toEqual({ acks: 60, unsynced: [] });
+			const { segments, unnamed } = unnamedAcks(trace);
+			expect(segments).toBeGreaterThan(4);
+			expect(unnamed).toEqual([]);
+			// Without these fsyncs it would be noticed.
+			const without = trace.replaceAll(/^.*\bfsync\b.*$/gm, "");
+			expect(unnamedAcks(without).unnamed).toHaveLength(60);
+		});
+
 		test("without fdatasync this is noticed", () => {
-			const { acks, unsynced } = traced("never");
+			const { acks, unsynced } = unsyncedAcks(traced("never", 0));
 			expect(acks).toBe(60);
 			expect(unsynced.length).toBe(60);
 		});
@@ -209,6 +255,48 @@ describe("one writer", () => {
 		}
 		rmSync(`${path}.lock`);
 	});
+});
+
+test("takers that died while they took over are taken over in turn, and nothing is left behind", async () => {
+	const path = join(folder, "takers");
+	await (await openFileStore(path, { header: HEADER })).close();
+	const dead = (started: string): string =>
+		JSON.stringify({ ...thisHolder(), started });
+	const right = (lock: string, text: string): string =>
+		`${lock}~${digest(text).slice(0, 8)}`;
+	const [first, second, third] = [dead("1"), dead("2"), dead("3")];
+	const rightOfFirst = right(`${path}.lock`, first);
+	writeFileSync(`${path}.lock`, first);
+	writeFileSync(rightOfFirst, second);
+	writeFileSync(right(rightOfFirst, second), third);
+	const store = await openFileStore(path);
+	await expect(openFileStore(path)).rejects.toMatchObject({ code: "locked" });
+	await store.close();
+	const left = readdirSync(folder).filter((name) =>
+		name.startsWith("takers.lock"),
+	);
+	expect(left).toEqual([]);
+});
+
+test("of many that find a dead lock at once, one opens the log", async () => {
+	const path = join(folder, "many");
+	await (await openFileStore(path, { header: HEADER })).close();
+	for (let round = 0; round < 20; round++) {
+		writeFileSync(
+			`${path}.lock`,
+			JSON.stringify({ ...thisHolder(), started: "1" }),
+		);
+		const tries = await Promise.allSettled(
+			Array.from({ length: 8 }, () => openFileStore(path)),
+		);
+		const open = tries.flatMap((one) =>
+			one.status === "fulfilled" ? [one.value] : [],
+		);
+		expect(open).toHaveLength(1);
+		for (const one of tries)
+			if (one.status === "rejected") expect(one.reason.code).toBe("locked");
+		await open[0]?.close();
+	}
 });
 
 describe("a real full disk", () => {
