@@ -39,7 +39,7 @@ export function lineText(bytes: Uint8Array, line: number): string {
 export class BatchReader {
 	readonly #handler: LogHandler;
 	readonly #onRecord: LogHandler["record"];
-	readonly #decoder = new LineDecoder();
+	readonly #decoder: LineDecoder;
 	readonly #seal = new LineReader();
 	#buffer: Buffer = Buffer.alloc(0);
 	header: LogHeader | undefined;
@@ -55,8 +55,13 @@ export class BatchReader {
 	position = 0;
 
 	/** From the start of a log, or from behind a seal. */
-	constructor(handler: LogHandler, resume?: ResumePoint) {
+	constructor(
+		handler: LogHandler,
+		resume?: ResumePoint,
+		decoder: LineDecoder = new LineDecoder(),
+	) {
 		this.#handler = handler;
+		this.#decoder = decoder;
 		this.#onRecord = handler.record?.bind(handler);
 		if (resume === undefined) return;
 		this.header = resume.header;

@@ -107,7 +107,8 @@ const slots = (length: number): (Name | undefined)[] =>
  * holds. Only plain printable ASCII of 2 or more characters is cached; the caller reads other strings the slow way.
  */
 export class NameCache {
-	#slots: (Name | undefined)[] = slots(SLOTS_MIN);
+	/** Made when the first name is: a reader of one message may never meet one. */
+	#slots: (Name | undefined)[] = [];
 	/** Names that were replaced since the table last grew. */
 	#replaced = 0;
 
@@ -122,18 +123,20 @@ export class NameCache {
 			p++;
 		}
 		if (p >= end || bytes[p] !== QUOTE || p - at < 3) return undefined;
-		const slot = (sum ^ (sum >>> 15)) & (this.#slots.length - 1);
-		const known = this.#slots[slot];
+		const mixed = sum ^ (sum >>> 15);
+		const known = this.#slots[mixed & (this.#slots.length - 1)];
 		if (
 			known !== undefined &&
 			known.length === p + 1 - at &&
 			matches(window, at, known)
 		)
 			return known;
-		return this.#make(bytes, at, p + 1 - at, slot);
+		return this.#make(bytes, at, p + 1 - at, mixed);
 	}
 
-	#make(bytes: Uint8Array, at: number, length: number, slot: number): Name {
+	#make(bytes: Uint8Array, at: number, length: number, mixed: number): Name {
+		if (this.#slots.length === 0) this.#slots = slots(SLOTS_MIN);
+		const slot = mixed & (this.#slots.length - 1);
 		const { words, last } = literalAt(bytes, at, length);
 		const text = textOf(bytes, at + 1, at + length - 1);
 		const name: Name = { length, words, last, text, kinds: 0 };

@@ -103,6 +103,14 @@ return record;
 }`;
 }
 
+type Factory = (
+	fields: readonly Field[],
+	variantOf: (mask: number) => Mutable,
+	isActor: (name: Name) => boolean,
+) => ReadLine;
+/** Source text is compiled once a type, not once a reader: it depends on the tables alone. */
+const factories = new Map<string, Factory>();
+
 /** The compiled reader of a type; undefined where code may not be generated. */
 export function compileRead(
 	type: string,
@@ -111,13 +119,19 @@ export function compileRead(
 	const isActor = (name: Name): boolean => nameIs(name, "actor", 2);
 	const variantOf = (mask: number): Mutable => variant(type, fields, mask);
 	try {
-		// The whole point of this file; see its head for why it is safe.
-		// oxlint-disable-next-line no-new-func
-		return new Function("fields", "variantOf", "isActor", source(fields))(
-			fields,
-			variantOf,
-			isActor,
-		) as ReadLine;
+		let factory = factories.get(type);
+		if (factory === undefined) {
+			// The whole point of this file; see its head for why it is safe.
+			// oxlint-disable-next-line no-new-func
+			factory = new Function(
+				"fields",
+				"variantOf",
+				"isActor",
+				source(fields),
+			) as Factory;
+			factories.set(type, factory);
+		}
+		return factory(fields, variantOf, isActor);
 	} catch (error) {
 		if (error instanceof EvalError) return undefined;
 		throw error;

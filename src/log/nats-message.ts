@@ -4,7 +4,8 @@ import type { LogRecord } from "../vocabulary/records.ts";
 import { NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import type { LogBatch } from "./read.ts";
-import { copyRecord } from "./scan-line.ts";
+import { LogScanner } from "./scan.ts";
+import { copyRecord, type LineDecoder } from "./scan-line.ts";
 import type { Chain } from "./seal.ts";
 
 /** What a message holds. */
@@ -24,12 +25,13 @@ export interface Message {
 export function readMessage(
 	data: Uint8Array,
 	header: LogHeader | undefined,
+	decoder?: LineDecoder,
 ): Message {
 	const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 	const start = header === undefined ? undefined : NDJSON.continues(bytes);
 	const records: LogRecord[] = [];
 	let batch: LogBatch | undefined;
-	const scanner = NDJSON.scanner(
+	const scanner = new LogScanner(
 		{
 			record: (record) => {
 				records.push(copyRecord(record));
@@ -39,6 +41,7 @@ export function readMessage(
 			},
 		},
 		header && start && { header, ...start },
+		decoder,
 	);
 	scanner.push(bytes.subarray(start?.bytes ?? 0));
 	const { chain, tail, header: found } = scanner.end();

@@ -1,6 +1,7 @@
 /**
  * The NATS JetStream store, for those who outgrow one machine: many hosts append to one stream, a subject per host. One message is one
- * sealed batch, so an operation is never torn; a message reads like a segment: the seal it goes on from, its records, its seal.
+ * sealed batch, so an operation is never torn; a message reads like a segment: the seal it goes on from, its records, its seal. An
+ * operation larger than the server's largest message goes out in parts (nats-parts.ts) and is there with the last of them or not at all.
  *
  * Concurrency: every publish names the stream sequence of the subject's last message as it knows it; of two writers with the same
  * idea exactly one wins. Idempotency: the key is the message id; the server forgets ids after its duplicate window (two minutes
@@ -10,31 +11,31 @@
  */
 import { randomUUID } from "node:crypto";
 import {
-	DeliverPolicy,
 	type JetStreamClient,
-	type JetStreamManager,
 	JetStreamApiError,
 	jetstream,
 	jetstreamManager,
-	type StoredMsg,
 } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import type { LogHeader } from "../vocabulary/header.ts";
 import { NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import { connected, HINT, PAUSE_MS } from "./nats-stream.ts";
 import { readMessage, type Message } from "./nats-message.ts";
+import { cut, partHeaders, partOf } from "./nats-parts.ts";
+import { Subject } from "./nats-read.ts";
 import type { LogBatch } from "./read.ts";
-import type { Chain, Head } from "./seal.ts";
+import { BATCH_BYTES_MAX } from "./scan.ts";
+import { type Chain, digest, type Head } from "./seal.ts";
 import {
 	type Appended,
 	type AppendOptions,
-	batchFrom,
 	checkAppend,
 	closed,
 	type LogStore,
 	type ReadOptions,
 	repeatedAnswer,
+	tooLarge,
 } from "./store.ts";
 import type { TimedFact } from "./write.ts";
 
@@ -68,7 +69,7 @@ export async function openNatsStore(
 			options,
 			connection,
 			client,
-			await jetstreamManager(connection),
+			new Subject(options, client, await jetstreamManager(connection)),
 		);
 		await store.open();
 		return store;
@@ -87,7 +88,7 @@ class Store implements LogStore {
 	readonly #options: NatsStoreOptions;
 	readonly #connection: NatsConnection;
 	readonly #client: JetStreamClient;
-	readonly #manager: JetStreamManager;
+	readonly #subject: Subject;
 	#header!: LogHeader;
 	#chain!: Chain;
 	/** Stream sequence of the subject's last message. */
@@ -102,12 +103,12 @@ class Store implements LogStore {
 		options: NatsStoreOptions,
 		connection: NatsConnection,
 		client: JetStreamClient,
-		manager: JetStreamManager,
+		subject: Subject,
 	) {
 		this.#options = options;
 		this.#connection = connection;
 		this.#client = client;
-		this.#manager = manager;
+		this.#subject = subject;
 	}
 
 	get #patienceMs(): number {
@@ -122,8 +123,8 @@ class Store implements LogStore {
 
 	/** Reads the first and the last message, or publishes the first. */
 	async open(): Promise<void> {
-		const { header, subject, stream } = this.#options;
-		if ((await this.#lastMessage()) === null) {
+		const { header, subject } = this.#options;
+		if ((await this.#subject.last()) === null) {
 			if (header === undefined)
 				throw new LogError("not-a-log", `there is no log at ${subject}`, {
 					seq: 0,
@@ -137,9 +138,7 @@ class Store implements LogStore {
 				},
 			);
 		}
-		// The server knows this request (NextMsgRequest); the client's types offer it for direct gets only.
-		const firstOf = { seq: 1, next_by_subj: subject } as { seq: number };
-		const first = await this.#manager.streams.getMessage(stream, firstOf);
+		const first = await this.#subject.message({ next: 1 });
 		if (first === null)
 			throw new LogError(
 				"unavailable",
@@ -166,7 +165,7 @@ class Store implements LogStore {
 	): Promise<Appended> {
 		const { key, expected } = options;
 		const until = Date.now() + this.#patienceMs;
-		const id = key ?? randomUUID();
+		const id = key === undefined ? randomUUID() : keyId(key);
 		if (expected !== undefined && expected !== this.#chain.head.seq)
 			await this.#retrying(until, () => this.#catchUp());
 		for (;;) {
@@ -183,19 +182,56 @@ class Store implements LogStore {
 			}
 			const start = NDJSON.continuation(this.#chain);
 			const { bytes, chain } = NDJSON.seal(start.chain, facts, key);
-			const message = Buffer.concat([start.bytes, bytes]);
+			if (bytes.length > BATCH_BYTES_MAX)
+				throw tooLarge(bytes.length, this.#chain.head.seq + 1);
+			const parts = cut(start.bytes, bytes, this.#bytesMax);
 			try {
-				const answer = await this.#retrying(until, () =>
-					this.#publish(message, id, this.#last),
-				);
+				const answer = await this.#publishParts(parts, id, chain, until);
 				if (answer.duplicate && key !== undefined)
 					return await this.#stored(answer.seq, facts, key);
 				return this.#advance(chain, answer.seq, facts);
 			} catch (error) {
 				if (!isConflict(error)) throw error;
+				// Writers of several messages each would else undo each other's for ever.
+				if (parts.length > 1) await pause(Math.random() * PAUSE_MS);
 				await this.#retrying(until, () => this.#catchUp());
 			}
 		}
+	}
+
+	/** Largest message of the server. */
+	get #bytesMax(): number {
+		return this.#connection.info?.max_payload ?? 1 << 20;
+	}
+
+	/** Publishes the messages of one batch, each behind the one before. The last one alone has the append's own id. */
+	async #publishParts(
+		parts: readonly Buffer[],
+		id: string,
+		{ head }: Chain,
+		until: number,
+	): Promise<{ seq: number; duplicate: boolean }> {
+		const after = this.#last;
+		const count = parts.length;
+		let first = 0;
+		let last = after;
+		for (const [i, part] of parts.slice(0, -1).entries()) {
+			const number = i + 1;
+			const partId = `part ${number}/${count} of ${head.hash} after ${after}`;
+			const made = partHeaders({ number, count, after, first });
+			const answer = await this.#retrying(until, () =>
+				this.#publish(part, partId, last, made),
+			);
+			last = answer.seq;
+			if (number === 1) first = last;
+		}
+		const made =
+			count > 1
+				? partHeaders({ number: count, count, after, first })
+				: undefined;
+		return this.#retrying(until, () =>
+			this.#publish(parts.at(-1) as Buffer, id, last, made),
+		);
 	}
 
 	#advance(chain: Chain, at: number, facts: readonly TimedFact[]): Appended {
@@ -219,7 +255,7 @@ class Store implements LogStore {
 		try {
 			const { seq } = await this.#publish(
 				new Uint8Array(0),
-				key,
+				keyId(key),
 				Number.MAX_SAFE_INTEGER,
 			);
 			return await this.#stored(seq, facts, key);
@@ -235,14 +271,13 @@ class Store implements LogStore {
 		facts: readonly TimedFact[],
 		key: string,
 	): Promise<Appended> {
-		const message = await this.#manager.streams.getMessage(
-			this.#options.stream,
-			{ seq: at },
-		);
+		const message = await this.#subject.message({ seq: at });
 		await this.#catchUp();
 		return repeatedAnswer(
 			facts,
-			message === null ? undefined : this.#read(message).batch,
+			message === null
+				? undefined
+				: (await this.#subject.whole(this.#header, message))?.batch,
 			key,
 		);
 	}
@@ -251,9 +286,11 @@ class Store implements LogStore {
 		bytes: Uint8Array,
 		id: string,
 		last: number,
+		made?: MsgHdrs,
 	): Promise<{ seq: number; duplicate: boolean }> {
 		const { subject } = this.#options;
 		return this.#client.publish(subject, bytes, {
+			...(made === undefined ? {} : { headers: made }),
 			msgID: `${subject} ${id}`,
 			expect: { lastSubjectSequence: last },
 			timeout: Math.min(ANSWER_MS, this.#patienceMs),
@@ -279,66 +316,42 @@ class Store implements LogStore {
 							cause: error,
 						},
 					);
-				await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+				await pause(PAUSE_MS);
 			}
 		}
-	}
-
-	#lastMessage(): Promise<StoredMsg | null> {
-		const { stream, subject } = this.#options;
-		return this.#manager.streams.getMessage(stream, { last_by_subj: subject });
 	}
 
 	/** Learns what others have appended: the last message tells all that an append needs. */
 	async #catchUp(): Promise<void> {
-		const message = await this.#lastMessage();
+		const message = await this.#subject.last();
 		if (message === null || message.seq === this.#last) return;
-		const { batch, chain, lastT } = this.#read(message);
-		this.#chain = chain;
-		this.#last = message.seq;
-		this.#lastT = lastT ?? this.#lastT;
-		if (batch !== undefined) this.#place(batch.seal.seq, message.seq);
-	}
-
-	#read(message: StoredMsg): Message {
-		return readMessage(message.data, this.#header);
-	}
-
-	async *read(
-		from: number,
-		options: ReadOptions = {},
-	): AsyncGenerator<LogBatch> {
-		const { stream, subject } = this.#options;
-		const start = this.#places.findLast(({ seq }) => seq < from)?.at ?? 0;
-		const last = (await this.#lastMessage())?.seq ?? 0;
-		const { follow } = options;
-		if (follow?.aborted) return;
-		const consumer = await this.#client.consumers.get(stream, {
-			filter_subjects: subject,
-			deliver_policy: DeliverPolicy.StartSequence,
-			opt_start_seq: start + 1,
-		});
-		const messages = await consumer.consume();
-		const stop = (): void => messages.stop();
-		follow?.addEventListener("abort", stop);
-		let before = "";
-		try {
-			if (follow === undefined && last <= start) return;
-			for await (const message of messages) {
-				const found = readMessage(message.data, this.#header);
-				if (before !== "" && found.before !== before)
-					throw broken(found, message.seq);
-				before = found.chain.line;
-				const part = found.batch && batchFrom(found.batch, from);
-				if (part !== undefined) yield part;
-				if (follow?.aborted || (follow === undefined && message.seq >= last))
-					return;
-			}
-		} finally {
-			follow?.removeEventListener("abort", stop);
-			messages.stop();
-			await consumer.delete().catch(() => {});
+		const found = await this.#subject.whole(this.#header, message);
+		if (found !== undefined) {
+			this.#learn(found, message.seq);
+			return;
 		}
+		// Parts of a batch that is not there (yet): what counts is what they go on from, and the sequence they have reached.
+		const after = partOf(message.header)?.after ?? 0;
+		const before = await this.#subject.message({ seq: after });
+		const whole = before && (await this.#subject.whole(this.#header, before));
+		if (whole === undefined || whole === null)
+			throw new LogError("damaged", `message ${after} is not there`, {
+				hint: "Another message goes on from it: it was deleted.",
+			});
+		this.#learn(whole, after);
+		this.#last = message.seq;
+	}
+
+	#learn({ batch, chain, lastT }: Message, at: number): void {
+		this.#chain = chain;
+		this.#last = at;
+		this.#lastT = lastT ?? this.#lastT;
+		if (batch !== undefined) this.#place(batch.seal.seq, at);
+	}
+
+	read(from: number, options: ReadOptions = {}): AsyncGenerator<LogBatch> {
+		const start = this.#places.findLast(({ seq }) => seq < from)?.at ?? 0;
+		return this.#subject.batches(this.#header, from, start, options);
 	}
 
 	async close(): Promise<void> {
@@ -349,6 +362,14 @@ class Store implements LogStore {
 	}
 }
 
+const pause = (ms: number): Promise<void> =>
+	new Promise((resolve) => setTimeout(resolve, ms));
+
+const PLAIN_KEY = /^[!-~]+$/;
+/** A key as a header may hold it. The letter in front keeps keys and digests of other keys apart. */
+const keyId = (key: string): string =>
+	PLAIN_KEY.test(key) ? `k ${key}` : `d ${digest(key)}`;
+
 const isConflict = (error: unknown): boolean =>
 	error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE;
 
@@ -358,13 +379,3 @@ const answerFor = ({ head }: Chain, facts: readonly TimedFact[]): Appended => ({
 	head,
 	repeated: false,
 });
-
-const broken = (message: Message, at: number): LogError =>
-	new LogError(
-		"missing-lines",
-		`message ${at} does not go on from the one before it`,
-		{
-			seq: message.batch?.records[0]?.seq,
-			hint: "A message of this subject was deleted, or written past this store.",
-		},
-	);

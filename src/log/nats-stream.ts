@@ -1,5 +1,9 @@
 /** Connecting to JetStream servers, and making the stream that holds logs. */
-import { jetstreamManager } from "@nats-io/jetstream";
+import {
+	JetStreamApiError,
+	type JetStreamManager,
+	jetstreamManager,
+} from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { LogError } from "./error.ts";
 
@@ -11,7 +15,7 @@ export const HINT =
 
 /**
  * Makes the stream for logs, or leaves it as it is. `subjects` such as `iommu.ledger.>`. `replicas`: 1, 3 or 5; with 1, losing the
- * server's disk loses the logs.
+ * server's disk loses the logs. Throws LogError `unavailable`.
  */
 export async function createStream(
 	servers: string | readonly string[],
@@ -22,22 +26,40 @@ export async function createStream(
 	const connection = await connected(servers);
 	try {
 		const manager = await jetstreamManager(connection);
-		const exists = await manager.streams.info(name).then(
-			() => true,
-			() => false,
-		);
+		if (await exists(manager, name)) return;
 		// Nothing ages out and nothing can be deleted: the log is append-only.
-		if (!exists)
-			await manager.streams.add({
-				name,
-				subjects: [...subjects],
-				num_replicas: replicas,
-				deny_delete: true,
-				deny_purge: true,
-				allow_direct: true,
-			});
+		await manager.streams.add({
+			name,
+			subjects: [...subjects],
+			num_replicas: replicas,
+			deny_delete: true,
+			deny_purge: true,
+			allow_direct: true,
+		});
+	} catch (cause) {
+		throw new LogError("unavailable", `no stream ${name}: ${String(cause)}`, {
+			hint: "Does the server run with JetStream (-js), with room and, for replicas, in a cluster? Do its subjects overlap another stream's?",
+			cause,
+		});
 	} finally {
 		await connection.close();
+	}
+}
+
+/** The server's code for "stream not found". */
+const NO_STREAM = 10059;
+
+async function exists(
+	manager: JetStreamManager,
+	name: string,
+): Promise<boolean> {
+	try {
+		await manager.streams.info(name);
+		return true;
+	} catch (error) {
+		if (error instanceof JetStreamApiError && error.code === NO_STREAM)
+			return false;
+		throw error;
 	}
 }
 

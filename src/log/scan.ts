@@ -11,6 +11,7 @@ import { BatchReader, startsSeal } from "./batch-reader.ts";
 import { explainDamage } from "./damage.ts";
 import { LogError } from "./error.ts";
 import { decodeHeader } from "./header-line.ts";
+import type { LineDecoder } from "./scan-line.ts";
 import type {
 	LogHandler,
 	ResumePoint,
@@ -35,7 +36,6 @@ const NEWLINE = 0x0a;
 const SEAL_NEEDLE = Buffer.from(`\n${SEAL_START}`);
 /** How much is looked at in one go: small enough for the processor's cache. */
 const PIECE_BYTES = 1 << 18;
-const START_BYTES = 1 << 16;
 /** The largest batch (and line) that is read or written: bounds the memory of a reader, whatever a file holds. */
 export const BATCH_BYTES_MAX = 64 << 20;
 /** Enough to see whether a file is a log: it tells so in its first bytes, unless its first lines are damaged. */
@@ -47,7 +47,7 @@ const EXPLAIN_BYTES_MAX = 64 << 20;
 /** The push form of `scanLog`: give it chunks as they come, then `end`. Throws LogError from either; it is of no use after that. */
 export class LogScanner {
 	readonly #reader: BatchReader;
-	#buffer = Buffer.allocUnsafe(START_BYTES);
+	#buffer: Buffer = Buffer.alloc(0);
 	/** Valid bytes are [0, #end); what is not handed on yet starts at the reader's position. */
 	#end = 0;
 	/** How far the buffer was searched for seals. */
@@ -62,9 +62,13 @@ export class LogScanner {
 	/** Set at the first damage: bytes are only collected from then on, and explained at the end. */
 	#damaged: LogError | undefined;
 
-	/** Reads from the start of a log, or from behind a seal. */
-	constructor(handler: LogHandler, resume?: ResumePoint) {
-		this.#reader = new BatchReader(handler, resume);
+	/** Reads from the start of a log, or from behind a seal. `decoder`: one that was used before knows the record types already. */
+	constructor(
+		handler: LogHandler,
+		resume?: ResumePoint,
+		decoder?: LineDecoder,
+	) {
+		this.#reader = new BatchReader(handler, resume, decoder);
 		if (resume === undefined) return;
 		this.#lastLine = resume.chain.line;
 		this.#sum = resume.chain.sum;

@@ -3,19 +3,28 @@
  * where it is installed (Debian: nats-server).
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { NDJSON } from "../../src/log/codec.ts";
+import { cut, partHeaders } from "../../src/log/nats-parts.ts";
 import { openNatsStore } from "../../src/log/nats-store.ts";
 import { createStream } from "../../src/log/nats-stream.ts";
+import type { LogBatch } from "../../src/log/read.ts";
+import { chainFrom } from "../../src/log/seal.ts";
 import type { LogStore } from "../../src/log/store.ts";
+import type { TimedFact } from "../../src/log/write.ts";
 import { HEADER, mapOperation } from "./arbitrary.ts";
 import { storeContract } from "./store-contract.ts";
 
 const installed = spawnSync("nats-server", ["--version"]).status === 0;
 const STREAM = "LEDGER";
+/** Small, so that large operations need several messages. */
+const MAX_PAYLOAD = 8192;
 const folder = mkdtempSync(join(tmpdir(), "ledger-nats-"));
 let server: ChildProcess | undefined;
 let port = 0;
@@ -33,11 +42,17 @@ const freePort = (): Promise<number> =>
 
 /** Starts the server on its port and waits until it is ready. */
 async function start(): Promise<void> {
-	server = spawn(
-		"nats-server",
-		["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", folder],
-		{ stdio: ["ignore", "ignore", "pipe"] },
+	const config = join(folder, "nats.conf");
+	writeFileSync(
+		config,
+		`listen: "127.0.0.1:${port}"
+max_payload: ${MAX_PAYLOAD}
+jetstream { store_dir: "${folder}" }
+`,
 	);
+	server = spawn("nats-server", ["-c", config], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
 	const ready = new Promise<void>((resolve) => {
 		server?.stderr?.on("data", (text: Buffer) => {
 			if (text.includes("Server is ready")) resolve();
@@ -66,6 +81,48 @@ async function seqsOf(store: LogStore): Promise<number[]> {
 	for await (const { records } of store.read(1))
 		seqs.push(...records.map(({ seq }) => seq));
 	return seqs;
+}
+/** An operation of so many records, far more than a message can hold. */
+const LARGE = 400;
+const largeOperation = (from: number): TimedFact[] =>
+	Array.from({ length: LARGE }, (_, i) => ({
+		...(mapOperation(from)[1 + (i % 2)] as TimedFact),
+		t: from + i,
+		op: from + 1,
+	}));
+/** Publishes the first messages of such an operation as `store` would, and no more: its writer died. */
+async function publishTorn(
+	subject: string,
+	store: LogStore,
+	messages: number,
+): Promise<void> {
+	let seal = "";
+	for await (const batch of store.read(1))
+		seal = `{"seal":${batch.seal.seq},"n":${batch.seal.count},"hash":"${batch.seal.hash}"}`;
+	const start = NDJSON.continuation(chainFrom(seal, store.head));
+	const { bytes } = NDJSON.seal(
+		start.chain,
+		largeOperation(store.head.seq),
+		undefined,
+	);
+	const parts = cut(start.bytes, bytes, MAX_PAYLOAD);
+	expect(parts.length).toBeGreaterThan(messages);
+	const connection = await connect({ servers: address() });
+	const client = jetstream(connection);
+	const manager = await jetstreamManager(connection);
+	const last = await manager.streams.getMessage(STREAM, {
+		last_by_subj: subject,
+	});
+	const after = last?.seq ?? 0;
+	let first = 0;
+	for (const [i, part] of parts.slice(0, messages).entries()) {
+		const place = { number: i + 1, count: parts.length, after, first };
+		const { seq } = await client.publish(subject, part, {
+			headers: partHeaders(place),
+		});
+		if (i === 0) first = seq;
+	}
+	await connection.close();
 }
 const upTo = (n: number): number[] =>
 	Array.from({ length: n }, (_, i) => i + 1);
@@ -140,6 +197,108 @@ describe.skipIf(!installed)(
 			const again = await openAt(subject);
 			expect(again.head).toEqual(store.head);
 			await again.close();
+		});
+
+		test("an operation larger than a message can be is one batch all the same", async () => {
+			const subject = fresh();
+			const store = await openAt(subject);
+			await store.append(mapOperation(0));
+			const answer = await store.append(largeOperation(4), { key: "large" });
+			expect(answer).toMatchObject({ first: 5, last: 4 + LARGE });
+			expect(
+				await store.append(largeOperation(4), { key: "large" }),
+			).toStrictEqual({ ...answer, repeated: true });
+			await store.append(mapOperation(4 + LARGE));
+			const batches: LogBatch[] = [];
+			for await (const batch of store.read(1)) batches.push(batch);
+			expect(batches.map(({ records }) => records.length)).toEqual([
+				4,
+				LARGE,
+				4,
+			]);
+			expect(batches[1]?.records.map(({ data }) => data)).toStrictEqual(
+				largeOperation(4).map(({ data }) => data),
+			);
+			await store.close();
+			const again = await openAt(subject);
+			expect(again.head).toEqual(store.head);
+			expect(await seqsOf(again)).toEqual(upTo(8 + LARGE));
+			await again.close();
+		});
+
+		test.each([1, 3])(
+			"a writer that died after %i messages of such an operation leaves nothing of it",
+			async (messages) => {
+				const subject = fresh();
+				const store = await openAt(subject);
+				await store.append(mapOperation(0));
+				await publishTorn(subject, store, messages);
+				expect(await seqsOf(store)).toEqual(upTo(4));
+				const other = await openAt(subject);
+				expect(other.head).toEqual(store.head);
+				await other.append(largeOperation(4), { expected: 4 });
+				await publishTorn(subject, other, messages);
+				await store.append(mapOperation(4 + LARGE), { expected: 4 + LARGE });
+				expect(await seqsOf(other)).toEqual(upTo(8 + LARGE));
+				await other.close();
+				await store.close();
+			},
+		);
+
+		test("of two writers of such operations, exactly one wins each position", async () => {
+			const subject = fresh();
+			const [a, b] = [await openAt(subject), await openAt(subject)];
+			for (let round = 0; round < 4; round++) {
+				const expected = round * LARGE;
+				const tries = await Promise.allSettled(
+					[a, b].map((store) =>
+						store.append(largeOperation(expected), { expected }),
+					),
+				);
+				expect(tries.map(({ status }) => status).sort()).toEqual([
+					"fulfilled",
+					"rejected",
+				]);
+			}
+			// Without expectations both get in.
+			const late = largeOperation(4 * LARGE).map((fact) => ({
+				...fact,
+				t: 6 * LARGE,
+			}));
+			await Promise.all([a, b].map((store) => store.append(late)));
+			expect(await seqsOf(a)).toEqual(upTo(6 * LARGE));
+			await a.close();
+			await b.close();
+		});
+
+		test("a reader that follows goes on when the server is back: nothing missed, nothing twice", async () => {
+			const subject = fresh();
+			const store = await openAt(subject);
+			const told = new AbortController();
+			const seen: number[] = [];
+			const reader = (async () => {
+				for await (const { records } of store.read(1, {
+					follow: told.signal,
+				})) {
+					seen.push(...records.map(({ seq }) => seq));
+					if (seen.length >= 400) told.abort();
+				}
+			})();
+			for (let i = 0; i < 100; i++) {
+				await store.append(mapOperation(i * 4));
+				if (i !== 30 && i !== 60) continue;
+				await stop(i === 30 ? "SIGKILL" : "SIGTERM");
+				await start();
+			}
+			await reader;
+			expect(seen).toEqual(upTo(400));
+			await store.close();
+		});
+
+		test("a stream that cannot be made is told", async () => {
+			await expect(
+				createStream(address(), "OTHER", ["ledger.>"]),
+			).rejects.toMatchObject({ code: "unavailable" });
 		});
 
 		test("a server that stays away is told as unavailable", async () => {
