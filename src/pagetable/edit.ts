@@ -53,6 +53,8 @@ export class Edit {
 	steps: Step[] | null = null;
 	race: Race | null = null;
 	raceFired = false;
+	/** From armRace to disarmRace, fired or not: another operation may change any table in between, so nothing may be remembered. */
+	racing = false;
 	/** Set once memory outside the live tables was touched: what follows has no meaning on a real system. */
 	hazard = false;
 	readonly walkCache = new WalkCache();
@@ -60,7 +62,9 @@ export class Edit {
 	#readCount = 0;
 	/** Kept while a race is armed. */
 	#graveyard: Graveyard | null = null;
+	/** Stands in for the mapped data that was walked into last, and where that lies. */
 	#scratch: Page | null = null;
+	#scratchPa = -1;
 
 	constructor(from: PageTable) {
 		this.config = from.config;
@@ -95,8 +99,8 @@ export class Edit {
 			this.#scratch ??= zeroPage(id, 0, 9, 0, this.token);
 			return this.#scratch;
 		}
-		const heir = this.#graveyard?.heirOf(id);
-		if (heir !== undefined) return this.own(heir);
+		const latest = this.#graveyard?.latest(id) ?? id;
+		if (latest !== id) return this.own(latest);
 		const grave = this.#graveyard?.find(id);
 		if (grave !== undefined) return grave;
 		throw new Error(
@@ -296,7 +300,9 @@ export class Edit {
 	free(table: number): void {
 		const page = findPage(this.store, table);
 		if (page === undefined) {
-			if (table !== SCRATCH_TABLE) this.hazardous(["DF", table]);
+			const latest = this.#graveyard?.latest(table) ?? table;
+			if (latest !== table) this.free(latest);
+			else if (table !== SCRATCH_TABLE) this.hazardous(["DF", table]);
 			return;
 		}
 		if (page.state === LINKED) this.unlinked(table);
@@ -315,16 +321,25 @@ export class Edit {
 		return findPage(this.store, table) !== undefined;
 	}
 
-	/** The walk follows a pointer to a table: tells when that table is freed (facts §4, use after free). */
+	/**
+	 * The walk follows a pointer to a table: tells when that table is freed (facts §4, use after free). In a race the pointer may have
+	 * been read from memory that is something else by now, and lead anywhere.
+	 */
 	follow(table: number): number {
-		if (this.#graveyard?.find(table) !== undefined)
-			this.hazardous(["UAF", table]);
-		return table;
+		const graveyard = this.#graveyard;
+		if (graveyard === null || this.isLive(table)) return table;
+		const latest = graveyard.latest(table);
+		if (graveyard.find(latest) !== undefined) this.hazardous(["UAF", latest]);
+		else if (latest === table && table !== SCRATCH_TABLE)
+			return this.followData(table);
+		return latest;
 	}
 
 	/** The walk follows an entry that maps data: what lies there is not ours to know, a page of zeros stands in. */
 	followData(pa: number): number {
 		this.hazardous(["DW", pa]);
+		if (pa !== this.#scratchPa) this.#scratch = null;
+		this.#scratchPa = pa;
 		return SCRATCH_TABLE;
 	}
 
@@ -346,6 +361,7 @@ export class Edit {
 	/** Arms a race for the operation that follows. */
 	armRace(race: Race): void {
 		this.race = race;
+		this.racing = true;
 		this.raceFired = false;
 		this.#casCount = 0;
 		this.#readCount = 0;
@@ -355,6 +371,7 @@ export class Edit {
 	/** Ends the armed race: reports tables that were changed after they had been freed. */
 	disarmRace(): void {
 		this.race = null;
+		this.racing = false;
 		for (const table of this.#graveyard?.changed() ?? [])
 			this.hazardous(["UW", table]);
 		this.#graveyard = null;
@@ -368,11 +385,6 @@ export class Edit {
 		this.walkCache.clear();
 		race.run(this);
 		this.mapped = mapped;
-	}
-
-	/** Drops the page of zeros that stood in for mapped data. */
-	forgetScratch(): void {
-		this.#scratch = null;
 	}
 
 	/** A kernel warning. */

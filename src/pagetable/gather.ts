@@ -46,9 +46,21 @@ export function resetGather(gather: Gather): void {
 	gather.queued = false;
 }
 
+/** The last frame of a range. A leaf that reaches beyond the top of the address space wraps, as `iova + size - 1` does there. */
+function lastFrame(iova: number, size: number): number {
+	const last = iova + size - 1;
+	return last < FRAME_LIMIT ? last : last - FRAME_LIMIT;
+}
+
+/** Frames from start to last as the AMD driver computes them (amd_iommu_iotlb_sync): wraps like the range. */
+export const gatheredSize = (gather: Gather): number => {
+	const size = gather.last - gather.start + 1;
+	return size > 0 ? size : size + FRAME_LIMIT;
+};
+
 /** iommu_iotlb_gather_add_range: widens only. */
 export function addRange(gather: Gather, iova: number, size: number): void {
-	const last = iova + size - 1;
+	const last = lastFrame(iova, size);
 	if (gather.start > iova) gather.start = iova;
 	if (gather.last < last) gather.last = last;
 }
@@ -65,7 +77,7 @@ export function addPage(
 	size: number,
 ): void {
 	if (gather.inert === true) return;
-	const last = iova + size - 1;
+	const last = lastFrame(iova, size);
 	const granuleDiffers = gather.granule !== 0 && gather.granule !== size;
 	const apart =
 		gather.last !== -1 &&

@@ -36,9 +36,14 @@ export class Graveyard {
 		return this.#graves.get(id)?.now;
 	}
 
-	/** The number under which the memory of a freed table is in use again. */
-	heirOf(id: number): number | undefined {
-		return this.#heirs.get(id);
+	/** The number under which the memory of table `id` was handed out last. */
+	latest(id: number): number {
+		let latest = id;
+		for (;;) {
+			const heir = this.#heirs.get(latest);
+			if (heir === undefined) return latest;
+			latest = heir;
+		}
 	}
 
 	/** Freed tables whose contents have changed since. */

@@ -141,10 +141,15 @@ export const lineIsBlank = (page: Page, lineIndex: number): boolean =>
 
 /** Is there no entry at all in this table? The kernel keeps such tables (facts §9). */
 export function pageIsEmpty(page: Page): boolean {
-	for (let i = 0; i < LINES; i++) {
-		if (lineIsBlank(page, i)) continue;
-		const line = page.lines[i] as readonly number[];
-		for (let j = 0; j < line.length; j++) if (line[j] !== 0) return false;
+	// A small root has fewer entries than its memory would hold.
+	const entries = 2 ** page.bits;
+	for (let slot = 0; slot < entries; slot++) {
+		if (
+			(slot & page.lineMask) === 0 &&
+			lineIsBlank(page, slot >> page.lineShift)
+		)
+			slot += page.lineMask;
+		else if (wordAt(page, slot) !== 0) return false;
 	}
 	return true;
 }

@@ -13,6 +13,7 @@ const FILES: readonly (readonly [string, number, number, number, number])[] = [
 	["arm-s1", 24, 34557, 0, 0],
 	["arm-s2-misc", 30, 39932, 0, 0],
 	["arm-v7s", 8, 9466, 0, 0],
+	["geometries", 130, 8454, 0, 2],
 	["hazards", 84, 5560, 0, 0],
 	["pgsize", 1, 4000, 0, 0],
 	["ranges", 1, 3000, 0, 0],

@@ -76,7 +76,7 @@ function fillPages(
 	count: number,
 	prot: number,
 ): number {
-	if (edit.race !== null) return 0;
+	if (edit.racing) return 0;
 	const known = edit.walkCache.find(Math.floor(iova / ENTRIES), edit.token);
 	if (known === null) return 0;
 	const slot = iova & (ENTRIES - 1);
@@ -100,7 +100,7 @@ function mapOne(
 	const level = levelOfSize(size);
 	const table = tableFor(edit, iova, size, level, call);
 	if (table === NO_TABLE) return -ERRNO.ENOMEM;
-	if (level === 0 && edit.race === null && edit.isLive(table))
+	if (level === 0 && !edit.racing && edit.isLive(table))
 		edit.walkCache.keep(Math.floor(iova / ENTRIES), edit.page(table));
 	const slot = slotAt(alignDown(iova, size), level);
 	const entries = entriesOfSize(size);
@@ -133,7 +133,8 @@ function clearEntry(
 	}
 	if (!isTable(expected)) return;
 	call.updated = true;
-	collectTables(edit, frameIn(expected), nextLevel(expected), call.freelist);
+	const below = edit.follow(frameIn(expected));
+	collectTables(edit, below, nextLevel(expected), call.freelist);
 }
 
 /** free_sub_pt / free_pt_lvl: children first, tables of the lowest level are not looked into. `levels`: of the subtree. */
@@ -148,7 +149,7 @@ export function collectTables(
 		for (let slot = 0; slot < ENTRIES; slot++) {
 			const word = edit.read(table, slot);
 			if (isTable(word))
-				collectTables(edit, frameIn(word), levels - 1, freelist);
+				collectTables(edit, edit.follow(frameIn(word)), levels - 1, freelist);
 		}
 	edit.quarantined(table);
 	freelist.push(table);
@@ -187,7 +188,7 @@ function tableFor(
 		}
 		if (nextLevel(word) !== level) return NO_TABLE;
 		level--;
-		table = frameIn(word);
+		table = edit.follow(frameIn(word));
 		slot = slotAt(aligned, level);
 	}
 	return table;

@@ -17,7 +17,12 @@ import {
 	isWritable,
 	nextLevel,
 } from "../formats/amd-v1.ts";
-import { gatherIsEmpty, putPagesList, type Gather } from "../gather.ts";
+import {
+	gatherIsEmpty,
+	gatheredSize,
+	putPagesList,
+	type Gather,
+} from "../gather.ts";
 import { wordAt, type Page } from "../page.ts";
 import { findPage } from "../store.ts";
 import { amdV1Map, collectTables, lastFrame, slotAt } from "./amd-v1-map.ts";
@@ -94,7 +99,7 @@ function unmap(edit: Edit, iova: number, size: number, count: number): number {
 		if (!found.isEntry) break;
 		const stops = edit.config.policy.holeOnUnmap === "stop";
 		if (stops && !isPresent(edit.read(found.table, found.slot))) break;
-		if (found.size === 1 && edit.race === null)
+		if (found.size === 1 && !edit.racing)
 			edit.walkCache.keep(Math.floor(at / ENTRIES), edit.page(found.table));
 		// A stray replica's series may by now hold pointers to tables, which are lost here.
 		if (found.size > ENTRIES) edit.walkCache.clear();
@@ -151,7 +156,7 @@ function sync(edit: Edit, gather: Gather): void {
 	edit.effects?.push([
 		"FL",
 		isEmpty ? 0 : start,
-		isEmpty ? 0 : gather.last - start + 1,
+		isEmpty ? 0 : gatheredSize(gather),
 	]);
 }
 

@@ -12,7 +12,12 @@ import {
 	leafWord,
 	tableWord,
 } from "../formats/amd-v2.ts";
-import { gatherIsEmpty, putPagesList, type Gather } from "../gather.ts";
+import {
+	gatherIsEmpty,
+	gatheredSize,
+	putPagesList,
+	type Gather,
+} from "../gather.ts";
 import { wordAt } from "../page.ts";
 import { findPage } from "../store.ts";
 import { slotAt } from "./amd-v1-map.ts";
@@ -86,7 +91,7 @@ function tableFor(
 			continue;
 		}
 		level--;
-		table = frameIn(word);
+		table = edit.follow(frameIn(word));
 	}
 	return table;
 }
@@ -105,6 +110,7 @@ function clearTarget(
 	if (isLeaf && edit.config.policy.mapOverLeaf === "eexist")
 		return -ERRNO.EEXIST;
 	call.updated = true;
+	if (!isLeaf) edit.follow(frameIn(word));
 	edit.cas(table, slot, word, 0);
 	if (level === 0) return 0;
 	if (isLeaf) edit.hazardous(["FD", frameIn(word)]);
@@ -127,7 +133,7 @@ function freeTables(
 		for (let slot = 0; slot < ENTRIES; slot++) {
 			const word = edit.read(table, slot);
 			if (isPresent(word) && !isLarge(word))
-				freeTables(edit, frameIn(word), levels - 1, freelist);
+				freeTables(edit, edit.follow(frameIn(word)), levels - 1, freelist);
 		}
 	if (freelist === null) edit.free(table);
 	else {
@@ -200,7 +206,7 @@ function sync(edit: Edit, gather: Gather): void {
 	edit.effects?.push([
 		"FL",
 		isEmpty ? 0 : start,
-		isEmpty ? 0 : gather.last - start + 1,
+		isEmpty ? 0 : gatheredSize(gather),
 	]);
 }
 

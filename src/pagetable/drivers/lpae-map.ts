@@ -11,6 +11,7 @@ import {
 	LAST_LEVEL,
 	allocateTable,
 	deref,
+	entriesInMemory,
 	entriesLeft,
 	installTable,
 	isInRange,
@@ -44,7 +45,7 @@ export function lpaeMap(
 	}
 	if ((prot & 3) === 0) return -ERRNO.EINVAL;
 	const flags = protFlags(config.dialect, prot, config.quirkFlags);
-	if (size === config.granule && edit.race === null) {
+	if (size === config.granule && !edit.racing) {
 		const known = knownTable(edit, config, iova);
 		if (known !== null)
 			return mapRun(
@@ -162,8 +163,9 @@ function initLeaves(
 ): number {
 	const span = spanOf(config, level);
 	// Only this run's own slots change meanwhile, unless a race is armed.
-	const page = edit.race === null ? edit.page(table) : null;
-	for (let i = 0; i < run; i++) {
+	const page = !edit.racing ? edit.page(table) : null;
+	const looked = Math.min(run, entriesInMemory(config, level, slot));
+	for (let i = 0; i < looked; i++) {
 		const word = wordAt(page ?? edit.page(table), slot + i);
 		if (word === 0) continue;
 		const kind = lpaeKind(config.dialect, word, level);

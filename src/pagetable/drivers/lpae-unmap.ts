@@ -3,7 +3,6 @@ import { LEAF, TABLE } from "../config.ts";
 import type { Edit } from "../edit.ts";
 import { NO_TABLE } from "../race.ts";
 import {
-	FRAME_STEP,
 	TYPE_TABLE,
 	leafType,
 	lpaeKind,
@@ -18,6 +17,7 @@ import {
 	allocateTable,
 	clearEntries,
 	deref,
+	entriesInMemory,
 	entriesLeft,
 	installTable,
 	isInRange,
@@ -46,7 +46,7 @@ export function lpaeUnmap(
 		return 0;
 	}
 	const known =
-		size === config.granule && edit.race === null
+		size === config.granule && !edit.racing
 			? knownTable(edit, config, iova)
 			: null;
 	if (known !== null) {
@@ -76,7 +76,11 @@ function clearPages(
 	known: Page,
 ): number {
 	const slot = slotAt(config, iova, LAST_LEVEL);
-	const run = Math.min(count, entriesLeft(config, slot));
+	const run = Math.min(
+		count,
+		entriesLeft(config, slot),
+		entriesInMemory(config, LAST_LEVEL, slot),
+	);
 	for (let i = 0; i < run; i++) if (wordAt(known, slot + i) === 0) return 0;
 	clearEntries(edit, known.id, slot, run);
 	if (gather !== null && !gather.queued)
@@ -150,13 +154,16 @@ function clearRun(
 	slot: number,
 ): number {
 	const limit = Math.min(count, entriesLeft(config, slot));
+	const inMemory = entriesInMemory(config, level, slot);
 	let done = 0;
-	const page = edit.race === null ? edit.page(table) : null;
+	const page = !edit.racing ? edit.page(table) : null;
 	for (; done < limit; done++) {
 		const word =
-			page === null
-				? edit.readOnce(table, slot + done)
-				: wordAt(page, slot + done);
+			done >= inMemory
+				? 0
+				: page === null
+					? edit.readOnce(table, slot + done)
+					: wordAt(page, slot + done);
 		if (word === 0) {
 			edit.warn("__arm_lpae_unmap");
 			break;
@@ -315,13 +322,7 @@ export function freeTables(
 			const word = wordAt(page, slot);
 			if (word === 0 || lpaeKind(config.dialect, word, level) !== TABLE)
 				continue;
-			freeTables(
-				edit,
-				config,
-				level + 1,
-				Math.floor(word / FRAME_STEP) / config.granule,
-				gather,
-			);
+			freeTables(edit, config, level + 1, deref(edit, config, word), gather);
 		}
 	}
 	if (config.policy.tableFree === "direct" || gather === null) edit.free(table);

@@ -28,6 +28,19 @@ export const entriesLeft = (config: LpaeConfig, slot: number): number => {
 	return entries - (slot & (entries - 1));
 };
 
+/**
+ * Entries from `slot` on for which the table has memory. The end of a run is not checked against IAS (arm_lpae_map_pages), so in a root
+ * of less than a table page it can go on behind the root: within its 4 KiB unnoticed, beyond them into somebody else's memory.
+ */
+export const entriesInMemory = (
+	config: LpaeConfig,
+	level: number,
+	slot: number,
+): number =>
+	level === config.startLevel
+		? config.geometry.rootPages * 512 - slot
+		: Number.POSITIVE_INFINITY;
+
 /** Is the address within IAS, or with TTBR1 above the hole? */
 export const isInRange = (config: LpaeConfig, iova: number): boolean =>
 	config.quirkFlags.ttbr1
@@ -49,7 +62,7 @@ export function keepTable(
 	iova: number,
 	table: number,
 ): void {
-	if (edit.race === null && edit.isLive(table))
+	if (!edit.racing && edit.isLive(table))
 		edit.walkCache.keep(
 			Math.floor(iova / config.lastTableSpan),
 			edit.page(table),
@@ -83,16 +96,18 @@ export function writeLeaves(
 	flags: number,
 ): void {
 	const span = spanOf(config, level);
-	if (pa + count * span <= 2 ** 36)
+	const kept = Math.min(count, entriesInMemory(config, level, slot));
+	if (kept < count) edit.hazard = true;
+	if (pa + kept * span <= 2 ** 36)
 		edit.writeRun(
 			table,
 			slot,
-			count,
+			kept,
 			pa * FRAME_STEP + flags,
 			span * FRAME_STEP,
 		);
 	else
-		for (let i = 0; i < count; i++)
+		for (let i = 0; i < kept; i++)
 			edit.write(
 				table,
 				slot + i,

@@ -44,7 +44,9 @@ function lookup(table: Walkable, iova: number): number {
 	if (cache !== undefined && config.granule === 1) {
 		const known = cache.find(Math.floor(iova / 512), table.token);
 		if (known !== null) {
-			const word = wordAt(known, iova & 511);
+			// The slot mask of a root that is the last level may be smaller.
+			const mask = config.geometry.slotMask[LAST_LEVEL] as number;
+			const word = wordAt(known, iova & mask);
 			return word === 0 ? -1 : Math.floor(word / FRAME_STEP);
 		}
 	}

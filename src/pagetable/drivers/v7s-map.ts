@@ -82,7 +82,7 @@ function mapOne(
 			edit.warn("__arm_v7s_map");
 			return -ERRNO.EINVAL;
 		}
-		let word = edit.read(table, slot);
+		let word = edit.readOnce(table, slot);
 		if (word === 0) {
 			const fresh = allocateTable(edit);
 			if (fresh === NO_TABLE) return -ERRNO.ENOMEM;

@@ -67,7 +67,7 @@ export function unmapOne(
 	const slot = slotAt(config, iova, level);
 	const words: number[] = [];
 	do {
-		const word = edit.read(table, slot + words.length);
+		const word = edit.readOnce(table, slot + words.length);
 		if (!isValid(word)) {
 			edit.warn("__arm_v7s_unmap");
 			return 0;
@@ -135,7 +135,10 @@ function splitCont(
 	level: number,
 	table: number,
 ): number {
-	const word = fromCont(edit.read(table, slot), level);
+	const found = edit.read(table, slot);
+	// Someone else had the lock before.
+	if (!isCont(found, level)) return found;
+	const word = fromCont(found, level);
 	const span = SPAN[level] as number;
 	const start = slot - (slot % CONT_ENTRIES);
 	edit.writeRun(table, start, CONT_ENTRIES, word, span * 4096);

@@ -31,7 +31,10 @@ export function freeTablesBelow(
 	}
 }
 
-/** dma_pte_clear_range: zero to every leaf slot, run by run. Holes are stepped over by the span of the missing level. */
+/**
+ * dma_pte_clear_range: zero to every leaf slot, run by run. A hole at level L skips to the next multiple of the span of level L+1, so
+ * the rest of its table is left as it is; that table is freed next, only the pushes to a walker that does not snoop tell.
+ */
 function clearLeaves(
 	edit: Edit,
 	config: VtdConfig,
@@ -43,7 +46,7 @@ function clearLeaves(
 		const stop = firstStop(edit, config, pfn);
 		const span = SPAN[stop.level] as number;
 		if (stop.level > 1 && !isPresent(stop.word)) {
-			pfn = alignDown(pfn, stop.level) + span;
+			pfn = alignDown(pfn, stop.level + 1) + (SPAN[stop.level + 1] as number);
 			continue;
 		}
 		const slot = slotAt(pfn, stop.level);

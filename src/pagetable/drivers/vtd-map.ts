@@ -83,9 +83,7 @@ function mapRange(
 		const span = SPAN[level] as number;
 		const key = Math.floor(at / ENTRIES);
 		const known =
-			level === 1 && edit.race === null
-				? edit.walkCache.find(key, edit.token)
-				: null;
+			level === 1 && !edit.racing ? edit.walkCache.find(key, edit.token) : null;
 		let table: number;
 		let slot: number;
 		if (known === null) {
@@ -93,7 +91,7 @@ function mapRange(
 			if (ref === NO_ENTRY) return -ERRNO.ENOMEM;
 			table = refTable(ref);
 			slot = refSlot(ref);
-			if (level === 1 && table !== SCRATCH_TABLE && edit.race === null)
+			if (level === 1 && table !== SCRATCH_TABLE && !edit.racing)
 				edit.walkCache.keep(key, edit.page(table));
 		} else {
 			table = known.id;
@@ -148,7 +146,7 @@ function setLeaves(
 	stride: number,
 ): boolean {
 	let taken = 0;
-	if (edit.race === null && edit.steps === null) {
+	if (!edit.racing && edit.steps === null) {
 		const page = edit.own(table);
 		let value = word;
 		for (let s = slot; s < slot + count; s++, value += stride) {

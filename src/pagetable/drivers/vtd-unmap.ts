@@ -70,8 +70,11 @@ function unmapRange(
 	gather: Gather | null,
 ): number {
 	const stop = firstStop(edit, config, iova);
-	if (stop.level === 0) return 0;
-	if (stop.level === 1 && edit.race === null)
+	if (stop.level === 0) {
+		if (edit.root === NO_TABLE) edit.hazard = true;
+		return 0;
+	}
+	if (stop.level === 1 && !edit.racing)
 		edit.walkCache.keep(Math.floor(iova / ENTRIES), edit.page(stop.table));
 	const isHole = !isPresent(stop.word);
 	const span = SPAN[stop.level] as number;

@@ -55,8 +55,12 @@ export function entryAtLevel(
 	pfn: number,
 	target: number,
 ): EntryRef {
-	// Without a root (after an unmap of the whole space) the kernel would follow a null pointer; here the call fails.
-	if (edit.root === NO_TABLE || !isReachable(config, pfn)) return NO_ENTRY;
+	if (!isReachable(config, pfn)) return NO_ENTRY;
+	// Without a root (after an unmap of the whole space) the kernel follows a null pointer.
+	if (edit.root === NO_TABLE) {
+		edit.hazard = true;
+		return NO_ENTRY;
+	}
 	let table = edit.root;
 	for (let level = config.levels; level > target; level--) {
 		const slot = slotAt(pfn, level);

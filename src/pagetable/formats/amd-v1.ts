@@ -30,6 +30,8 @@ export const NATURAL = 0;
 /** The largest number of levels. */
 export const MAX_MODE = 6;
 export const ENTRIES = 512;
+/** Frames of the 52-bit physical address space (PM_ADDR_MASK). */
+const FRAMES = 2 ** 40;
 
 /** Bit 0. */
 export const isPresent = (word: number): boolean => (word & PRESENT) !== 0;
@@ -64,9 +66,9 @@ export function leafWord(pa: number, size: number, prot: number): number {
 	let flags = PRESENT | FORCE_COHERENT;
 	if ((prot & 1) !== 0) flags |= READ;
 	if ((prot & 2) !== 0) flags |= WRITE;
-	if (entriesOfSize(size) === 1) return pa * FRAME_STEP + flags;
+	if (entriesOfSize(size) === 1) return (pa % FRAMES) * FRAME_STEP + flags;
 	// Address bits below half the size are ones, the bit at half the size is zero.
-	const coded = alignDown(pa, size) + (size / 2 - 1);
+	const coded = (alignDown(pa, size) % FRAMES) + (size / 2 - 1);
 	return coded * FRAME_STEP + (flags | (SIZE_CODED << NEXT_LEVEL_SHIFT));
 }
 
