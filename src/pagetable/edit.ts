@@ -5,7 +5,7 @@
  * The methods are the atomic steps of facts §2 and nothing more; the order in which a driver takes them is in drivers/.
  */
 import type { FormatConfig } from "./config.ts";
-import type { Effect, Step } from "./events.ts";
+import { addPush, type Effect, type Step } from "./events.ts";
 import { Graveyard } from "./graveyard.ts";
 import {
 	LINKED,
@@ -395,14 +395,6 @@ export class Edit {
 	/** Entries pushed out of the CPU cache: nothing when the walker snoops. Consecutive pushes are one effect. */
 	pushed(amount: number, calls = 1): void {
 		if (this.config.coherent || this.effects === null || amount === 0) return;
-		const effects = this.effects;
-		const previous = effects[effects.length - 1];
-		if (previous !== undefined && previous[0] === "S")
-			effects[effects.length - 1] = [
-				"S",
-				previous[1] + amount,
-				previous[2] + calls,
-			];
-		else effects.push(["S", amount, calls]);
+		addPush(this.effects, amount, calls);
 	}
 }

@@ -86,3 +86,19 @@ export type Step =
 			readonly table: number;
 			readonly mode: number;
 	  };
+
+/** Adds a push of entries to the list; consecutive pushes are one effect. */
+export function addPush(
+	effects: Effect[],
+	amount: number,
+	calls: number,
+): void {
+	const previous = effects[effects.length - 1];
+	if (previous?.[0] === "S")
+		effects[effects.length - 1] = [
+			"S",
+			previous[1] + amount,
+			previous[2] + calls,
+		];
+	else effects.push(["S", amount, calls]);
+}
