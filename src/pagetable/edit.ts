@@ -321,10 +321,7 @@ export class Edit {
 		return findPage(this.store, table) !== undefined;
 	}
 
-	/**
-	 * The walk follows a pointer to a table: tells when that table is freed (facts §4, use after free). In a race the pointer may have
-	 * been read from memory that is something else by now, and lead anywhere.
-	 */
+	/** The walk follows a pointer to a table: tells when that table is freed (facts §4). In a race a stale pointer may lead anywhere. */
 	follow(table: number): number {
 		const graveyard = this.#graveyard;
 		if (graveyard === null || this.isLive(table)) return table;
@@ -394,7 +391,7 @@ export class Edit {
 
 	/** Entries pushed out of the CPU cache: nothing when the walker snoops. Consecutive pushes are one effect. */
 	pushed(amount: number, calls = 1): void {
-		if (this.config.coherent || this.effects === null || amount === 0) return;
-		addPush(this.effects, amount, calls);
+		if (!this.config.coherent && this.effects !== null && amount > 0)
+			addPush(this.effects, amount, calls);
 	}
 }
