@@ -90,6 +90,26 @@ export class NameReader {
 
 	/** The next name, which must be of that kind. */
 	named(kind: FieldKind, bit: number): string {
+		// Nearly every name has a number of one or two bytes and was found to be of the kind before.
+		const input = this.#in;
+		const { bytes, position } = input;
+		const first = bytes[position] as number;
+		const second = bytes[position + 1] as number;
+		const number =
+			first < 0x80
+				? first - 1
+				: second < 0x80
+					? (first & 0x7f) + (second << 7) - 1
+					: -1;
+		const kinds = number < 0 ? 0 : this.#kinds[number];
+		if (kinds !== undefined && (kinds & bit) !== 0) {
+			input.position = position + (first < 0x80 ? 1 : 2);
+			return this.table.list[number] as string;
+		}
+		return this.#checked(kind, bit);
+	}
+
+	#checked(kind: FieldKind, bit: number): string {
 		const number = this.number();
 		const text = this.text(number);
 		if (number >= 0 && ((this.#kinds[number] ?? 0) & bit) !== 0) return text;

@@ -10,7 +10,7 @@ import { isRecordType } from "../vocabulary/records.ts";
 import type { ByteReader, ByteWriter } from "./binary-bytes.ts";
 import { type NameReader, type NameTable, writeName } from "./binary-names.ts";
 import { LogError } from "./error.ts";
-import { type JsonSlot, plainJsonEnd } from "./json-bytes.ts";
+import type { JsonSlot } from "./json-bytes.ts";
 import { jsonText } from "./json-text.ts";
 import { fieldPlans } from "./record-line.ts";
 import {
@@ -209,16 +209,13 @@ function list<T>(input: ByteReader, item: () => T): T[] {
 	return items;
 }
 
-/** A free-form value: kept as bytes when it is plain JSON, else parsed now. */
+/** A free-form value: kept as bytes, checked and parsed when somebody asks for it. */
 function readJson(input: ByteReader, slot: JsonSlot): void {
 	const length = input.count();
 	const start = input.position;
 	input.position += length >> 1;
 	input.check();
-	if (plainJsonEnd(input.bytes, start) === input.position)
-		slot.defer(input.bytes, start, input.position);
-	else
-		slot.set(parsedJson(input.bytes.toString("utf8", start, input.position)));
+	slot.defer(input.bytes, start, input.position, parsedJson);
 }
 
 /** The loop over a table, where code may not be generated. */

@@ -174,9 +174,16 @@ export class JsonSlot {
 	#end = 0;
 	#value: Json | undefined;
 	#ready = true;
+	#parse: (text: string) => Json = JSON.parse;
 
-	/** Keeps a checked value as bytes. They must stay as they are while the record is in use. */
-	defer(bytes: Uint8Array, start: number, end: number): void {
+	/** Keeps a value as bytes, checked or left to `parse`. They must stay as they are while the record is in use. */
+	defer(
+		bytes: Uint8Array,
+		start: number,
+		end: number,
+		parse: (text: string) => Json = JSON.parse,
+	): void {
+		this.#parse = parse;
 		this.#bytes = bytes;
 		this.#start = start;
 		this.#end = end;
@@ -192,7 +199,7 @@ export class JsonSlot {
 	/** The value. */
 	get(): Json | undefined {
 		if (!this.#ready)
-			this.set(JSON.parse(textOf(this.#bytes, this.#start, this.#end)) as Json);
+			this.set(this.#parse(textOf(this.#bytes, this.#start, this.#end)));
 		return this.#value;
 	}
 }

@@ -75,11 +75,16 @@ export function isActorOfKind(kind: ActorKind, text: string): boolean {
 	return PATTERNS[kind].test(text);
 }
 
+const ANY_ACTOR = new RegExp(
+	Object.values(PATTERNS)
+		.map(({ source }) => source)
+		.join("|"),
+	"u",
+);
+
 /** Tells whether `text` names an actor of any kind. */
 export function isActorId(text: string): text is ActorId {
-	for (const kind of Object.keys(PATTERNS) as ActorKind[])
-		if (PATTERNS[kind].test(text)) return true;
-	return false;
+	return ANY_ACTOR.test(text);
 }
 
 /** Names an iommu_group. */

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { logText } from "../../src/log/write.ts";
-import { HEADER, mapOperations } from "../log/arbitrary.ts";
+import { HEADER, mapOperations } from "../log/samples.ts";
 import { run } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-cli-log-"));

@@ -13,7 +13,8 @@ import { LogError } from "../../src/log/error.ts";
 import { loadLog } from "../../src/log/read.ts";
 import type { LogCodec } from "../../src/log/codec.ts";
 import { logText, type TimedFact } from "../../src/log/write.ts";
-import { anyFact, HEADER, mapOperations } from "./arbitrary.ts";
+import { anyFact } from "./arbitrary.ts";
+import { HEADER, mapOperations } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-binary-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -24,7 +24,7 @@ import { repairLog } from "../../src/log/repair.ts";
 import { CHAIN_START, sealBatch } from "../../src/log/seal.ts";
 import { logHas, snapshotStore } from "../../src/log/snapshots.ts";
 import { logText } from "../../src/log/write.ts";
-import { HEADER, mapOperation, mapOperations } from "./arbitrary.ts";
+import { HEADER, mapOperation, mapOperations } from "./samples.ts";
 
 const root = mkdtempSync(join(tmpdir(), "ledger-care-"));
 afterAll(() => rmSync(root, { recursive: true }));

@@ -7,7 +7,7 @@ import { BINARY } from "../../src/log/binary.ts";
 import { NDJSON } from "../../src/log/codec.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import type { FsyncPolicy } from "../../src/log/segment-writer.ts";
-import { HEADER, mapOperation } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 
 const [
 	,

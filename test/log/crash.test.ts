@@ -10,7 +10,7 @@ import type {
 } from "../../src/log/file-store-options.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { randomOf } from "../inspector/generate.ts";
-import { HEADER, mapOperation } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 import { SimDisk, systemError } from "./sim-disk.ts";
 
 const PATH = "/disk/log";

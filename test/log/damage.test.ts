@@ -4,7 +4,7 @@ import { LogError } from "../../src/log/error.ts";
 import { scanLog } from "../../src/log/read.ts";
 import type { ScanSummary } from "../../src/log/scan.ts";
 import { logText } from "../../src/log/write.ts";
-import { HEADER, mapOperations } from "./arbitrary.ts";
+import { HEADER, mapOperations } from "./samples.ts";
 
 const log = logText(HEADER, mapOperations(5));
 const lines = log.split("\n").slice(0, -1);

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BINARY } from "../../src/log/binary.ts";
 import { type LogCodec, NDJSON } from "../../src/log/codec.ts";
@@ -21,16 +22,29 @@ import { thisHolder } from "../../src/log/lock.ts";
 import { loadLog } from "../../src/log/read.ts";
 import { digest } from "../../src/log/seal.ts";
 import { randomOf } from "../inspector/generate.ts";
-import { HEADER, mapOperation } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-kill-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const ROUNDS = Number(process.env["KILL_ROUNDS"] ?? 5);
 const SEED = Number(process.env["KILL_SEED"] ?? 7);
-const writer = join(import.meta.dirname, "crash-writer.ts");
+/** The writer as one file of JavaScript: starts at once, so that hundreds of rounds take minutes. */
+const writer = join(folder, "crash-writer.mjs");
+beforeAll(async () => {
+	await build({
+		configFile: false,
+		logLevel: "silent",
+		ssr: { noExternal: true },
+		build: {
+			ssr: join(import.meta.dirname, "crash-writer.ts"),
+			outDir: folder,
+			emptyOutDir: false,
+			target: "node20",
+			rolldownOptions: { output: { entryFileNames: "crash-writer.mjs" } },
+		},
+	});
+});
 const command = (path: string, ...rest: string[]): string[] => [
-	"--import",
-	"tsx",
 	writer,
 	path,
 	...rest,

@@ -18,7 +18,7 @@ import type { LogBatch } from "../../src/log/read.ts";
 import { chainFrom } from "../../src/log/seal.ts";
 import type { LogStore } from "../../src/log/store.ts";
 import type { TimedFact } from "../../src/log/write.ts";
-import { HEADER, mapOperation } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 import { storeContract } from "./store-contract.ts";
 
 const installed = spawnSync("nats-server", ["--version"]).status === 0;

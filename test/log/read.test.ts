@@ -9,7 +9,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { LogError } from "../../src/log/error.ts";
 import { loadLog, readLog, scanLog } from "../../src/log/read.ts";
 import { logText } from "../../src/log/write.ts";
-import { anyFact, HEADER, mapOperations } from "./arbitrary.ts";
+import { anyFact } from "./arbitrary.ts";
+import { HEADER, mapOperations } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-read-"));
 afterAll(() => rmSync(folder, { recursive: true }));

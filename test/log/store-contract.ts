@@ -9,7 +9,8 @@ import { memoryStore } from "../../src/log/memory-store.ts";
 import type { LogBatch } from "../../src/log/read.ts";
 import type { LogStore } from "../../src/log/store.ts";
 import type { TimedFact } from "../../src/log/write.ts";
-import { anyFact, HEADER, mapOperation } from "./arbitrary.ts";
+import { anyFact } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 
 /** A place where one log lives. */
 export interface StorePlace {

@@ -7,7 +7,7 @@ import { BINARY } from "../../src/log/binary.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { memoryStore } from "../../src/log/memory-store.ts";
 import { loadLog } from "../../src/log/read.ts";
-import { HEADER, mapOperation } from "./arbitrary.ts";
+import { HEADER, mapOperation } from "./samples.ts";
 import { storeContract } from "./store-contract.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-store-"));
