@@ -330,7 +330,8 @@ describe("states in statecharts", () => {
 			if (!file.endsWith(".ndjson")) continue;
 			const session = opened(readFileSync(join(folder, file), "utf8"));
 			const { index, spans } = session;
-			const { flow } = index.header?.["switches"] as { flow: Flow };
+			const switches = index.header?.["switches"] as { flow: Flow };
+			const { flow } = switches;
 			for (let number = 0; number < spans.begin.length; number++) {
 				const span = spans.span(number);
 				const machine = machineOfOperation(span.name, flow);

@@ -3,10 +3,11 @@ import type { World } from "../../world/types.ts";
 import type { Difference } from "../worker/protocol.ts";
 import { topologyOf } from "./topology.ts";
 
-/** Facts by "actor, what". */
+/** Facts by actor and what, as a JSON pair: names can hold anything. */
 export type Facts = ReadonlyMap<string, string>;
 
-const key = (actor: string, what: string): string => `${actor}\n${what}`;
+const key = (actor: string, what: string): string =>
+	JSON.stringify([actor, what]);
 const said = (value: unknown): string =>
 	value === undefined ? "not known" : String(value);
 
@@ -62,7 +63,7 @@ export function differences(before: Facts, after: Facts): Difference[] {
 		const was = before.get(fact) ?? "–";
 		const is = after.get(fact) ?? "–";
 		if (was === is) continue;
-		const [actor = "", what = ""] = fact.split("\n");
+		const [actor, what] = JSON.parse(fact) as [string, string];
 		found.push({ what, actor, before: was, after: is });
 	}
 	return found;

@@ -23,6 +23,17 @@ export interface StaleRange {
 	/** seq of the record that claimed it flushed while it was not. */
 	readonly unflushedSeq: number;
 }
+/** A table that a cached walk may still go through. Bytes. */
+export interface WalkedTable {
+	readonly table: number;
+	readonly dom: string;
+	readonly iommu: string;
+	readonly did: number;
+	readonly iova: number;
+	readonly lengthBytes: number;
+	readonly seq: number;
+	readonly why: string;
+}
 /** A tag under which hardware caches. */
 export interface Tag {
 	readonly iommu: string;
@@ -39,6 +50,7 @@ export interface IotlbPicture {
 	readonly isArmed: boolean;
 	readonly stale: readonly StaleRange[];
 	readonly staleLeftOut: number;
+	readonly tables: readonly WalkedTable[];
 	readonly tags: readonly Tag[];
 	/** Invalidations issued and not completed. */
 	readonly pending: readonly {
@@ -85,6 +97,20 @@ export function iotlbOf(world: World): IotlbPicture {
 		isArmed: iotlb.armed,
 		stale: stale.slice(0, STALE_SHOWN_MAX),
 		staleLeftOut: Math.max(0, stale.length - STALE_SHOWN_MAX),
+		tables: spaces
+			.flatMap(({ iommu, did, tables }) =>
+				tables.map(({ table, dom, start, n, seq, why }) => ({
+					table,
+					dom,
+					iommu,
+					did,
+					iova: start * FRAME_BYTES,
+					lengthBytes: n * FRAME_BYTES,
+					seq,
+					why,
+				})),
+			)
+			.slice(0, STALE_SHOWN_MAX),
 		tags: spaces.map((space) => ({
 			iommu: space.iommu,
 			did: space.did,

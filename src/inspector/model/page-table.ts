@@ -34,11 +34,20 @@ export interface Entry {
 	readonly pa: number | undefined;
 	readonly rights: number;
 }
+/** Where a table is in its life. Freed ones are shown where a log records single steps. */
+export type TableState = (typeof TABLE_STATES)[number] | "freed";
+/** A range that hardware may still translate. Bytes. */
+export interface StaleStrip {
+	readonly iova: number;
+	readonly lengthBytes: number;
+	readonly seq: number;
+	readonly isCertain: boolean;
+}
 /** One table. */
 export interface TableNode {
 	readonly table: number;
 	readonly level: number;
-	readonly state: (typeof TABLE_STATES)[number];
+	readonly state: TableState;
 	/** First byte that it covers; undefined when nothing points to it. */
 	readonly iova: number | undefined;
 	readonly entryCount: number;
@@ -62,6 +71,8 @@ export interface PageTablePicture {
 	readonly tablesLeftOut: number;
 	/** Tables by life state. */
 	readonly states: Readonly<Record<string, number>>;
+	/** What memory no longer maps and hardware may still hold. */
+	readonly stale: readonly StaleStrip[];
 }
 
 /** Runs, tables and entries given out at most. */
@@ -78,6 +89,7 @@ export const domainsWithTables = (world: World): string[] =>
 /** Reads the picture of one domain; `window` limits the runs, in bytes. */
 export function pageTableOf(
 	domain: Domain,
+	stale: readonly StaleStrip[] = [],
 	window?: { readonly from: number; readonly to: number },
 ): PageTablePicture | undefined {
 	if (domain.memory === null) return undefined;
@@ -100,6 +112,7 @@ export function pageTableOf(
 		tables,
 		tablesLeftOut,
 		states,
+		stale,
 	};
 }
 

@@ -1,13 +1,26 @@
-/** What differs between the marked position and the cursor. */
+/** What differs between the marked position and the cursor; without a mark, what the record at the cursor has changed. */
 import type { VNode } from "preact";
 import type { Difference } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
-import { cursor, marked, moveTo, selectedActor, useCall } from "./state.ts";
+import { counted } from "./format.ts";
+import {
+	cursor,
+	isOwnLog,
+	logs,
+	marked,
+	markedPositions,
+	moveIn,
+	selectedActor,
+	useCall,
+} from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
 const { button, div, p, span, table, tbody, td, th, thead, tr } = html;
 
-function differenceTable(found: readonly Difference[]): VNode {
+function differenceTable(
+	found: readonly Difference[],
+	isMarked: boolean,
+): VNode {
 	return table(
 		{ class: "facts-table" },
 		thead(
@@ -16,8 +29,8 @@ function differenceTable(found: readonly Difference[]): VNode {
 				null,
 				th(null, "actor"),
 				th(null, "fact"),
-				th(null, "at the mark"),
-				th(null, "at the cursor"),
+				th(null, isMarked ? "at the mark" : "before"),
+				th(null, isMarked ? "at the cursor" : "after"),
 			),
 		),
 		tbody(
@@ -48,50 +61,71 @@ function differenceTable(found: readonly Difference[]): VNode {
 
 /** The view. */
 export function DiffView({ log, at }: ViewProps): VNode {
-	const from = marked.value;
+	const mark = markedPositions.value[logs.value.indexOf(log)];
+	const from = mark ?? at - 1;
 	const found = useCall(
 		log,
 		"diff",
-		from === undefined ? undefined : { from, to: at },
+		{ from, to: at },
 		log.progress.value.summary.folded,
 	);
-	const markHere = button(
-		{
-			class: "export",
-			onClick: () => {
-				marked.value = cursor.value;
-			},
-		},
-		"Mark the cursor (m)",
-	);
-	if (from === undefined)
-		return div(
-			{ class: "diff" },
-			div({ class: "view-bar" }, markHere),
-			p(
-				{ class: "nothing" },
-				"Mark a position, then move the cursor: what has changed between the two is listed here.",
-			),
-		);
+	const rows = useCall(log, "rows", { positions: [from, at] });
+	const seqOf = (position: number): string =>
+		String(rows?.find((row) => row.at === position)?.seq ?? "–");
 	return div(
 		{ class: "diff" },
 		div(
 			{ class: "view-bar" },
 			span(
 				{ class: "chart-place", role: "status" },
-				`from record ${from + 1} to record ${at + 1}: ${found?.length ?? "…"} differences`,
+				mark === undefined
+					? `changed by the record at the cursor, seq ${seqOf(at)}: ${counted(found?.length ?? 0, "fact")}`
+					: `from seq ${seqOf(mark)} (mark) to seq ${seqOf(at)}: ${counted(found?.length ?? 0, "difference")}`,
 			),
 			button(
-				{ class: "export", onClick: () => moveTo(from) },
-				"Go to the mark",
+				{
+					class: "export",
+					onClick: () => {
+						marked.value = cursor.value;
+					},
+				},
+				"Mark the cursor (m)",
 			),
-			markHere,
+			mark === undefined
+				? null
+				: button(
+						{ class: "export", onClick: () => void moveIn(log, mark) },
+						"Go to the mark",
+					),
+			mark === undefined
+				? null
+				: button(
+						{
+							class: "export",
+							onClick: () => {
+								marked.value = undefined;
+							},
+						},
+						"Remove the mark",
+					),
 		),
 		found === undefined || found.length === 0
-			? p(
-					{ class: "nothing" },
-					found === undefined ? "Reading…" : "Nothing differs.",
-				)
-			: differenceTable(found),
+			? nothing(log, found === undefined, mark === undefined)
+			: differenceTable(found, mark !== undefined),
 	);
+}
+
+function nothing(
+	log: ViewProps["log"],
+	isReading: boolean,
+	isUnmarked: boolean,
+): VNode {
+	const words = !isOwnLog(log)
+		? "This log is of another actor system: its states are in the statechart view."
+		: isReading
+			? "Reading…"
+			: isUnmarked
+				? "This record changed nothing that is compared. Mark a position (m) and move the cursor, and all that has changed between the two is listed here."
+				: "Nothing differs.";
+	return p({ class: "nothing", role: "status" }, words);
 }

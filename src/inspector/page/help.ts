@@ -18,7 +18,14 @@ const SPELLING: Readonly<Record<string, string>> = {
 export function Help(): VNode | null {
 	if (!isHelpOpen.value) return null;
 	return div(
-		{ class: "help", role: "dialog", "aria-label": "Keys" },
+		{
+			class: "help",
+			role: "dialog",
+			"aria-label": "Keys",
+			"aria-modal": "true",
+			ref: (dialog: HTMLElement | null) => dialog?.focus(),
+			tabIndex: -1,
+		},
 		h2(null, "Keys"),
 		table(
 			null,
@@ -35,6 +42,7 @@ export function Help(): VNode | null {
 		),
 		button(
 			{
+				class: "export",
 				onClick: () => {
 					isHelpOpen.value = false;
 				},

@@ -7,8 +7,9 @@ import type { StaleWindow } from "../worker/stale-history.ts";
 import type { LogClient } from "./log-client.ts";
 import { html, svg } from "./dom.ts";
 import { byteSize, counted, grouped, hex, nanoseconds } from "./format.ts";
-import { isOwnLog, count, moveTo, useCall } from "./state.ts";
-import { shown } from "./timeline-window.ts";
+import { pressable } from "./pressable.ts";
+import { isOwnLog, moveIn, useCall } from "./state.ts";
+import { windowOf } from "./timeline-window.ts";
 import type { ViewProps } from "./view-pane.ts";
 
 const { div, h3, p, span, table, tbody, td, th, thead, tr } = html;
@@ -22,8 +23,20 @@ const ROWS_MAX = 28;
 /** An entry that is only being set up has no domain id yet. */
 const didName = (did: number): string => (did < 0 ? "not yet" : String(did));
 
-/** Windows on lines: one line per range, the busiest first come as they began. */
-function linesOf(windows: readonly StaleWindow[]): StaleWindow[][] {
+/** How much a line is worth drawing: what was called flushed first, then what lasted longest. In records. */
+function weightOf(windows: readonly StaleWindow[]): number {
+	let weight = 0;
+	for (const { from, to, claimedAt } of windows)
+		weight +=
+			claimedAt >= 0 || to < 0 ? Number.MAX_SAFE_INTEGER / 4 : to - from;
+	return weight;
+}
+
+/** Windows on lines, one line per range; when there are too many, the ones that matter most, in the order in which they began. */
+function linesOf(windows: readonly StaleWindow[]): {
+	drawn: StaleWindow[][];
+	leftOut: number;
+} {
 	const lines = new Map<string, StaleWindow[]>();
 	for (const window of windows) {
 		const { dom, iova, lengthBytes } = window.range;
@@ -32,7 +45,14 @@ function linesOf(windows: readonly StaleWindow[]): StaleWindow[][] {
 		if (known === undefined) lines.set(key, [window]);
 		else known.push(window);
 	}
-	return [...lines.values()];
+	const all = [...lines.values()];
+	const kept = new Set(
+		all.toSorted((a, b) => weightOf(b) - weightOf(a)).slice(0, ROWS_MAX),
+	);
+	return {
+		drawn: all.filter((line_) => kept.has(line_)),
+		leftOut: all.length - kept.size,
+	};
 }
 
 function bar(
@@ -40,9 +60,10 @@ function bar(
 	y: number,
 	from: number,
 	scale: number,
+	log: LogClient,
 ): VNode {
 	const { range } = window;
-	const end = window.to < 0 ? count.value : window.to;
+	const end = window.to < 0 ? log.progress.value.summary.count : window.to;
 	const x = LEFT + Math.max(0, window.from - from) * scale;
 	const width = Math.max(3, (end - Math.max(window.from, from)) * scale);
 	const state =
@@ -53,16 +74,14 @@ function bar(
 				: "possible";
 	const lasted =
 		window.to < 0 ? "still open at the end" : nanoseconds(window.tTo - range.t);
+	const told = `${range.dom} ${hex(range.iova)} +${byteSize(range.lengthBytes)}: cleared at seq ${range.seq}, ${lasted}${window.claimedAt >= 0 ? "; a caller was told it was flushed while it was not" : ""}`;
 	return g(
 		{
 			key: range.id,
 			class: `window ${state}`,
-			onClick: () => moveTo(window.from),
+			...pressable(told, () => void moveIn(log, window.from)),
 		},
-		title(
-			null,
-			`${range.dom} ${hex(range.iova)} +${byteSize(range.lengthBytes)}: cleared at seq ${range.seq}, ${lasted}${window.claimedAt >= 0 ? "; a caller was told it was flushed while it was not" : ""}`,
-		),
+		title(null, told),
 		rect({ x, y: y + 2, width, height: ROW - 4, rx: 2 }),
 		window.claimedAt >= 0
 			? path({ class: "claim-mark", d: `M${x + 3} ${y + 4}l5 7m0 -7l-5 7` })
@@ -77,15 +96,14 @@ function bar(
 }
 
 function Windows({ log, at }: { log: LogClient; at: number }): VNode {
-	const { from, to } = shown.value;
+	const { from, to } = windowOf(log);
 	const answer = useCall(
 		log,
 		"staleWindows",
 		{ from, to },
 		log.progress.value.summary.folded,
 	);
-	const lines = linesOf(answer?.windows ?? []);
-	const drawn = lines.slice(0, ROWS_MAX);
+	const { drawn, leftOut } = linesOf(answer?.windows ?? []);
 	const scale = (WIDTH - LEFT - 10) / Math.max(1, to - from);
 	const height = 22 + Math.max(1, drawn.length) * ROW;
 	const cursorX = LEFT + (at + 0.5 - from) * scale;
@@ -95,7 +113,7 @@ function Windows({ log, at }: { log: LogClient; at: number }): VNode {
 		root(
 			{
 				viewBox: `0 0 ${WIDTH} ${height}`,
-				role: "img",
+				role: "group",
 				"aria-label": `${answer?.windows.length ?? 0} stale windows`,
 			},
 			...drawn.flatMap((windows, row) => {
@@ -118,7 +136,7 @@ function Windows({ log, at }: { log: LogClient; at: number }): VNode {
 						y1: y + ROW,
 						y2: y + ROW,
 					}),
-					...windows.map((window) => bar(window, y, from, scale)),
+					...windows.map((window) => bar(window, y, from, scale, log)),
 				];
 			}),
 			drawn.length === 0
@@ -138,7 +156,7 @@ function Windows({ log, at }: { log: LogClient; at: number }): VNode {
 		),
 		p(
 			{ class: "dim legend" },
-			`${grouped(answer?.windows.length ?? 0)} windows${lines.length > drawn.length ? `, ${grouped(lines.length - drawn.length)} ranges not drawn (zoom the timeline in)` : ""}. Full bar: certainly reachable when cleared. Outlined: possibly. ✕: reported as flushed while still stale.`,
+			`${counted(answer?.windows.length ?? 0, "window")}${leftOut > 0 ? `, ${counted(leftOut, "range")} not drawn (zoom the timeline in)` : ""}. Full bar: certainly reachable when cleared. Outlined: possibly. ✕: reported as flushed while still stale.`,
 		),
 	);
 }
@@ -227,6 +245,57 @@ function tagTable(picture: IotlbPicture): VNode {
 	);
 }
 
+/** Tables that are no longer linked, or about to be covered by a superpage, and may be in paging-structure caches. */
+function walkTable(picture: IotlbPicture): VNode {
+	return table(
+		{ class: "facts-table" },
+		thead(
+			null,
+			tr(
+				null,
+				...["domain", "tag", "table", "from", "covers", "since", "why"].map(
+					(name) => th(null, name),
+				),
+			),
+		),
+		tbody(
+			null,
+			...picture.tables.map((one) =>
+				tr(
+					{ key: `${one.dom} ${one.table} ${one.seq}` },
+					td(null, shortName(one.dom)),
+					td(null, `${shortName(one.iommu)} did ${didName(one.did)}`),
+					td(null, one.table < 0 ? "not told" : one.table),
+					td({ class: "mono" }, hex(one.iova)),
+					td(null, byteSize(one.lengthBytes)),
+					td(null, `seq ${one.seq}`),
+					td(null, one.why),
+				),
+			),
+		),
+	);
+}
+
+const isStale = (picture: IotlbPicture): boolean =>
+	picture.stale.length + picture.tables.length > 0;
+
+function verdictOf(picture: IotlbPicture): string {
+	const { stale, staleLeftOut, tables, windows } = picture;
+	if (!picture.isArmed)
+		return "The log has shown no tag, context entry or invalidation up to here: nothing can be said about the IOTLB.";
+	const said: string[] = [];
+	if (stale.length > 0)
+		said.push(
+			`${counted(stale.length + staleLeftOut, "range")} may still be translated by hardware though memory no longer maps ${stale.length === 1 ? "it" : "them"}.`,
+		);
+	if (tables.length > 0)
+		said.push(
+			`${counted(tables.length, "table")} may still be walked through.`,
+		);
+	if (said.length > 0) return `▲ ${said.join(" ")}`;
+	return `Hardware holds nothing that memory does not say. ${windows.count === 0 ? "No stale window so far." : `${counted(windows.count, "window")} so far, the longest ${nanoseconds(windows.longestNs)}.`}`;
+}
+
 /** The view. */
 export function IotlbView({ log, at }: ViewProps): VNode {
 	const picture = useCall(
@@ -245,20 +314,20 @@ export function IotlbView({ log, at }: ViewProps): VNode {
 	return div(
 		{ class: "iotlb" },
 		p(
-			{
-				class: `verdict ${picture.stale.length > 0 ? "error" : ""}`,
-				role: "status",
-			},
-			!picture.isArmed
-				? "The log has shown no tag, context entry or invalidation up to here: nothing can be said about the IOTLB."
-				: picture.stale.length === 0
-					? `Hardware holds nothing that memory does not say. ${grouped(picture.windows.count)} windows so far, the longest ${nanoseconds(picture.windows.longestNs)}.`
-					: `▲ ${counted(picture.stale.length + picture.staleLeftOut, "range")} may still be translated by hardware though memory no longer maps ${picture.stale.length === 1 ? "it" : "them"}.`,
+			{ class: `verdict ${isStale(picture) ? "error" : ""}`, role: "status" },
+			verdictOf(picture),
 		),
 		h(Windows, { log, at }),
 		picture.stale.length === 0
 			? null
 			: div(null, h3(null, "Stale at the cursor"), staleTable(picture)),
+		picture.tables.length === 0
+			? null
+			: div(
+					null,
+					h3(null, "Tables that a cached walk may still go through"),
+					walkTable(picture),
+				),
 		picture.pending.length === 0
 			? null
 			: p(

@@ -4,7 +4,7 @@
  */
 import { effect, signal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Row } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
 import { dataInShort, grouped } from "./format.ts";
@@ -82,9 +82,11 @@ function rowLine(
 	at: number,
 	top: number,
 	opHere: number,
+	isBroken: boolean,
 ): VNode {
 	const isHere = at === cursor.value;
 	const classes = ["row"];
+	if (isBroken) classes.push("is-broken");
 	if (isHere) classes.push("is-here");
 	if (row !== undefined && row.op !== 0 && row.op === opHere)
 		classes.push("is-same-op");
@@ -98,7 +100,11 @@ function rowLine(
 			style: { transform: `translateY(${top}px)` },
 			onPointerDown: () => moveTo(at),
 		},
-		span({ class: "seq" }, row?.seq ?? ""),
+		span(
+			{ class: "seq" },
+			isBroken ? span({ class: "broken", title: "violation" }, "✕ ") : null,
+			row?.seq ?? "",
+		),
 		span({ class: "type" }, row?.type ?? "…"),
 		span({ class: "actor" }, row?.actor ?? ""),
 		span(
@@ -211,6 +217,13 @@ export function RecordList(): VNode {
 	for (let row = first; row < Math.min(total, first + shownRows + 1); row++)
 		positions.push(found === undefined ? row : (found[row] as number));
 	const rows = useRows(positions);
+	const marks = useCall(
+		firstLog.value,
+		"marks",
+		{},
+		firstLog.value?.progress.value.summary.folded,
+	);
+	const broken = useMemo(() => new Set(marks), [marks]);
 	const opHere = rows.get(cursor.value)?.op || -1;
 	return div(
 		{ class: "records" },
@@ -239,7 +252,13 @@ export function RecordList(): VNode {
 				div(
 					{ class: "record-window", style: { height: `${height}px` } },
 					...positions.map((at, i) =>
-						rowLine(rows.get(at), at, (first + i - top) * ROW_HEIGHT, opHere),
+						rowLine(
+							rows.get(at),
+							at,
+							(first + i - top) * ROW_HEIGHT,
+							opHere,
+							broken.has(at),
+						),
 					),
 				),
 			),

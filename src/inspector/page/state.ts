@@ -45,25 +45,40 @@ export const hasTimeline = signal(false);
 
 /** The position in every log: the cursor, and in a second log the same place in the same operation. */
 export const positions = signal<readonly number[]>([]);
+/** The mark in every log, likewise; empty while nothing is marked. */
+export const markedPositions = signal<readonly number[]>([]);
 
 function followPairs(): void {
 	effect(() => {
-		const [first, ...others] = logs.value;
 		const at = cursor.value;
-		const counts = others.map((log) => log.progress.value.summary.count);
-		if (first === undefined || others.length === 0) {
-			positions.value = [at];
-			return;
-		}
-		void counts;
-		void alignOthers(first, others, at);
+		align(at, positions, () => cursor.peek() === at);
 	});
+	effect(() => {
+		const at = marked.value;
+		if (at === undefined) markedPositions.value = [];
+		else align(at, markedPositions, () => marked.peek() === at);
+	});
+}
+
+/** Finds a position of the first log in the others, and writes all of them down while that is still wanted. */
+function align(
+	at: number,
+	into: { value: readonly number[] },
+	isWanted: () => boolean,
+): void {
+	const [first, ...others] = logs.value;
+	// Read, so that the effect runs again when a log has grown.
+	for (const log of others) void log.progress.value.summary.count;
+	if (first === undefined || others.length === 0) into.value = [at];
+	else void alignOthers(first, others, at, into, isWanted);
 }
 
 async function alignOthers(
 	first: LogClient,
 	others: readonly LogClient[],
 	at: number,
+	into: { value: readonly number[] },
+	isWanted: () => boolean,
 ): Promise<void> {
 	// Peeked at: this runs inside an effect, which must not depend on it.
 	pendingCalls.value = pendingCalls.peek() + 1;
@@ -71,7 +86,7 @@ async function alignOthers(
 	const found = await Promise.all(
 		others.map((log) => log.call("positionOfPlace", place)),
 	);
-	if (cursor.peek() === at) positions.value = [at, ...found];
+	if (isWanted()) into.value = [at, ...found];
 	pendingCalls.value--;
 }
 

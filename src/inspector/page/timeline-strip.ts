@@ -18,7 +18,7 @@ import {
 import {
 	followCursor,
 	pan,
-	shown,
+	windowOf,
 	zoom,
 	zoomAround,
 } from "./timeline-window.ts";
@@ -150,15 +150,6 @@ function movesOf(
 			if (event.buttons === 1) move(Math.floor(positionOf(event)));
 		},
 	};
-}
-
-/** The window in a log's own positions: a log beside the first shows the same share of its records. */
-function windowOf(log: LogClient): { from: number; to: number } {
-	const { from, to } = shown.value;
-	if (log === firstLog.value) return { from, to };
-	const scale = log.progress.value.summary.count / Math.max(1, count.value);
-	const start = Math.floor(from * scale);
-	return { from: start, to: Math.max(start + 1, Math.ceil(to * scale)) };
 }
 
 /** A line over the paper at a position. */

@@ -1,6 +1,7 @@
 /** The part of the log that the timeline shows. Other views over time follow it. */
 import { computed, signal } from "@preact/signals";
-import { count, cursor } from "./state.ts";
+import type { LogClient } from "./log-client.ts";
+import { count, cursor, firstLog } from "./state.ts";
 
 /** The window, in record positions; undefined = all. */
 export const zoom = signal<{ from: number; to: number } | undefined>(undefined);
@@ -12,6 +13,15 @@ export const shown = computed(() => {
 	const { from, to } = zoom.value ?? { from: 0, to: count.value };
 	return { from, to: Math.max(to, from + 1) };
 });
+
+/** The window in a log's own positions: a log beside the first shows the same share of its records. */
+export function windowOf(log: LogClient): { from: number; to: number } {
+	const { from, to } = shown.value;
+	if (log === firstLog.value) return { from, to };
+	const scale = log.progress.value.summary.count / Math.max(1, count.value);
+	const start = Math.floor(from * scale);
+	return { from: start, to: Math.max(start + 1, Math.ceil(to * scale)) };
+}
 
 /** Zooms so that `at` stays where it is. */
 export function zoomAround(at: number, factor: number): void {

@@ -111,6 +111,8 @@ export interface Place {
 	/** Records since the last one began, and how many it has. */
 	readonly offset: number;
 	readonly length: number;
+	/** What its first records are, to find their partners (model/unlike.ts). */
+	readonly keys: readonly string[];
 }
 
 /** Which neighbour of a record is wanted. */

@@ -14,6 +14,8 @@ import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
 import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
 import { ForeignHistory } from "./foreign-history.ts";
 import { StaleHistory } from "./stale-history.ts";
+import { StepTables } from "../model/step-tables.ts";
+import { ALIGNED_MAX, likeness, partners } from "../model/unlike.ts";
 import { topologyOf } from "../model/topology.ts";
 import { ChartPlaces } from "./chart-places.ts";
 import type { Calls, Neighbour, Place, Row, Summary } from "./protocol.ts";
@@ -36,6 +38,7 @@ export class Session {
 	readonly spans: Spans;
 	readonly track: WorldTrack;
 	readonly foreign: ForeignHistory;
+	readonly steps: StepTables;
 	readonly #pause: Pause;
 	readonly #charts: ChartPlaces;
 	readonly #stales: StaleHistory;
@@ -45,6 +48,7 @@ export class Session {
 		this.index = new LogIndex(sizeHintBytes);
 		this.spans = new Spans(this.index);
 		this.foreign = new ForeignHistory(this.index);
+		this.steps = new StepTables(this.index);
 		const history = new StateHistory();
 		this.#stales = new StaleHistory();
 		this.track = new WorldTrack(this.index, [history, this.#stales]);
@@ -117,16 +121,8 @@ export class Session {
 		operation: ({ op }) => this.#operation(op),
 		topology: ({ at }) => this.#view(at, topologyOf),
 		iotlb: ({ at }) => this.#view(at, (world) => this.#iotlbAt(world, at)),
-		pageTable: ({ at, domain, window }) =>
-			this.#view(at, (world) => {
-				const domains = domainsWithTables(world);
-				const chosen = world.domains.map.get(
-					(domain ?? domains[0]) as DomainId,
-				);
-				const picture =
-					chosen === undefined ? undefined : pageTableOf(chosen, window);
-				return { domains, picture };
-			}),
+		pageTable: (asked) =>
+			this.#view(asked.at, (w) => this.#pageTable(w, asked)),
 		staleWindows: ({ from, to }) => ({
 			windows: this.#stales.between(from, to, WINDOWS_SHOWN_MAX),
 			dropped: this.#stales.dropped,
@@ -177,6 +173,21 @@ export class Session {
 		return { ...picture, stale };
 	}
 
+	#pageTable(
+		world: World,
+		{ at, domain, window }: Calls["pageTable"][0],
+	): NonNullable<Calls["pageTable"][1]> {
+		const { steps } = this;
+		const stepped = steps.hasAny ? steps.domainsAt(at) : [];
+		const domains = [...new Set([...domainsWithTables(world), ...stepped])];
+		const id = (domain ?? domains[0]) as DomainId;
+		const found = world.domains.map.get(id);
+		const stale = iotlbOf(world).stale.filter(({ dom }) => dom === id);
+		const picture =
+			(found && pageTableOf(found, stale, window)) ?? steps.pictureAt(at, id);
+		return { domains, picture: picture && { ...picture, stale } };
+	}
+
 	async #view<T>(
 		at: number,
 		read: (world: World) => T,
@@ -190,21 +201,39 @@ export class Session {
 		const operations = spans.firstFrom(at + 1);
 		const begin = spans.begin[operations - 1] ?? 0;
 		const next = spans.begin[operations] ?? this.index.count;
-		return { operations, offset: at - begin, length: next - begin };
+		const keys = this.#keysOf(begin, next);
+		return { operations, offset: at - begin, length: next - begin, keys };
 	}
 
-	/** The same operation by count, and the same share of it: flows of one scenario differ in the number of records. */
+	#keysOf(begin: number, end: number): string[] {
+		const keys: string[] = [];
+		for (let at = begin; at < Math.min(end, begin + ALIGNED_MAX); at++) {
+			const { type, actor, text } = this.row(at);
+			keys.push(likeness(type, actor, text));
+		}
+		return keys;
+	}
+
+	/**
+	 * The same operation by count; in it the partner of the same record, or of the last one before it that has a partner. In long
+	 * operations, the same share of it.
+	 */
 	#positionOfPlace(place: Place): number {
 		const { spans, index } = this;
-		const begin =
-			place.operations === 0 ? 0 : spans.begin[place.operations - 1];
+		const { operations, offset, length, keys } = place;
+		const begin = operations === 0 ? 0 : spans.begin[operations - 1];
 		if (begin === undefined) return index.count - 1;
-		const next = spans.begin[place.operations] ?? index.count;
-		const length = next - begin;
-		const isLast = place.offset >= place.length - 1;
-		const share = place.offset / Math.max(1, place.length - 1);
-		const offset = isLast ? length - 1 : Math.round(share * (length - 1));
-		return Math.min(index.count - 1, begin + offset);
+		const next = spans.begin[operations] ?? index.count;
+		const isEnd = offset >= length - 1;
+		if (isEnd) return Math.max(begin, next - 1);
+		if (offset >= keys.length) {
+			const share = offset / Math.max(1, length - 1);
+			return begin + Math.round(share * Math.max(0, next - begin - 1));
+		}
+		let partner = 0;
+		for (const [theirs, mine] of partners(keys, this.#keysOf(begin, next)))
+			if (theirs <= offset) partner = mine;
+		return Math.min(index.count - 1, begin + partner);
 	}
 
 	async #filter(query: string): Promise<Uint32Array | undefined> {
