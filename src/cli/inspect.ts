@@ -16,7 +16,7 @@ export const inspectCommand: Command = {
 LOG is a native log, or a recording of a kernel, which is imported first. Serves one page on 127.0.0.1 only, at an address that holds a random token; nothing is fetched from any network.
 Two logs open side by side. Stop it with Ctrl-C.
 
-  iommu-ledger inspect logs/scenarios/scenario-1.posted-v2.ndjson logs/scenarios/scenario-1.group-owned.ndjson`,
+  iommu-ledger inspect logs/scenarios/replace-1.posted-v2.ndjson logs/scenarios/replace-1.group-owned.ndjson`,
 	options: {
 		live: { help: "follow the log as it grows" },
 		port: { value: "N", help: "listen on this port (default: a free one)" },

@@ -60,21 +60,54 @@ export async function openPage(
 
 /** Waits until everything on screen belongs to the cursor. */
 export async function settled(page: Page): Promise<void> {
-	await page.waitForFunction(
-		() =>
-			document.body.dataset["painted"] !== undefined &&
-			document.body.dataset["painted"] !== "-1",
-	);
-	await page.evaluate(
-		() =>
-			new Promise((done) =>
-				requestAnimationFrame(() => requestAnimationFrame(done)),
-			),
-	);
+	await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+	await page.waitForFunction(() => {
+		const { painted, busy } = document.body.dataset;
+		return painted !== undefined && painted !== "-1" && busy === "no";
+	});
 }
 
 /** Keeps a picture of the page among the artefacts (git-ignored). */
 export async function picture(page: Page, name: string): Promise<void> {
 	mkdirSync("artifacts/inspector", { recursive: true });
 	await page.screenshot({ path: `artifacts/inspector/${name}.png` });
+}
+
+/** Waits until the log is folded and judged to its end. */
+export async function judged(page: Page): Promise<void> {
+	await page.waitForFunction(
+		() => document.body.dataset["folded"] === "all",
+		undefined,
+		{ timeout: 60_000 },
+	);
+	await settled(page);
+}
+
+/** Chooses a view by its tab. */
+export async function tab(page: Page, name: string): Promise<void> {
+	await page.getByRole("tab", { name }).click();
+	await settled(page);
+}
+
+/** What a person reads in the main pane. */
+export const viewText = (page: Page): Promise<string> =>
+	page.locator("#view").innerText();
+
+/** The number of the record at the cursor. */
+export const seqOf = (page: Page): Promise<string> =>
+	page.getByLabel("Position: record number (seq)").inputValue();
+
+/** Goes to a record by its number. */
+export async function goTo(page: Page, seq: number): Promise<void> {
+	const field = page.getByLabel("Position: record number (seq)");
+	await field.fill(String(seq));
+	await field.press("Enter");
+	await field.press("Escape");
+	await settled(page);
+}
+
+/** Presses a key and waits. */
+export async function press(page: Page, key: string): Promise<void> {
+	await page.keyboard.press(key);
+	await settled(page);
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeReport } from "../../src/inspector/report.ts";
 import { type Inspector, startInspector } from "../../src/inspector/server.ts";
@@ -17,10 +17,15 @@ import {
 } from "../../src/inspector/source.ts";
 import {
 	browserMissing,
+	judged,
 	openPage,
 	picture,
+	press,
+	seqOf,
 	settled,
 	startBrowser,
+	tab,
+	viewText,
 } from "./browser.ts";
 import { buildPage } from "./build-page.ts";
 import { generatedLog } from "./generate.ts";
@@ -56,39 +61,25 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 			...(await openPage(browser, inspector.url + hash, scheme)),
 		};
 	}
-	const judged = (page: Page) =>
-		page.waitForFunction(() => document.body.dataset["folded"] === "all");
-	const tab = async (page: Page, name: string) => {
-		await page.getByRole("tab", { name }).click();
-		await settled(page);
-	};
-	const view = (page: Page) => page.locator("#view").innerText();
-	const seq = (page: Page) =>
-		page.getByLabel("Position: record number (seq)").inputValue();
-	const press = async (page: Page, key: string) => {
-		await page.keyboard.press(key);
-		await settled(page);
-	};
-
 	it("lists the records, searches them and moves by clicks and keys", async () => {
 		const { page, trouble } = await open([RECORDING]);
 		await judged(page);
 		expect(await page.locator("footer").innerText()).toMatch(
 			/170 records.*17 operations.*import · fidelity L1 · kernel 6\.12/s,
 		);
-		expect(await seq(page)).toBe("170");
+		expect(await seqOf(page)).toBe("170");
 		await press(page, "Home");
-		expect(await seq(page)).toBe("1");
+		expect(await seqOf(page)).toBe("1");
 		await press(page, "ArrowRight");
-		expect(await seq(page)).toBe("2");
+		expect(await seqOf(page)).toBe("2");
 		await press(page, "]");
-		expect(await seq(page)).toBe("49");
+		expect(await seqOf(page)).toBe("49");
 		expect(await page.locator(".row.is-here").innerText()).toMatch(
 			/49\s*iotlb\.synced/,
 		);
 		await page.locator(".row", { hasText: "dom.unmap" }).first().click();
 		await settled(page);
-		expect(await seq(page)).toBe("48");
+		expect(await seqOf(page)).toBe("48");
 		expect(await page.locator(".detail").innerText()).toContain(
 			"0x1000 = 4 KiB",
 		);
@@ -115,7 +106,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 
 	it("shows who translates whom, at the record after the device's hardware moved", async () => {
 		const { page } = await open([RECORDING], "#seq=60&view=topology");
-		const text = await view(page);
+		const text = await viewText(page);
 		expect(text).toMatch(/group 3/);
 		expect(text).toMatch(/0000:00:08\.0/);
 		expect(text).toMatch(/domain 3 = hwpt 3/);
@@ -128,19 +119,19 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		const { page, trouble } = await open([RECORDING], "#seq=52&view=iotlb");
 		await judged(page);
 		await settled(page);
-		expect(await view(page)).toContain(
+		expect(await viewText(page)).toContain(
 			"1 range may still be translated by hardware",
 		);
 		expect(await page.locator(".window.claimed").count()).toBe(1);
 		expect(await page.locator(".window.claimed title").textContent()).toMatch(
 			/0x103d8000 \+4 KiB: cleared at seq 48.*told it was flushed while it was not/,
 		);
-		expect(await view(page)).toMatch(
+		expect(await viewText(page)).toMatch(
 			/0x103d8000\s+4 KiB\s+0x10307c000\s+seq 48\s+certain, ✕ called flushed at seq \d+/,
 		);
 		await picture(page, "iotlb");
 		await tab(page, "Violations");
-		const text = await view(page);
+		const text = await viewText(page);
 		expect(text).toContain("1 violation — 170 of 170 records judged");
 		expect(text).toMatch(/PT-32/);
 		expect(text).toContain(
@@ -150,28 +141,8 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		await picture(page, "violations");
 		await page.locator(".leading .link", { hasText: "seq 48" }).click();
 		await settled(page);
-		expect(await seq(page)).toBe("48");
+		expect(await seqOf(page)).toBe("48");
 		expect(trouble.errors).toEqual([]);
-	});
-
-	it("shows a domain's page table with decoded entries", async () => {
-		const { page } = await open([RECORDING], "#seq=47&view=pages");
-		await page
-			.getByLabel("Domain", { exact: true })
-			.selectOption({ label: "domain 3" });
-		await settled(page);
-		const text = await view(page);
-		expect(text).toMatch(/vtd, .* mapped, \d+ linked/);
-		expect(text).toMatch(/→ table \d+/);
-		expect(text).not.toContain("page 0x");
-		await page.locator(".table-head", { hasText: "level 1" }).first().click();
-		expect(await view(page)).toMatch(/page 0x10307c000, 4 KiB, rw/);
-		await page.getByRole("button", { name: "Zoom in" }).last().click();
-		await settled(page);
-		expect(await page.locator(".strip .mono").innerText()).toMatch(
-			/0x[0-9a-f]+ … 0x[0-9a-f]+/,
-		);
-		await picture(page, "page-table");
 	});
 
 	it("draws the operation's statechart and its sequence", async () => {
@@ -180,9 +151,13 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 			"#view=statechart",
 		);
 		await press(page, "Home");
-		for (let i = 0; i < 40 && !/replace: Committed/.test(await view(page)); i++)
+		for (
+			let i = 0;
+			i < 40 && !/replace: Committed/.test(await viewText(page));
+			i++
+		)
 			await press(page, i === 0 ? "End" : "ArrowLeft");
-		expect(await view(page)).toMatch(/operation \d+: replace: Committed/);
+		expect(await viewText(page)).toMatch(/operation \d+: replace: Committed/);
 		await press(page, "ArrowLeft");
 		await press(page, "ArrowLeft");
 		expect(
@@ -196,7 +171,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		).toBe(1);
 		await picture(page, "statechart");
 		await tab(page, "Sequence");
-		expect(await view(page)).toMatch(/replace — committed, \d+ records/);
+		expect(await viewText(page)).toMatch(/replace — committed, \d+ records/);
 		await picture(page, "sequence");
 	});
 
@@ -208,7 +183,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		await press(page, "m");
 		await press(page, "End");
 		await tab(page, "Diff");
-		const text = await view(page);
+		const text = await viewText(page);
 		expect(text).toMatch(
 			/device:0000:10:00\.1\s+hardware translates through\s+domain:4\s+→ domain:5/,
 		);
@@ -250,7 +225,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 			/60 records/.test(document.querySelector("footer")?.textContent ?? ""),
 		);
 		await settled(page);
-		expect(await seq(page)).toBe("60");
+		expect(await seqOf(page)).toBe("60");
 		live.end();
 		await page.waitForFunction(() =>
 			/source has ended/.test(
@@ -305,7 +280,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		])
 			await tab(page, name);
 		await tab(page, "Topology");
-		expect(await view(page)).toContain("<img src");
+		expect(await viewText(page)).toContain("<img src");
 		expect(await page.title()).toBe("iommu-ledger inspector");
 		expect(await page.locator("img, #app script").count()).toBe(0);
 		await picture(page, "hostile");
@@ -323,7 +298,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		);
 		await judged(page);
 		await settled(page);
-		expect(await view(page)).toContain("PT-32");
+		expect(await viewText(page)).toContain("PT-32");
 		expect(
 			trouble.requests.filter(
 				(url) => !url.startsWith("file:") && !url.startsWith("blob:"),

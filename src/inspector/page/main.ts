@@ -82,10 +82,12 @@ function tellWhenPainted(): void {
 	});
 	effect(() => {
 		const at = cursor.value;
+		document.body.dataset["busy"] = "yes";
 		if (pendingCalls.value > 0) return;
 		requestAnimationFrame(() => {
-			if (cursor.value === at && pendingCalls.value === 0)
-				document.body.dataset["painted"] = String(at);
+			if (cursor.value !== at || pendingCalls.value > 0) return;
+			document.body.dataset["busy"] = "no";
+			document.body.dataset["painted"] = String(at);
 		});
 	});
 }

@@ -4,7 +4,8 @@
 export function pressable(name: string, run: () => void): object {
 	return {
 		role: "button",
-		tabIndex: 0,
+		// In lower case: SVG's attributes know the case of letters.
+		tabindex: 0,
 		"aria-label": name,
 		onClick: (event: Event) => {
 			event.stopPropagation();

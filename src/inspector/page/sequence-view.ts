@@ -99,7 +99,7 @@ function gapPart(gap: Gap, y: number, grid: Grid): VNode {
 	return g(
 		{
 			key: `gap ${gap.at}`,
-			class: "gap",
+			class: "others",
 			...pressable(`others: ${gap.text}`, () => moveTo(gap.at)),
 		},
 		rect({ class: "hit", x: 0, y: y - 13, width: grid.width, height: 18 }),

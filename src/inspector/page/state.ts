@@ -113,13 +113,23 @@ export async function moveIn(log: LogClient, at: number): Promise<void> {
 	moveTo(await first.call("positionOfPlace", place));
 }
 
+/** Counts an answer that a move waits for, so that nobody takes the page for painted meanwhile. */
+async function waitingFor<T>(
+	answer: Promise<T> | undefined,
+): Promise<T | undefined> {
+	pendingCalls.value = pendingCalls.peek() + 1;
+	try {
+		return await answer;
+	} finally {
+		pendingCalls.value = pendingCalls.peek() - 1;
+	}
+}
+
 /** Moves to a neighbour: next operation, next record of the same actor, next failure. */
 export async function jump(what: Neighbour, direction: 1 | -1): Promise<void> {
-	const found = await firstLog.value?.call("neighbour", {
-		at: cursor.value,
-		direction,
-		what,
-	});
+	const found = await waitingFor(
+		firstLog.value?.call("neighbour", { at: cursor.value, direction, what }),
+	);
 	if (found !== undefined && found >= 0) moveTo(found);
 }
 
@@ -166,7 +176,7 @@ export function startState(): void {
 
 /** Moves to the record with that `seq`. */
 export async function moveToSeq(seq: number): Promise<void> {
-	const at = await firstLog.value?.call("positionOf", { seq });
+	const at = await waitingFor(firstLog.value?.call("positionOf", { seq }));
 	if (at !== undefined) moveTo(at);
 }
 
