@@ -10,10 +10,8 @@ import { createActor } from "xstate";
 import { attach as attachMachine } from "../machines/attach.ts";
 import { toXState } from "../machines/define.ts";
 import type { EngineName } from "../src/orchestrator/engine.ts";
-import {
-	createIommuSystem,
-	type IommuSystem,
-} from "../src/orchestrator/system.ts";
+import { createIommuSystem } from "../src/orchestrator/create.ts";
+import type { IommuSystem } from "../src/orchestrator/system.ts";
 import { DEVICES, threeInOneGroup } from "../src/scenarios/setting.ts";
 
 const ROUNDS = 9;

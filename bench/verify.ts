@@ -12,7 +12,7 @@ import { gunzipSync } from "node:zlib";
 import { scanLog } from "../src/log/read.ts";
 import { sealFacts, sealHeader, type TimedFact } from "../src/log/write.ts";
 import { redecide } from "../src/orchestrator/redecide.ts";
-import { createIommuSystem } from "../src/orchestrator/system.ts";
+import { createIommuSystem } from "../src/orchestrator/create.ts";
 import { createVerifier } from "../src/replay/verify.ts";
 import { importRecording } from "../src/traces/import.ts";
 import { runScenarioNamed } from "../src/scenarios/runs.ts";

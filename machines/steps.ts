@@ -175,6 +175,11 @@ export interface StepArgs {
 	"call.free": { readonly hwpt: HwptId; readonly auto: boolean };
 	"call.put": { readonly hwpt: HwptId };
 	"call.destroy": { readonly id: number };
+	// sagas: the n-th command of the plan; one command of the way back, which answers whether it was the last of its phase
+	"saga.do": { readonly n: number };
+	"saga.back": {
+		readonly phase: "bind" | "switch" | "attach" | "tidy";
+	};
 	/** The end of the transaction itself. */
 	return:
 		| { readonly ok: true; readonly value?: unknown }

@@ -12,28 +12,76 @@
  * console.log(system.records.length > 0); // true
  * ```
  */
+export type { Violation } from "./invariants/verdicts.ts";
 export { LogError, type LogErrorCode } from "./log/error.ts";
+export { openFileStore } from "./log/file-store.ts";
+export type { FileStore, FileStoreOptions } from "./log/file-store-options.ts";
+export { type MemoryStore, memoryStore } from "./log/memory-store.ts";
+export type {
+	Appended,
+	AppendOptions,
+	LogStore,
+	ReadOptions,
+} from "./log/store.ts";
+export {
+	type Backend,
+	type BackendAnswer,
+	BackendError,
+	type BackendErrorCode,
+	type BackendRequest,
+	type CallFields,
+	type Recalled,
+} from "./orchestrator/backend/backend.ts";
 export type { Command, CommandArgs, OpName } from "./orchestrator/commands.ts";
+export {
+	type ActorSnapshot,
+	type CoreOptions,
+	runHeader,
+} from "./orchestrator/core.ts";
+export { createIommuSystem, type LiveSystem } from "./orchestrator/create.ts";
+export type { EngineName } from "./orchestrator/engine.ts";
 export { IommuError } from "./orchestrator/error.ts";
 export {
-	DEFAULT_SWITCHES,
-	type Flow,
-	FLOWS,
-	type Switches,
-} from "./orchestrator/switches.ts";
-export {
-	type CommandResult,
-	createIommuSystem,
-	type IommuSystem,
-	type SystemOptions,
-} from "./orchestrator/system.ts";
+	type LiveOptions,
+	type OpenOperation,
+	type Recovery,
+	RecoveryError,
+	type RecoveryErrorCode,
+	SystemError,
+	type SystemErrorCode,
+} from "./orchestrator/live-options.ts";
 export type {
+	AsyncOperations,
 	CommandResults,
 	IovaRange,
 	IovaSpan,
 	Operations,
 	ReadPageFault,
 } from "./orchestrator/results.ts";
+export type {
+	PlanStep,
+	Predicted,
+	SagaPlan,
+} from "./orchestrator/saga/plan.ts";
+export type { SagaArgs, SagaName } from "./orchestrator/saga/plans.ts";
+export {
+	InexactSagaError,
+	type Saga,
+	type SagaEnd,
+	SagaError,
+} from "./orchestrator/saga/saga.ts";
+export {
+	DEFAULT_SWITCHES,
+	type Flow,
+	FLOWS,
+	type RefuseRule,
+	type Switches,
+} from "./orchestrator/switches.ts";
+export type {
+	CommandResult,
+	IommuSystem,
+	SystemOptions,
+} from "./orchestrator/system.ts";
 export {
 	type RunScenario,
 	parseRunScenario,

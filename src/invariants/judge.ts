@@ -6,7 +6,7 @@ import type { LogHeader } from "../vocabulary/header.ts";
 import type { DomainId, GroupId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { applyRecord, closeOp, noteStep } from "../world/apply.ts";
-import { createWorld } from "../world/create.ts";
+import { createWorld, snapshotWorld } from "../world/create.ts";
 import type { World } from "../world/types.ts";
 import {
 	hasTouched,
@@ -38,6 +38,8 @@ import {
 export interface Judge {
 	readonly world: World;
 	readonly verdicts: Verdicts;
+	/** What checks note for later records. */
+	readonly memory: Map<string, number>;
 	/** Folds and judges one record. */
 	next(record: LogRecord): void;
 	/** The log ends here: what is checked at rest is checked now. Call once. */
@@ -64,15 +66,16 @@ export function createJudge(
 	header: LogHeader,
 	catalogue: readonly Invariant[] = CATALOGUE,
 	observers: ReadonlyMap<string, Observer> = NO_OBSERVERS,
+	from?: Pick<Judge, "world" | "memory">,
 ): Judge {
-	const world = createWorld(header);
+	const world = from?.world ?? createWorld(header);
 	const verdicts = newVerdicts(header, catalogue);
 	const plan = planFor(header, catalogue, observers);
 	const brackets = new Map<number, Bracket>();
 	const idle = newBracket(0, undefined);
 	const now: string[] = [];
 	const state: State = {
-		context: { world, bracket: idle, brackets, memory: new Map() },
+		context: { world, bracket: idle, brackets, memory: new Map(from?.memory) },
 		brackets,
 		idle,
 		plan,
@@ -92,10 +95,18 @@ export function createJudge(
 	return {
 		world,
 		verdicts,
+		memory: state.context.memory,
 		next: (record) => judgeRecord(state, record),
 		finish: () => finish(state),
 	};
 }
+
+/** A judge that goes on from where another one stands, without its findings. That one must stand between two operations. */
+export const forkJudge = (judge: Judge): Judge =>
+	createJudge(judge.world.header, judge.verdicts.catalogue, NO_OBSERVERS, {
+		world: snapshotWorld(judge.world),
+		memory: judge.memory,
+	});
 
 function judgeRecord(state: State, record: LogRecord): void {
 	const { context, verdicts } = state;

@@ -23,13 +23,14 @@ import { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 import { transactionsOf } from "./flows.ts";
 import { Outside } from "./outside.ts";
+import { sameJson } from "./same-json.ts";
 import { resumeFrom, stateOf, type SystemState } from "./state.ts";
 import { type Switches, switchesFrom, switchesToJson } from "./switches.ts";
 
 /** What every kind of system can be told. */
 export interface CoreOptions {
-	/** Nanoseconds since the run began, called once a record, never smaller than before; default: the record's number. */
-	readonly clock?: () => number;
+	/** Nanoseconds since the run began, called once a record with its number; default: that number. */
+	readonly clock?: (seq: number) => number;
 	/** Default: "mixed", or "xstate" when something inspects. */
 	readonly engine?: EngineName;
 	/** XState inspection of every actor. */
@@ -78,18 +79,42 @@ export function runHeader(
 	};
 }
 
+/** The tag of a recorded `op.begin`; undefined when it belongs to no saga. */
+export const tagOf = (
+	saga: number | undefined,
+	undo: boolean | undefined,
+): SagaTag | undefined =>
+	saga === undefined ? undefined : { saga, ...(undo === true ? { undo } : {}) };
+
+/** An operation that was begun would now be decided otherwise: by another version of the model, or the log is not a run's. */
+export class DriftError extends Error {
+	override readonly name = "DriftError";
+	/** Where the log and the model part. */
+	readonly seq: number;
+	constructor(known: LogRecord, decided: Fact) {
+		super(
+			`record ${known.seq} is ${known.type} of ${known.actor}; the model decides ${decided.type} of ${decided.actor}`,
+		);
+		this.seq = known.seq;
+	}
+}
+const sameFact = (a: Fact, b: Fact): boolean =>
+	a.type === b.type && a.actor === b.actor && sameJson(a.data, b.data);
+
 /** Actors and position. */
 export class Core {
 	readonly header: LogHeader;
 	readonly switches: Switches;
 	readonly executor: Executor;
 	readonly #outside: Outside;
-	readonly #clock: (() => number) | undefined;
+	readonly #clock: CoreOptions["clock"];
 	/** Sees each record when it is made. */
 	readonly #seen: (record: LogRecord) => void;
 	#seq = 0;
 	#op = 0;
 	#made: LogRecord[] = [];
+	/** Records of the running operation that stand in the log already: they are found again, not made. */
+	#known: LogRecord[] = [];
 
 	constructor(
 		header: LogHeader,
@@ -141,7 +166,12 @@ export class Core {
 
 	#emit(one: Fact): void {
 		const seq = ++this.#seq;
-		const t = this.#clock?.() ?? seq;
+		const known = this.#known.shift();
+		if (known !== undefined) {
+			if (!sameFact(known, one)) throw new DriftError(known, one);
+			return;
+		}
+		const t = this.#clock?.(seq) ?? seq;
 		const record = {
 			seq,
 			t,
@@ -234,6 +264,30 @@ export class Core {
 		return this.#operate(begin, ctx ?? "host", () =>
 			carryOut(this.executor, { op, args } as Command),
 		);
+	}
+
+	/** Ends an operation whose first records stand in the log. Throws DriftError when deciding it gives other ones. */
+	complete(known: readonly LogRecord[]): Decision {
+		const { op, args, saga, undo } = (known[0] as LogRecord<"op.begin">).data;
+		this.#known = [...known];
+		try {
+			const command = { op, args } as unknown as Command;
+			if (op === "boot") return this.boot();
+			return this.decide(command, tagOf(saga, undo));
+		} finally {
+			this.#known = [];
+		}
+	}
+	/** Takes back the numbers behind `seq`: what was decided there is not written. */
+	rewind(seq: number): void {
+		this.#seq = seq;
+	}
+	/** Makes a record of the operation `op`. */
+	add(op: number, one: Fact): readonly LogRecord[] {
+		this.#op = op;
+		this.#emit(one);
+		this.#op = 0;
+		return this.#take();
 	}
 
 	/** Makes a record that stands outside of operations. */

@@ -6,12 +6,16 @@ import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { Command } from "./commands.ts";
 import { isOpName } from "./commands.ts";
+import { Core, tagOf } from "./core.ts";
 import type { EngineName } from "./engine.ts";
-import { createIommuSystem } from "./system.ts";
+import { sameJson } from "./same-json.ts";
+import { foldRecord, newFold } from "./recover/fold-store.ts";
+import { stateFromFold } from "./recover/state-from-fold.ts";
 
 /**
- * Runs the commands of a run log again and returns the records that come of it. Throws RangeError for a log that is not a run (imported
- * logs hold no commands), and for a command this version does not know.
+ * Runs the commands of a run log again and returns the records that come of it. Inputs are taken from the log: the commands, the times, what
+ * user space noted (sagas), what only a backend could know. Throws RangeError for a log that is not a run (imported logs hold no commands),
+ * and for a command this version does not know.
  */
 export function redecide(
 	header: LogHeader,
@@ -22,42 +26,80 @@ export function redecide(
 		throw new RangeError(
 			`only a run can be decided again; this log's origin is ${header.origin}`,
 		);
-	const system = createIommuSystem({
-		topology: header.topology,
-		switches: header.switches,
-		seed: header.seed,
-		engine,
-	});
-	for (const { type, data, seq } of records) {
-		if (type !== "op.begin") continue;
-		const { op, args } = data as { readonly op: string; readonly args: object };
-		if (op === "boot") continue;
+	const log = Array.isArray(records)
+		? (records as readonly LogRecord[])
+		: [...records];
+	return new Again(header, log, engine).run();
+}
+
+class Again {
+	readonly #log: readonly LogRecord[];
+	readonly #decided: LogRecord[] = [];
+	readonly #make: () => Core;
+	#core: Core;
+
+	constructor(
+		header: LogHeader,
+		log: readonly LogRecord[],
+		engine: EngineName,
+	) {
+		this.#log = log;
+		const clock = (seq: number): number => log[seq - 1]?.t ?? seq;
+		this.#make = () => new Core(header, { engine, clock });
+		this.#core = this.#make();
+	}
+
+	run(): readonly LogRecord[] {
+		this.#decided.push(...this.#core.boot().records);
+		// What was not begun by the record that stands here was decided already, or differs: then the comparison says so.
+		for (const record of this.#log)
+			if (record.seq > this.#decided.length) this.#next(record);
+		return this.#decided;
+	}
+
+	#next(record: LogRecord): void {
+		if (record.type === "op.begin") this.#operation(record);
+		else if (record.op === 0 && record.type.startsWith("saga."))
+			this.#decided.push(...this.#core.note(record));
+	}
+
+	#operation({ seq, data }: LogRecord<"op.begin">): void {
+		const { op, args, saga, undo } = data;
 		if (!isOpName(op))
 			throw new RangeError(
 				`record ${seq}: unknown operation ${JSON.stringify(op)}`,
 			);
-		system.dispatch({ op, args } as unknown as Command);
+		const end = this.#endOf(seq);
+		if (end?.type === "op.unknown") return this.#unknown(seq, end.seq);
+		const command = { op, args } as unknown as Command;
+		const decided = this.#core.decide(command, tagOf(saga, undo)).records;
+		const last = decided.at(-1)!;
+		const told =
+			last.type === "op.commit" &&
+			end?.type === "op.commit" &&
+			end.data.told === true;
+		this.#decided.push(...decided.slice(0, -1));
+		this.#decided.push(
+			told ? ({ ...last, data: end.data } as LogRecord) : last,
+		);
 	}
-	return system.records;
-}
+	#endOf(op: number): LogRecord | undefined {
+		for (let i = op; i < this.#log.length; i++) {
+			const record = this.#log[i]!;
+			if (record.op !== op) return undefined;
+			if (record.type.startsWith("op.")) return record;
+		}
+		return undefined;
+	}
 
-function same(a: unknown, b: unknown): boolean {
-	if (a === b) return true;
-	if (
-		typeof a !== "object" ||
-		typeof b !== "object" ||
-		a === null ||
-		b === null
-	)
-		return false;
-	const keys = Object.keys(a);
-	if (keys.length !== Object.keys(b).length) return false;
-	return keys.every((key) =>
-		same(
-			(a as Record<string, unknown>)[key],
-			(b as Record<string, unknown>)[key],
-		),
-	);
+	/** What became of it nobody knows, so nobody can decide it: its records are taken as they stand, and the run goes on from them. */
+	#unknown(from: number, to: number): void {
+		this.#decided.push(...this.#log.slice(from - 1, to));
+		const folded = newFold(this.#core);
+		for (const record of this.#decided) foldRecord(folded, record);
+		this.#core = this.#make();
+		this.#core.resume(stateFromFold(folded.judge.world, folded.notes), to);
+	}
 }
 
 /** Index of the first record in which two lists differ (the shorter one's end counts), or -1 when they are the same. */
@@ -66,6 +108,6 @@ export function firstDifference(
 	b: readonly LogRecord[],
 ): number {
 	const n = Math.max(a.length, b.length);
-	for (let i = 0; i < n; i++) if (!same(a[i], b[i])) return i;
+	for (let i = 0; i < n; i++) if (!sameJson(a[i], b[i])) return i;
 	return -1;
 }

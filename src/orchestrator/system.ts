@@ -130,9 +130,9 @@ for (const op of OP_NAMES)
 		},
 	});
 
-/** A live system in memory: `createIommuSystem` makes it. Every operation is a method. */
+/** A live system in memory: createIommuSystem makes it. Every operation is a method. */
 export type IommuSystem = MemorySystem & Operations;
 
 /** Makes a system and boots it: groups get their default domains. Throws RangeError for unknown switches or drivers. */
-export const createIommuSystem = (options: SystemOptions): IommuSystem =>
+export const memorySystem = (options: SystemOptions): IommuSystem =>
 	new MemorySystem(options) as IommuSystem;

@@ -3,11 +3,8 @@ import type { AnyDefinition } from "../../machines/define.ts";
 import type { Command } from "../orchestrator/commands.ts";
 import type { EngineName } from "../orchestrator/engine.ts";
 import type { Flow } from "../orchestrator/switches.ts";
-import {
-	createIommuSystem,
-	type IommuSystem,
-	type SystemOptions,
-} from "../orchestrator/system.ts";
+import { createIommuSystem } from "../orchestrator/create.ts";
+import type { IommuSystem, SystemOptions } from "../orchestrator/system.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import type { LogHeader, Topology } from "../vocabulary/header.ts";

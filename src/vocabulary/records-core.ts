@@ -18,8 +18,8 @@ export const CORE_RECORDS = {
 		saga: "count?",
 		undo: "flag?",
 	},
-	/** The operation succeeded. */
-	"op.commit": { result: "json?" },
+	/** The operation succeeded. `told`: the result holds what only the hardware knows (dirty pages, page requests), as the backend told it. */
+	"op.commit": { result: "json?", told: "flag?" },
 	/** The operation failed at `step` with `errno`; `result` is what was given back all the same (bytes done). */
 	"op.fail": { errno: "errno", step: "text", result: "json?" },
 	/**

@@ -20,8 +20,8 @@ import {
 	WorldTrack,
 } from "../../src/inspector/worker/world-track.ts";
 import { liveRecords } from "../../src/inspector/live-records.ts";
+import { createIommuSystem } from "../../src/orchestrator/create.ts";
 import type { Flow } from "../../src/orchestrator/switches.ts";
-import { createIommuSystem } from "../../src/orchestrator/system.ts";
 import { deviceId, groupId } from "../../src/vocabulary/ids.ts";
 import { decodeLine } from "../../src/log/record-line.ts";
 import type { LogHeader } from "../../src/vocabulary/header.ts";

@@ -1,7 +1,7 @@
 /** Logs of seed mail 3's scenario 1, made by the live system under any of the replace flows. */
 import { logText } from "../../src/log/write.ts";
 import type { Flow } from "../../src/orchestrator/switches.ts";
-import { createIommuSystem } from "../../src/orchestrator/system.ts";
+import { createIommuSystem } from "../../src/orchestrator/create.ts";
 import { deviceId, groupId } from "../../src/vocabulary/ids.ts";
 
 /** The three devices of one group. */

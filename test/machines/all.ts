@@ -8,6 +8,7 @@ import { ioas } from "../../machines/ioas.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
 import { transactionsOf } from "../../src/orchestrator/flows.ts";
+import { SAGA_MACHINES } from "../../src/orchestrator/saga/plans.ts";
 import { FLOWS } from "../../src/orchestrator/switches.ts";
 
 /** Entities. */
@@ -29,8 +30,11 @@ export const TRANSACTIONS: readonly AnyDefinition[] = [
 		),
 	),
 ];
+/** What user space does of itself: sagas. */
+export const SAGAS: readonly AnyDefinition[] = Object.values(SAGA_MACHINES);
 /** All of them. */
 export const DEFINITIONS: readonly AnyDefinition[] = [
 	...ENTITIES,
 	...TRANSACTIONS,
+	...SAGAS,
 ];

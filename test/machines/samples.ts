@@ -148,6 +148,8 @@ const VALUES: readonly unknown[] = [
 	"ctx:1/idev:1@1",
 	"ctx:1/ioas:4@1",
 	"ctx:1/hwpt:6@1",
+	{ more: true },
+	{ more: false },
 	[],
 	["ctx:1/idev:1@1"],
 	["ctx:1/hwpt:6@1", "ctx:1/ioas:4@1"],
@@ -239,6 +241,30 @@ export function samplesOf(
 	return [...kept.values()];
 }
 
+/** Sagas of several shapes, and each place within them. */
+const SAGA: readonly Sample[] = [
+	...[[], [0], [2], [0, 1], [2, 0, 1], [1, 2], [0, 0]].map((counts) => ({
+		context: {},
+		event: { type: "BEGIN", counts } as { type: string },
+	})),
+	...[
+		{ counts: [2], part: 0, k: 0, n: 0 },
+		{ counts: [2], part: 0, k: 1, n: 1 },
+		{ counts: [1, 0, 2], part: 0, k: 0, n: 0 },
+		{ counts: [1, 0, 2], part: 2, k: 0, n: 1 },
+		{ counts: [1, 0], part: 0, k: 0, n: 0 },
+	].map((context) => ({
+		context,
+		event: { type: "DONE", value: { more: false } } as { type: string },
+	})),
+	{
+		context: { counts: [2], part: 0, k: 1, n: 1 },
+		event: { type: "FAILED", errno: "EBUSY", step: "saga.do" } as {
+			type: string;
+		},
+	},
+];
+
 /** Situations that chance does not make. Contexts are completed with the machine's start. */
 const EXTRA: { readonly [id: string]: readonly Sample[] } = {
 	"iommu-group": [
@@ -255,6 +281,9 @@ const EXTRA: { readonly [id: string]: readonly Sample[] } = {
 			},
 		},
 	],
+	"move-group": SAGA,
+	"move-all": SAGA,
+	evacuate: SAGA,
 	"attach-pt": [
 		{
 			context: { respFailureDetaches: false, from: "ctx:1/hwpt:1@1" },

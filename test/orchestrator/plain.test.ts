@@ -5,10 +5,8 @@ import { createJudge } from "../../src/invariants/judge.ts";
 import type { Command } from "../../src/orchestrator/commands.ts";
 import type { EngineName } from "../../src/orchestrator/engine.ts";
 import { firstDifference, redecide } from "../../src/orchestrator/redecide.ts";
-import {
-	createIommuSystem,
-	type IommuSystem,
-} from "../../src/orchestrator/system.ts";
+import { createIommuSystem } from "../../src/orchestrator/create.ts";
+import type { IommuSystem } from "../../src/orchestrator/system.ts";
 import type { Json } from "../../src/vocabulary/fields.ts";
 import { recordProblem } from "../../src/vocabulary/records.ts";
 import {

@@ -6,7 +6,7 @@ import type { EngineName } from "../../src/orchestrator/engine.ts";
 import { IommuError } from "../../src/orchestrator/error.ts";
 import { firstDifference, redecide } from "../../src/orchestrator/redecide.ts";
 import { type Flow, FLOWS } from "../../src/orchestrator/switches.ts";
-import { createIommuSystem } from "../../src/orchestrator/system.ts";
+import { createIommuSystem } from "../../src/orchestrator/create.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { parseRunScenario } from "../../src/scenarios/run-scenario.ts";
 import { RUN_SCENARIOS, runScenarioNamed } from "../../src/scenarios/runs.ts";

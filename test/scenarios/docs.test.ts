@@ -7,7 +7,7 @@ import { createJudge } from "../../src/invariants/judge.ts";
 import { FLOWS } from "../../src/orchestrator/switches.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { RUN_SCENARIOS, runScenarioNamed } from "../../src/scenarios/runs.ts";
-import { ENTITIES, TRANSACTIONS } from "../machines/all.ts";
+import { ENTITIES, SAGAS, TRANSACTIONS } from "../machines/all.ts";
 import { table } from "./table.ts";
 
 const DOCS = join(import.meta.dirname, "../../docs");
@@ -107,6 +107,6 @@ test("machines.md: the list", () => {
 	generated(
 		"machines.md",
 		"list",
-		`\nEntities\n\n${head}${ENTITIES.map(line).join("")}\nTransactions\n\n${head}${TRANSACTIONS.map(line).join("")}\n`,
+		`\nEntities\n\n${head}${ENTITIES.map(line).join("")}\nTransactions\n\n${head}${TRANSACTIONS.map(line).join("")}\nSagas\n\n${head}${SAGAS.map(line).join("")}\n`,
 	);
 });

@@ -24,6 +24,9 @@ import { iommuGroup } from "../../../machines/iommu-group.ts";
 import { iommufdCtx } from "../../../machines/iommufd-ctx.ts";
 import { attach2023 } from "../../../machines/attach-2023.ts";
 import { detach2023 } from "../../../machines/detach-2023.ts";
+import { evacuate } from "../../../machines/evacuate.ts";
+import { moveAll } from "../../../machines/move-all.ts";
+import { moveGroup } from "../../../machines/move-group.ts";
 import { replaceDetachAttach } from "../../../machines/replace-detach-attach.ts";
 import { replaceDeviceForced } from "../../../machines/replace-device-forced.ts";
 import { replaceDeviceLagging } from "../../../machines/replace-device-lagging.ts";
@@ -41,7 +44,7 @@ export const ENTITY_MACHINES: readonly AnyDefinition[] = [
 	iommufdCtx,
 	host,
 ];
-/** Machines of operations: one state a step. */
+/** Machines of operations, one state a step, and of what user space does with them (sagas). */
 export const TRANSACTION_MACHINES: readonly AnyDefinition[] = [
 	attach,
 	detach,
@@ -64,6 +67,9 @@ export const TRANSACTION_MACHINES: readonly AnyDefinition[] = [
 	replacePostedV2,
 	replaceDeviceLagging,
 	replaceDeviceForced,
+	moveGroup,
+	moveAll,
+	evacuate,
 ];
 
 const ALL = new Map(
