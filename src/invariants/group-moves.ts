@@ -22,6 +22,17 @@ const seqs = (moves: readonly Attach[]): number[] =>
 	moves.slice(0, 3).map((move) => move.seq);
 const beginOf = (bracket: Bracket): number => bracket.seq;
 
+/** The record from which on all that a finding about attached siblings rests on was recorded. */
+const oldest = (
+	world: World,
+	bracket: Bracket,
+	siblings: readonly DeviceId[],
+): number =>
+	Math.min(
+		bracket.seq,
+		...siblings.map((dev) => world.devices.map.get(dev)?.since ?? 0),
+	);
+
 /** Other devices of the group that are attached. */
 function siblingsAttached(
 	world: World,
@@ -50,7 +61,7 @@ function attachMoves(
 		`attaching ${dev} moved ${moves.length} device(s) of ${group.id} although ${siblings.join(", ")} was attached already`,
 		[group.id, dev],
 		[beginOf(bracket), ...seqs(moves)],
-		{ since: bracket.seq },
+		{ since: oldest(world, bracket, siblings) },
 	);
 }
 
@@ -81,7 +92,7 @@ function replaceMoves(
 			`the replace of ${dev} to ${to} shows ${what}`,
 			actors,
 			[beginOf(bracket), group.domSeq],
-			{ since: bracket.seq },
+			{ since: Math.min(bracket.seq, group.domSeq) },
 		);
 	}
 	for (const member of group.members) {
@@ -115,7 +126,7 @@ function detachMoves(
 			`detaching ${dev} moved ${group.id} to ${moves[0]?.dom} although ${siblings.join(", ")} is still attached`,
 			[group.id, dev, ...siblings],
 			trail,
-			{ since: bracket.seq },
+			{ since: oldest(world, bracket, siblings) },
 		);
 	}
 	// A driver may use one static object for both (facts §4.1): then nothing needs to move.
@@ -128,12 +139,12 @@ function detachMoves(
 		bracket.switched?.has(group.id) !== true
 	)
 		return undefined;
+	// That nobody else is attached is known only from a log without a gap.
 	return broken(
 		`${group.id} ${seq}`,
 		`detaching ${dev}, the last attached device of ${group.id}, moved nothing: the group still uses ${group.dom ?? "no domain"}`,
 		[group.id, dev],
 		trail,
-		{ since: bracket.seq },
 	);
 }
 
@@ -164,7 +175,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 					`${data.dev} was moved to ${data.dom} while ${group.id} is being switched from ${group.dom ?? "no domain"} to ${target}`,
 					[group.id, data.dev, data.dom],
 					[group.domSeq, bracket.attaches[0]?.seq ?? 0],
-					{ since: bracket.seq },
+					{ since: Math.min(bracket.seq, group.domSeq) },
 				);
 			},
 		},

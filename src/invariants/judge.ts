@@ -31,6 +31,7 @@ import {
 	settleEvent,
 	settleState,
 	unexplain,
+	withdraw,
 	type Verdicts,
 } from "./verdicts.ts";
 
@@ -148,6 +149,13 @@ function judgeRecord(state: State, record: LogRecord): void {
 	if (plan.touch !== undefined) touchAndTest(state, plan.touch, record);
 	if (plan.special === 3) forgetOutcome(state, record);
 	else if (plan.special === 2) end(state, record);
+	else if (plan.special === 4) lost(state, record as LogRecord<"trace.lost">);
+}
+
+/** Events that were lost may have lain before records that are judged already. */
+function lost({ verdicts }: State, record: LogRecord<"trace.lost">): void {
+	const { from } = record.data;
+	if (from !== undefined) withdraw(verdicts, from, record.seq);
 }
 
 function begin(state: State, record: LogRecord): void {

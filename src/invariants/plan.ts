@@ -28,8 +28,8 @@ export interface RecordPlan {
 		| ((world: World, record: LogRecord, touch: Touch) => void)
 		| undefined;
 	readonly checks: readonly PlannedCheck[];
-	/** 1 begins an operation, 2 ends one, 3 is noted in the bracket, 0 nothing special. */
-	readonly special: 0 | 1 | 2 | 3;
+	/** 1 begins an operation, 2 ends one, 3 is noted in the bracket, 4 tells of lost events, 0 nothing special. */
+	readonly special: 0 | 1 | 2 | 3 | 4;
 	/** Kept as a step of its operation. */
 	readonly kept: boolean;
 	/** Somebody who looks on, called before the record is folded. */
@@ -60,14 +60,20 @@ const NOTED: ReadonlySet<string> = new Set([
 	"pages.pinned",
 	"iotlb.synced",
 ]);
-const special = (type: string): 0 | 1 | 2 | 3 =>
-	type === "op.begin"
-		? 1
-		: type === "op.commit" || type === "op.fail" || type === "op.unknown"
-			? 2
-			: NOTED.has(type)
-				? 3
-				: 0;
+function special(type: string): RecordPlan["special"] {
+	switch (type) {
+		case "op.begin":
+			return 1;
+		case "op.commit":
+		case "op.fail":
+		case "op.unknown":
+			return 2;
+		case "trace.lost":
+			return 4;
+		default:
+			return NOTED.has(type) ? 3 : 0;
+	}
+}
 
 const LEVEL = { L0: 0, L1: 1, L2: 2 } as const;
 

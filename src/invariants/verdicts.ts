@@ -140,7 +140,7 @@ function objection(
 	invariant: Invariant,
 	finding: Finding,
 ): string | undefined {
-	if (world.lostCount > 0 && world.lostSeq > (finding.since ?? 0))
+	if (world.lostOpen || world.lostSeq > (finding.since ?? 0))
 		return `events were lost (#${world.lostSeq}): ${finding.message}`;
 	if (!releaseFits(invariant, verdicts.header.kernel))
 		return `kernel ${verdicts.header.kernel} is not the release this speaks about (${invariant.kernels}): ${finding.message}`;
@@ -260,6 +260,30 @@ export function settleState(
 	const why = objection(verdicts, world, invariant, outcome);
 	if (why !== undefined) unexplain(verdicts, invariant.id, why, seq);
 	else verdicts.standing.set(key, keep(verdicts, index, outcome, seq, true));
+}
+
+/** Events are missing from record `from` on: what was found since is not certain any more. */
+export function withdraw(verdicts: Verdicts, from: number, seq: number): void {
+	const gone = new Set<Violation>();
+	for (const list of [verdicts.violations, verdicts.warnings])
+		for (let at = list.length - 1; at >= 0; at--) {
+			const violation = list[at] as Violation;
+			if (violation.seq < from) continue;
+			list.splice(at, 1);
+			gone.add(violation);
+			const index = verdicts.catalogue.findIndex(
+				({ id }) => id === violation.id,
+			);
+			verdicts.violated[index] = (verdicts.violated[index] as number) - 1;
+			const { id, message } = violation;
+			const why = `events were lost (#${seq}) from #${from} on: ${message}`;
+			unexplain(verdicts, id, why, violation.seq);
+		}
+	if (gone.size === 0) return;
+	for (const table of [verdicts.standing, verdicts.stales])
+		for (const [key, entry] of table)
+			if (gone.has(entry as Violation))
+				(table as Map<unknown, unknown>).delete(key);
 }
 
 function heal(

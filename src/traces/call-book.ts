@@ -125,6 +125,7 @@ export class CallBook {
 		const open = this.running.get(call.tid);
 		if (open !== undefined) this.end(state, open);
 		this.running.set(call.tid, call);
+		state.coverage.callBegins(call);
 		beginCall(state, call);
 		this.due.push(call.tEnd + ROUNDING_NS, { call, isEnd: true });
 	}
@@ -132,6 +133,7 @@ export class CallBook {
 	private end(state: State, call: Call): void {
 		if (this.running.get(call.tid) !== call) return;
 		this.running.delete(call.tid);
+		state.coverage.callEnds(call);
 		endCall(state, call);
 	}
 

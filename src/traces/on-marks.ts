@@ -24,6 +24,7 @@ export function onMark(state: State, lane: Lane): void {
 		}
 	if (!isLab(line.buf, at)) return;
 	const letter = line.buf[at + 5];
+	state.coverage.marker();
 	if (state.shown.callFile || lane.context !== 0) return;
 	if (letter !== LETTER_B && letter !== LETTER_E) return;
 	line.tokenize(at + 6);

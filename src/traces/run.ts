@@ -6,6 +6,7 @@ import type { ByteSource } from "./bytes.ts";
 import type { CallParser, LinePull } from "./call-book.ts";
 import { CallBook } from "./call-book.ts";
 import type { GroupEntry } from "./groups.ts";
+import { Coverage } from "./coverage.ts";
 import { LineSplitter } from "./lines.ts";
 import { advanceTo } from "./merge.ts";
 import type { Sink } from "./output.ts";
@@ -80,6 +81,7 @@ export class Run {
 			out,
 			report,
 			book,
+			new Coverage(out, report, input.trace !== undefined),
 			header.iommu.scalable,
 			header.fidelity !== "L0",
 		);

@@ -11,6 +11,7 @@ import type { Lane } from "./lanes.ts";
 import { Lanes } from "./lanes.ts";
 import type { Output, Place } from "./output.ts";
 import type { ImportReport } from "./report.ts";
+import type { Coverage } from "./coverage.ts";
 import { count, UNEXPLAINED_KEPT } from "./report.ts";
 import { TraceLine } from "./trace-line.ts";
 
@@ -44,15 +45,18 @@ export class State {
 	readonly report: ImportReport;
 	readonly calls: CallBook;
 	readonly shown: Shown;
+	readonly coverage: Coverage;
 	private readonly sameReason = new Map<string, number>();
 
 	constructor(
 		out: Output,
 		report: ImportReport,
 		calls: CallBook,
+		coverage: Coverage,
 		scalable: boolean | "unknown",
 		probes: boolean,
 	) {
+		this.coverage = coverage;
 		this.out = out;
 		this.report = report;
 		this.calls = calls;

@@ -16,7 +16,6 @@ const NAMES_MAX = 10_000;
 export class TraceImport {
 	private readonly state: State;
 	private readonly counts = new Float64Array(EVENTS.length);
-	private last = 0;
 	private started = false;
 
 	constructor(state: State) {
@@ -43,9 +42,8 @@ export class TraceImport {
 			this.other(buf, start, end, whole);
 			return;
 		}
-		this.started = true;
-		if (line.t < this.last) report.backwards++;
-		else this.last = line.t;
+		if (!this.started) this.start(buf, end);
+		state.coverage.line(line.t, line.cpu);
 		if (nextDue(state) <= line.t) advanceTo(state, line.t);
 		const kind = EVENTS_BY_HASH.get(line.nameHash);
 		if (kind === undefined) {
@@ -59,6 +57,13 @@ export class TraceImport {
 		}
 		this.dispatch(kind);
 	};
+
+	private start(buf: Uint8Array, end: number): void {
+		this.started = true;
+		const { coverage, line } = this.state;
+		const text = decoder.decode(buf.subarray(line.nameStart, end));
+		coverage.begin(line.t, /\blab: [BN] /.test(text));
+	}
 
 	private dispatch(kind: EventKind): void {
 		const { state } = this;
@@ -96,18 +101,8 @@ export class TraceImport {
 	}
 
 	private lost(n: number, cpu: number | undefined, why: string): void {
-		const { state } = this;
-		const { lost } = state.report;
-		lost.markers++;
-		lost.events += n;
-		if (n === 0) lost.unknown++;
-		state.out.emit(
-			state.line.t,
-			"trace.lost",
-			"host",
-			{ n, ...(cpu === undefined ? {} : { cpu }), why },
-			undefined,
-		);
+		const { coverage, line } = this.state;
+		coverage.lost(line.t, n, cpu, why);
 	}
 
 	/** Lines that are not events: lost-event markers, trace-cmd's head, damage. */
@@ -154,6 +149,7 @@ export class TraceImport {
 	finish(): void {
 		const { state } = this;
 		for (const lane of state.lanes.all()) if (lane.open) settle(state, lane, 0);
+		state.coverage.end();
 		for (const [index, n] of this.counts.entries()) {
 			const name = EVENTS[index]?.name;
 			if (n > 0 && name !== undefined) state.report.events.set(name, n);

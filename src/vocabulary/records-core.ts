@@ -76,8 +76,17 @@ export const CORE_RECORDS = {
 		undo: "flag?",
 	},
 
-	/** The recorder lost `n` events (0 = unknown number): absence of events before this point proves nothing. */
-	"trace.lost": { n: "count", cpu: "int?", why: "text?" },
+	/**
+	 * The recorder lost `n` events (0 = unknown number): absence of events before this point proves nothing. `from`: records from this
+	 * seq on may already lack events. `open`: events go on missing, or being out of order, until the next of these records.
+	 */
+	"trace.lost": {
+		n: "count",
+		cpu: "int?",
+		why: "text?",
+		from: "count?",
+		open: "flag?",
+	},
 	/** The importer could not explain a line; `line` counts from 1. */
 	"trace.unexplained": { line: "count", event: "text", why: "text" },
 } as const satisfies Record<string, FieldTable>;

@@ -159,6 +159,7 @@ export const APPLY_CORE: Appliers = {
 	"trace.lost": (world, { data, seq }) => {
 		world.lostSeq = seq;
 		world.lostCount += Math.max(1, data.n);
+		world.lostOpen = data.open === true;
 	},
 	"trace.unexplained": (world) => {
 		world.unexplainedLines++;

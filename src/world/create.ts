@@ -54,6 +54,7 @@ export function createWorld(header: LogHeader): World {
 		iotlb: newIotlb(own),
 		lostSeq: 0,
 		lostCount: 0,
+		lostOpen: false,
 		unexplainedLines: 0,
 		moves: 0,
 		risks: new Map(),

@@ -306,6 +306,8 @@ export interface World {
 	/** seq of the last trace.lost and number of them. */
 	lostSeq: number;
 	lostCount: number;
+	/** Events are missing, or out of order, from the last trace.lost on. */
+	lostOpen: boolean;
 	/** Lines the importer could not explain. */
 	unexplainedLines: number;
 	/** True in logs of a flow with a pointer per device (2023 flows). */
