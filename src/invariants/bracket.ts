@@ -16,6 +16,8 @@ export type DomainsBefore = Map<GroupId, DomainId | null | undefined>;
 export interface Reserved {
 	net: number;
 	seq: number;
+	/** The oldest of the reservations that it dropped, or its own begin. */
+	since: number;
 }
 /** An operation, or (seq 0) everything outside of operations. */
 export interface Bracket {

@@ -98,7 +98,7 @@ function unflushed(
 			record.seq,
 		],
 		{
-			since: entrySeq > 0 ? entrySeq : first.seq,
+			since: Math.min(first.seq, entrySeq || (space?.holdsSeq ?? 0)),
 			stales: left.map((stale) => stale.id),
 		},
 	);
@@ -274,7 +274,7 @@ export function rootFreed(
 				`${data.dom} was freed while the context cache of ${unit.id} may still hold its entry for requester 0x${stale.sid.toString(16)}, cleared at #${stale.seq}`,
 				[data.dom, unit.id],
 				[stale.seq],
-				{ since: stale.seq },
+				{ since: Math.min(stale.seq, stale.setSeq) },
 			);
 	}
 	const holding = spacesOf(iotlb, data.dom).find(
@@ -286,10 +286,19 @@ export function rootFreed(
 			`${data.dom} was freed while entries under ${didName(holding.did)} may still be cached by ${holding.iommu}`,
 			[data.dom, holding.iommu],
 			[holding.changedSeq],
-			{ since: holding.changedSeq },
+			{ since: knownSince(holding) },
 		);
 	return undefined;
 }
+
+/** The record from which on the log tells all about who reaches a tag. */
+const knownSince = (space: Space): number =>
+	Math.min(
+		space.changedSeq,
+		space.holdsSeq,
+		...space.live.values(),
+		...space.setting.values(),
+	);
 
 export function tagLate(
 	{ world }: Context,

@@ -30,7 +30,7 @@ const oldest = (
 ): number =>
 	Math.min(
 		bracket.seq,
-		...siblings.map((dev) => world.devices.map.get(dev)?.since ?? 0),
+		...siblings.map((dev) => world.devices.map.get(dev)?.attachedSeq ?? 0),
 	);
 
 /** Other devices of the group that are attached. */
@@ -92,7 +92,6 @@ function replaceMoves(
 			`the replace of ${dev} to ${to} shows ${what}`,
 			actors,
 			[beginOf(bracket), group.domSeq],
-			{ since: Math.min(bracket.seq, group.domSeq) },
 		);
 	}
 	for (const member of group.members) {

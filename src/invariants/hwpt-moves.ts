@@ -46,7 +46,7 @@ export function filledBeforeSwitch(
 		`${data.dev} was moved from ${move.old} to ${data.dom}, which ${ioas ?? "its IOAS"} has not filled yet`,
 		[data.dev, data.dom, move.group.id],
 		[bracket.seq, move.group.domSeq],
-		{ since: move.to.createdSeq },
+		{ since: Math.min(move.to.createdSeq, move.group.domSeq) },
 	);
 }
 

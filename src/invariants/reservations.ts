@@ -138,14 +138,17 @@ function countReservation(
 	record: LogRecord<"resv.added" | "resv.dropped">,
 ): Outcome {
 	if (bracket.op === undefined) return SKIP;
-	const by = record.type === "resv.added" ? 1 : -world.effect.unreserved;
+	const dropped = record.type === "resv.added" ? [] : world.effect.unreserved;
+	const by = record.type === "resv.added" ? 1 : -dropped.length;
+	const since = Math.min(bracket.seq, ...dropped.map(({ seq }) => seq));
 	const key = `${record.data.ioas} ${record.data.owner}`;
 	bracket.reserved ??= new Map();
 	const entry = bracket.reserved.get(key);
 	if (entry === undefined)
-		bracket.reserved.set(key, { net: by, seq: record.seq });
+		bracket.reserved.set(key, { net: by, seq: record.seq, since });
 	else {
 		entry.net += by;
+		entry.since = Math.min(entry.since, since);
 		entry.seq = record.seq;
 	}
 	return SKIP;
@@ -160,7 +163,7 @@ function failedBalance(
 	if (op === undefined || bracket.reserved === null) return SKIP;
 	// A completed replace that was then answered with an error is VFT-7's business.
 	if (op.steps.some((step) => step.type === "dev.replaced")) return SKIP;
-	for (const [key, { net, seq }] of bracket.reserved) {
+	for (const [key, { net, seq, since }] of bracket.reserved) {
 		if (net === 0) continue;
 		const [ioas, owner] = key.split(" ") as [IoasId, ActorId];
 		const what =
@@ -172,7 +175,7 @@ function failedBalance(
 			`${op.name} failed with ${record.data.errno}, but ${owner} ${what} in ${ioas}`,
 			[owner, ioas],
 			[bracket.seq, seq, record.seq],
-			{ seq, since: bracket.seq },
+			{ seq, since },
 		);
 	}
 	return undefined;

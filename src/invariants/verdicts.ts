@@ -26,6 +26,8 @@ export interface Violation {
 	readonly id: string;
 	readonly severity: Severity;
 	readonly seq: number;
+	/** The log must be complete from this record on for it to stand; 0: from before its start. */
+	readonly since: number;
 	evidence: Evidence;
 	readonly subject: string;
 	message: string;
@@ -162,6 +164,7 @@ function makeViolation(
 		id: invariant.id,
 		severity: finding.severity ?? invariant.severity,
 		seq: finding.seq ?? seq,
+		since: finding.since ?? 0,
 		evidence: finding.evidence ?? "possible",
 		subject: finding.subject,
 		message: finding.message,
@@ -262,13 +265,13 @@ export function settleState(
 	else verdicts.standing.set(key, keep(verdicts, index, outcome, seq, true));
 }
 
-/** Events are missing from record `from` on: what was found since is not certain any more. */
+/** Events are missing from record `from` on (0: from before the log): what was found since is not certain any more. */
 export function withdraw(verdicts: Verdicts, from: number, seq: number): void {
 	const gone = new Set<Violation>();
 	for (const list of [verdicts.violations, verdicts.warnings])
 		for (let at = list.length - 1; at >= 0; at--) {
 			const violation = list[at] as Violation;
-			if (violation.seq < from) continue;
+			if (from === 0 ? violation.since > 0 : violation.seq < from) continue;
 			list.splice(at, 1);
 			gone.add(violation);
 			const index = verdicts.catalogue.findIndex(
@@ -276,7 +279,8 @@ export function withdraw(verdicts: Verdicts, from: number, seq: number): void {
 			);
 			verdicts.violated[index] = (verdicts.violated[index] as number) - 1;
 			const { id, message } = violation;
-			const why = `events were lost (#${seq}) from #${from} on: ${message}`;
+			const where = from === 0 ? "before the log" : `from #${from} on`;
+			const why = `events were lost (#${seq}) ${where}: ${message}`;
 			unexplain(verdicts, id, why, violation.seq);
 		}
 	if (gone.size === 0) return;

@@ -69,6 +69,7 @@ function merge(iotlb: Iotlb, unit: Unit, from: Space, into: Space): void {
 	for (const stale of from.stale) stale.did = into.did;
 	into.stale.push(...from.stale);
 	into.tables.push(...from.tables);
+	if (from.holds && !into.holds) into.holdsSeq = from.holdsSeq;
 	into.holds ||= from.holds;
 	into.clean = [];
 	into.changedSeq = Math.max(into.changedSeq, from.changedSeq);
@@ -114,6 +115,7 @@ function newSpace(
 		live: new Map(),
 		setting: new Map(),
 		holds: preexisting,
+		holdsSeq: 0,
 		changedSeq: seq,
 		stale: [],
 		tables: [],
@@ -255,12 +257,14 @@ export function entrySet(iotlb: Iotlb, facts: EntryFacts): Space | undefined {
 		dom: facts.dom,
 		space,
 		seq: facts.seq,
+		setSeq: facts.seq,
 		dev: facts.dev,
 	});
 	space.setting.delete(facts.sid);
 	space.live.set(facts.sid, facts.seq);
 	space.clean = [];
 	space.changedSeq = facts.seq;
+	if (!space.holds) space.holdsSeq = facts.seq;
 	space.holds = true;
 	return space;
 }
@@ -298,6 +302,7 @@ export function deviceMoved(
 	for (const space of iotlb.byDomain.get(dom) ?? []) {
 		space.live.set(dev, seq);
 		space.changedSeq = seq;
+		if (!space.holds) space.holdsSeq = seq;
 		space.holds = true;
 	}
 }

@@ -72,6 +72,8 @@ export interface Space {
 	/** Requesters whose entry is being set up. */
 	setting: Map<number, number>;
 	holds: boolean;
+	/** The record since which it may hold entries; 0: since before the log. */
+	holdsSeq: number;
 	/** seq of the record that made it last (un)reachable. */
 	changedSeq: number;
 	stale: Stale[];
@@ -88,6 +90,8 @@ export interface ContextEntry {
 	readonly dom: DomainId;
 	space: Space;
 	readonly seq: number;
+	/** The record that set it, also when `seq` is that of its clearing. */
+	readonly setSeq: number;
 	readonly dev: DeviceId | undefined;
 }
 /** A queued invalidation. */

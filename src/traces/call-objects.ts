@@ -281,6 +281,7 @@ export function hwptDone({ state, lane, call, op, ctx }: CallScope): void {
 	hwpt.users = 1;
 	state.emit(lane, "hwpt.reserved", hwpt.id, { hwpt: hwpt.id });
 	hwptLive(state, lane, hwpt, op.ioas);
+	if (state.report.lines > 0) state.older(lane, "the filling of an hwpt");
 }
 
 /** IOMMU_DESTROY, when its probes are missing. */

@@ -39,10 +39,15 @@ export class Coverage {
 	private disorder = Number.NaN;
 	private phase: "before" | "inside" | "after" = "before";
 	private outside = false;
+	/** Behind a marker of lost events, before the next line. */
+	hole = false;
 	private markers = false;
-	/** Calls that have begun and not ended, and those of them that move devices. */
+	/** Calls that have begun and not ended, and among them those that move devices. */
 	private running = 0;
 	private moving = 0;
+
+	/** Called where the lines before and after do not belong together. */
+	onBreak: (() => void) | undefined;
 
 	constructor(out: Output, report: ImportReport, traced: boolean) {
 		this.out = out;
@@ -75,28 +80,38 @@ export class Coverage {
 		this.phase = "inside";
 		this.first = t;
 		this.latest = t;
-		if (this.outside) {
-			this.outside = false;
-			this.write(t, 0, "the trace begins here: calls came before it");
-		} else if (this.moving > 0 && !opens)
-			this.write(t, 0, "the trace begins inside a call");
+		if (this.outside)
+			this.write(t, "the trace begins here: calls came before it", {
+				open: false,
+			});
+		else if (this.running > 0 && !opens)
+			this.write(t, "the trace begins inside a call");
+		this.outside = false;
 	}
 
-	/** The recorder says that it lost `n` events (0: unknown) of a CPU; `from` the last line of that CPU on they may be missing. */
+	/** The recorder says that it lost `n` events (0: unknown) of a CPU: from the last line of that CPU on they may be missing. */
 	lost(t: number, n: number, cpu: number | undefined, why: string): void {
 		const { lost } = this.report;
 		lost.markers++;
 		lost.events += n;
 		if (n === 0) lost.unknown++;
+		this.onBreak?.();
 		const seen = cpu === undefined ? 0 : (this.lastOfCpu[cpu] ?? 0);
 		const from = Math.max(1, seen);
 		this.out.emit(
 			t,
 			"trace.lost",
 			"host",
-			{ n, ...(cpu === undefined ? {} : { cpu }), why, from },
+			{ n, ...(cpu === undefined ? {} : { cpu }), why, from, open: true },
 			undefined,
 		);
+		this.hole = true;
+	}
+
+	/** The first line behind a hole, and behind the calls that lie inside it. */
+	resume(t: number): void {
+		this.hole = false;
+		this.write(t, "the trace goes on", { open: false });
 	}
 
 	/** A line from before the latest: what was judged since lacked it. */
@@ -104,14 +119,12 @@ export class Coverage {
 		this.report.backwards++;
 		const from = this.reaches(t, cpu);
 		if (from >= this.disorder) return;
+		if (Number.isNaN(this.disorder)) this.onBreak?.();
 		this.disorder = from;
-		this.write(
-			t,
-			0,
-			"times go back: lines are not in the order of events",
+		this.write(t, "times go back: lines are not in the order of events", {
 			from,
-			true,
-		);
+			open: true,
+		});
 	}
 
 	/** The first record that a line of time `t` should have come before. */
@@ -127,8 +140,9 @@ export class Coverage {
 	}
 
 	private inOrder(t: number): void {
+		this.onBreak?.();
 		this.disorder = Number.NaN;
-		this.write(t, 0, "lines are in the order of events again");
+		this.write(t, "lines are in the order of events again", { open: false });
 	}
 
 	/** The trace has no more lines. */
@@ -138,9 +152,18 @@ export class Coverage {
 			this.beyond(this.latest);
 	}
 
-	private beyond(t: number): void {
+	/** Something is told of a time that the trace does not cover any more. */
+	beyond(t: number): void {
+		if (this.outside) return;
 		this.outside = true;
-		this.write(t, 0, "the trace ends here: calls go on", undefined, true);
+		this.write(t, "the trace ends here: other parts of the recording go on", {
+			open: true,
+		});
+	}
+
+	/** The last time that the trace covers; undefined while it still goes on. */
+	get ended(): number | undefined {
+		return this.phase === "after" ? this.latest : undefined;
 	}
 
 	/** A call of the program begins. */
@@ -159,13 +182,7 @@ export class Coverage {
 		if (this.phase !== "before" || !this.traced || this.outside) return;
 		if (call.errno !== 0 || !MOVING.has(call.name)) return;
 		this.outside = true;
-		this.write(
-			call.t,
-			0,
-			"these calls came before the trace",
-			undefined,
-			true,
-		);
+		this.write(call.t, "these calls came before the trace", { open: true });
 	}
 
 	private leavesLines(call: Call): boolean {
@@ -174,22 +191,9 @@ export class Coverage {
 
 	private write(
 		t: number,
-		n: number,
 		why: string,
-		from?: number,
-		open?: true,
+		more: { readonly from?: number; readonly open?: boolean } = {},
 	): void {
-		this.out.emit(
-			t,
-			"trace.lost",
-			"host",
-			{
-				n,
-				why,
-				...(from === undefined ? {} : { from }),
-				...(open === undefined ? {} : { open }),
-			},
-			undefined,
-		);
+		this.out.emit(t, "trace.lost", "host", { n: 0, why, ...more }, undefined);
 	}
 }

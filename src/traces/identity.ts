@@ -117,6 +117,8 @@ export interface Hwpt {
 	ioas: Ioas | undefined;
 	auto: boolean;
 	live: boolean;
+	/** The operation that made it, when seen. */
+	op: object | undefined;
 	/** Long-term count without look-ups, NaN when not known. */
 	users: number;
 }
@@ -280,6 +282,7 @@ export class Identity {
 			ioas: undefined,
 			auto: false,
 			live: false,
+			op: undefined,
 			users: Number.NaN,
 		};
 		if (!Number.isNaN(number)) ctx.hwpts.set(number, hwpt);

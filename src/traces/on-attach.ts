@@ -270,7 +270,7 @@ export function onHwptDetachIn(state: State, lane: Lane): void {
 	const hwpt =
 		state.ids.hwpts.get(state.line.pointer(K.hwpt)) ??
 		device.group?.igroup?.hwpt;
-	const undo = inside(lane, "ifd_detach") === undefined;
+	const undo = inside(lane, "ifd_attach") !== undefined;
 	enter(lane, { kind: "hwpt_detach", device, ctx, hwpt });
 	const call = inside(lane, "ifd_detach");
 	if (call !== undefined) call.hwpt = hwpt;

@@ -89,8 +89,11 @@ function onlyCtx(state: State): Ctx | undefined {
 export function idevAt(state: State, lane: Lane): Idev | undefined {
 	const pointer = state.line.pointer(K.idev);
 	const known = state.ids.idevs.get(pointer);
-	if (known !== undefined) return known;
-	const device = state.deviceAt(K.dev) ?? lane.op?.device;
+	const named = state.deviceAt(K.dev);
+	// The pointer had another owner whose end was lost: the line itself names the device.
+	if (known !== undefined && (named === undefined || named === known.device))
+		return known;
+	const device = named ?? lane.op?.device;
 	if (device === undefined) return undefined;
 	if (device.idev !== undefined && Number.isNaN(device.idev.pointer)) {
 		device.idev.pointer = pointer;

@@ -27,7 +27,7 @@ export function onAddDevice(state: State, lane: Lane): void {
 	const group = state.ids.group(state.line.num(K.groupID));
 	const device = state.deviceAt(K.device);
 	if (device === undefined) return state.unexplained("device is missing");
-	state.learnMember(lane, group, device);
+	state.learnMember(lane, group, device, true);
 }
 
 /** iommu:remove_device_from_group. Its pointers may be used again from here on. */

@@ -36,6 +36,7 @@ export function hwptAt(
 	if (known !== undefined && known.domain === domain) return known;
 	const hwpt = state.ids.newHwpt(ctx, number, pointer, domain);
 	hwpt.live = !fresh;
+	hwpt.op = lane.op;
 	if (!fresh) state.older(lane, "an hwpt");
 	if (fresh) state.emit(lane, "hwpt.reserved", hwpt.id, { hwpt: hwpt.id });
 	return hwpt;
@@ -64,6 +65,9 @@ export function onHwptAllocRet(state: State, lane: Lane): void {
 	if (pointerErrno(pointer) !== 0)
 		return noteFailure(lane, "hwpt_paging_alloc", pointerErrno(pointer));
 	const ctx = ctxAt(state, lane, line.pointer(K.ictx));
+	// One that was published under this pointer before is gone, whether its end was recorded or not.
+	if (state.ids.hwpts.get(pointer)?.live === true)
+		state.ids.hwpts.delete(pointer);
 	const hwpt = hwptAt(
 		state,
 		lane,
@@ -77,6 +81,7 @@ export function onHwptAllocRet(state: State, lane: Lane): void {
 	const ioas = ioasAt(state, lane, line.pointer(K.ioas), ctx);
 	hwpt.ioas = ioas;
 	hwpt.live = true;
+	hwpt.op = lane.op;
 	hwpt.auto =
 		inside(lane, "ifd_attach") !== undefined ||
 		inside(lane, "ifd_replace") !== undefined ||
@@ -121,9 +126,15 @@ export function onHwptDestroy(state: State, lane: Lane): void {
 	const top = innermost(lane);
 	const undo = top?.kind === "hwpt_abort";
 	if (undo) lane.frames.pop();
-	const hwpt = state.ids.hwpts.get(state.line.pointer(K.obj));
+	const pointer = state.line.pointer(K.obj);
+	const hwpt = state.ids.hwpts.get(pointer);
 	lane.destroying = undefined;
 	if (hwpt === undefined) return;
+	// An abort ends what the same call made: the pointer had another owner whose end was lost.
+	if (undo && hwpt.op !== lane.op) {
+		state.ids.hwpts.delete(pointer);
+		return state.older(lane, "an hwpt");
+	}
 	lane.destroying = { hwpt, undo, iopt: undefined };
 	if (lane.op !== undefined) lane.op.saw |= SAW.gone;
 	const byItself =

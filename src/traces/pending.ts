@@ -58,6 +58,23 @@ export function settle(state: State, lane: Lane, traits: number): void {
 		lane.released !== undefined;
 }
 
+/**
+ * Lines are missing here, or the trace ends: what lanes left open is settled as far as it is certain, and whatever they were inside of is
+ * forgotten. A flush whose end was not seen proves nothing.
+ */
+export function breakLanes(state: State): void {
+	for (const lane of state.lanes.all()) {
+		lane.sync = undefined;
+		lane.unmapped = undefined;
+		if (lane.open) settle(state, lane, 0);
+		lane.frames.length = 0;
+		lane.tag = undefined;
+		lane.untag = undefined;
+		lane.tagged = undefined;
+		lane.untagged = undefined;
+	}
+}
+
 /** The last address of a range; undefined for an empty one or one past the end of 64 bits. */
 export function lastOf(start: U64, len: U64): U64 | undefined {
 	if (typeof start === "number" && typeof len === "number") {

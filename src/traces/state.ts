@@ -119,6 +119,7 @@ export class State {
 		this.emit(lane, "trace.lost", "host", {
 			n: 0,
 			why: `${what} is older than the trace`,
+			from: 0,
 		});
 	}
 
@@ -166,9 +167,12 @@ export class State {
 		return this.ids.groupsByPointer.get(pointer);
 	}
 
-	/** Learns that a device is a member of a group: a record only if the topology did not tell. */
-	learnMember(lane: Lane, group: Group, device: Device): void {
+	/** Learns that a device is a member of a group: a record only if the topology did not tell. `joins`: the line says that it joins now. */
+	learnMember(lane: Lane, group: Group, device: Device, joins = false): void {
 		if (device.group === group) return;
+		// It moved without a line that says so: groups.txt tells of another time.
+		if (device.group !== undefined && !joins)
+			this.older(lane, "the group of a device");
 		device.group?.members.delete(device);
 		device.group = group;
 		group.members.add(device);

@@ -1,7 +1,7 @@
 /** The trace itself: lines in, facts out (one pass, no look-back). */
 import type { EventKind } from "./events.ts";
 import { EVENTS, EVENTS_BY_HASH } from "./events.ts";
-import { settle } from "./pending.ts";
+import { breakLanes, settle } from "./pending.ts";
 import { LINE_MAX_BYTES } from "./lines.ts";
 import { advanceTo, nextDue } from "./merge.ts";
 import type { State } from "./state.ts";
@@ -20,6 +20,7 @@ export class TraceImport {
 
 	constructor(state: State) {
 		this.state = state;
+		state.coverage.onBreak = () => breakLanes(state);
 	}
 
 	/** One line. */
@@ -42,8 +43,13 @@ export class TraceImport {
 			this.other(buf, start, end, whole);
 			return;
 		}
-		if (!this.started) this.start(buf, end);
-		state.coverage.line(line.t, line.cpu);
+		const { coverage } = state;
+		if (coverage.hole || !this.started) {
+			advanceTo(state, line.t);
+			if (this.started) coverage.resume(line.t);
+			else this.start(buf, end);
+		}
+		coverage.line(line.t, line.cpu);
 		if (nextDue(state) <= line.t) advanceTo(state, line.t);
 		const kind = EVENTS_BY_HASH.get(line.nameHash);
 		if (kind === undefined) {
@@ -148,7 +154,7 @@ export class TraceImport {
 	/** The end: what lanes left open stays undecided. Counts go to the report. */
 	finish(): void {
 		const { state } = this;
-		for (const lane of state.lanes.all()) if (lane.open) settle(state, lane, 0);
+		breakLanes(state);
 		state.coverage.end();
 		for (const [index, n] of this.counts.entries()) {
 			const name = EVENTS[index]?.name;

@@ -15,6 +15,8 @@ import type { State } from "./state.ts";
 
 /** Clock error allowed when the recording does not tell one, in ns. */
 const SLACK_NS = 50e6;
+/** How far its clock and the trace's differ usually, ten times over (facts/trace-formats.md §6). */
+const CLOCK_NS = 500_000;
 /** Entries held in memory at most. */
 const HELD_MAX = 200_000;
 /** A damaged trace may miss this many commands at a place, or have as many too many, before the log is given up. */
@@ -214,6 +216,7 @@ export class Witness {
 	): void {
 		const skipped = this.align({ kind, did, addr, mask, sid });
 		if (skipped < 0) return;
+		if (this.traced === 0 && skipped > 0) this.forgetEarlier(skipped);
 		this.traced += skipped;
 		if (this.report.witness.aligned)
 			while (
@@ -254,6 +257,15 @@ export class Witness {
 		return -1;
 	}
 
+	/** The trace begins in the middle of the log: what the log has before `skipped` commands is not its business. */
+	private forgetEarlier(skipped: number): void {
+		while (
+			this.head < this.entries.length &&
+			(this.entries[this.head] as Entry).after <= skipped
+		)
+			this.head++;
+	}
+
 	/** When the next line is due: Infinity while it waits for its anchor. */
 	get next(): number {
 		const entry = this.entries[this.head];
@@ -291,6 +303,15 @@ export class Witness {
 		this.head = 0;
 	}
 
+	/** Did this happen after the trace's last line? */
+	private isBeyond(entry: Entry, ended: number): boolean {
+		if (entry.t > ended + CLOCK_NS) return true;
+		if (!this.report.witness.aligned || this.logged === this.traced)
+			return false;
+		// Commands of the log are not in the trace any more: without a clock, what stands before them may be later than the trace, too.
+		return entry.after > this.traced || Number.isNaN(entry.t);
+	}
+
 	private write(entry: Entry): void {
 		const state = this.sink;
 		if (state === undefined) return;
@@ -299,6 +320,9 @@ export class Witness {
 		const [unit] = state.ids.iommus.values();
 		const iommu = (unit ?? state.ids.iommu("dmar0")).id;
 		const t = Number.isNaN(entry.t) ? this.anchorT : entry.t;
+		const { ended } = state.coverage;
+		if (ended !== undefined && this.isBeyond(entry, ended))
+			state.coverage.beyond(ended);
 		this.report.witness.records++;
 		const { sid, iova, pa, did, write } = entry;
 		if (entry.type === "witness.fault")

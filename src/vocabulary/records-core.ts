@@ -78,7 +78,7 @@ export const CORE_RECORDS = {
 
 	/**
 	 * The recorder lost `n` events (0 = unknown number): absence of events before this point proves nothing. `from`: records from this
-	 * seq on may already lack events. `open`: events go on missing, or being out of order, until the next of these records.
+	 * seq on may already lack events; 0: so does everything that came before the log. `open`: events go on missing, or being out of order, until a record with open = false.
 	 */
 	"trace.lost": {
 		n: "count",

@@ -159,7 +159,7 @@ export const APPLY_CORE: Appliers = {
 	"trace.lost": (world, { data, seq }) => {
 		world.lostSeq = seq;
 		world.lostCount += Math.max(1, data.n);
-		world.lostOpen = data.open === true;
+		if (data.open !== undefined) world.lostOpen = data.open;
 	},
 	"trace.unexplained": (world) => {
 		world.unexplainedLines++;

@@ -56,9 +56,10 @@ export const APPLY_IOAS: Appliers = {
 	"resv.dropped": (world, { data }) => {
 		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
-		const left = ioas.resv.filter((entry) => entry.owner !== data.owner);
-		world.effect.unreserved = ioas.resv.length - left.length;
-		ioas.resv = left;
+		world.effect.unreserved = ioas.resv.filter(
+			(entry) => entry.owner === data.owner,
+		);
+		ioas.resv = ioas.resv.filter((entry) => entry.owner !== data.owner);
 	},
 
 	"area.claimed": (world, { data, seq }) => {

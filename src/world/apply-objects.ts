@@ -59,6 +59,7 @@ function attachTo(
 		world.effect.leftHwpts = [...world.effect.leftHwpts, device.hwpt];
 	}
 	if (hwpt !== undefined) hwptOf(world, hwpt).devices++;
+	if (device.hwpt === undefined) device.attachedSeq = seq;
 	device.hwpt = hwpt;
 	device.since = seq;
 }

@@ -75,7 +75,7 @@ export function createWorld(header: LogHeader): World {
 			leftHwpts: [],
 			formerGroup: undefined,
 			pinsLeft: undefined,
-			unreserved: 0,
+			unreserved: [],
 			overlap: 0,
 			present: 0,
 			beyond: 0,
@@ -160,6 +160,7 @@ export function newDevice(
 		ctx: undefined,
 		hwpt: undefined,
 		since: 0,
+		attachedSeq: 0,
 		idevHwpt: undefined,
 		iopf: 0,
 	});

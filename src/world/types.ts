@@ -77,6 +77,8 @@ export interface Device {
 	/** Attached (in ig.list), and to which hwpt; `since` is the seq of the list entry. */
 	hwpt: HwptId | undefined;
 	since: number;
+	/** The record that attached it first; moves of its group do not change it. */
+	attachedSeq: number;
 	/** 2023 flows: idev->hwpt (seed mail 3). */
 	idevHwpt: HwptId | undefined;
 	iopf: number;
@@ -262,8 +264,8 @@ export interface Effect {
 	formerGroup: GroupId | undefined;
 	/** pages.freed: what was still pinned; undefined when the log never told. */
 	pinsLeft: number | undefined;
-	/** resv.dropped: entries that were there. */
-	unreserved: number;
+	/** resv.dropped: the entries that were there. */
+	unreserved: Ioas["resv"];
 	/** did.assigned: the domain that had the tag before and may still have entries under it. */
 	tagLeft: DomainId | undefined;
 	/** The record could not be applied: why. */
