@@ -32,6 +32,7 @@ import {
 	settleState,
 	unexplain,
 	withdraw,
+	withdrawFed,
 	type Verdicts,
 } from "./verdicts.ts";
 
@@ -154,8 +155,9 @@ function judgeRecord(state: State, record: LogRecord): void {
 
 /** Events that were lost may have lain before records that are judged already. */
 function lost({ verdicts }: State, record: LogRecord<"trace.lost">): void {
-	const { from } = record.data;
-	if (from !== undefined) withdraw(verdicts, from, record.seq);
+	const { from, event } = record.data;
+	if (event !== undefined) withdrawFed(verdicts, event, record.seq);
+	else if (from !== undefined) withdraw(verdicts, from, record.seq);
 }
 
 function begin(state: State, record: LogRecord): void {

@@ -15,6 +15,8 @@ import {
 	type Severity,
 } from "./invariant.ts";
 
+import { familyOf, fedBy } from "./untold.ts";
+
 /** A use of what should have been gone, seen after the violation. */
 export interface Use {
 	readonly seq: number;
@@ -78,6 +80,8 @@ export interface Verdicts {
 				readonly seq: number;
 		  }
 	>;
+	/** Families of checks that this recording cannot carry, and why. */
+	readonly untold: Map<string, string>;
 	/** Called for every new violation and for every one that becomes proven. */
 	onViolation:
 		| ((violation: Violation, what: "found" | "proven") => void)
@@ -106,6 +110,7 @@ export const newVerdicts = (
 	unexplained: new Map(),
 	standing: new Map(),
 	stales: new Map(),
+	untold: new Map(),
 	onViolation: undefined,
 });
 
@@ -142,6 +147,8 @@ function objection(
 	invariant: Invariant,
 	finding: Finding,
 ): string | undefined {
+	const untold = verdicts.untold.get(familyOf(invariant.id));
+	if (untold !== undefined) return `${untold}: ${finding.message}`;
 	if (world.lostOpen || world.lostSeq > (finding.since ?? 0))
 		return `events were lost (#${world.lostSeq}): ${finding.message}`;
 	if (!releaseFits(invariant, verdicts.header.kernel))
@@ -267,22 +274,45 @@ export function settleState(
 
 /** Events are missing from record `from` on (0: from before the log): what was found since is not certain any more. */
 export function withdraw(verdicts: Verdicts, from: number, seq: number): void {
+	const where = from === 0 ? "before the log" : `from #${from} on`;
+	take(
+		verdicts,
+		({ since, seq: at }) => (from === 0 ? since === 0 : at >= from),
+		`events were lost (#${seq}) ${where}`,
+	);
+}
+
+/** The recording has no event of a kind that it ought to have: what such events feed is not certain, now and from here on. */
+export function withdrawFed(
+	verdicts: Verdicts,
+	event: string,
+	seq: number,
+): void {
+	const families = fedBy(event);
+	const why = `the recording has no ${event} line (#${seq})`;
+	for (const family of families)
+		if (!verdicts.untold.has(family)) verdicts.untold.set(family, why);
+	take(verdicts, ({ id }) => families.includes(familyOf(id)), why);
+}
+
+/** Turns findings into unexplained entries. */
+function take(
+	verdicts: Verdicts,
+	which: (violation: Violation) => boolean,
+	why: string,
+): void {
 	const gone = new Set<Violation>();
-	for (const list of [verdicts.violations, verdicts.warnings])
-		for (let at = list.length - 1; at >= 0; at--) {
-			const violation = list[at] as Violation;
-			if (from === 0 ? violation.since > 0 : violation.seq < from) continue;
-			list.splice(at, 1);
-			gone.add(violation);
-			const index = verdicts.catalogue.findIndex(
-				({ id }) => id === violation.id,
-			);
-			verdicts.violated[index] = (verdicts.violated[index] as number) - 1;
-			const { id, message } = violation;
-			const where = from === 0 ? "before the log" : `from #${from} on`;
-			const why = `events were lost (#${seq}) ${where}: ${message}`;
-			unexplain(verdicts, id, why, violation.seq);
-		}
+	for (const list of [verdicts.violations, verdicts.warnings]) {
+		const kept = list.filter((violation) => !which(violation));
+		if (kept.length === list.length) continue;
+		for (const violation of list) if (which(violation)) gone.add(violation);
+		list.splice(0, list.length, ...kept);
+	}
+	for (const { id, message, seq } of gone) {
+		const index = verdicts.catalogue.findIndex((one) => one.id === id);
+		verdicts.violated[index] = (verdicts.violated[index] as number) - 1;
+		unexplain(verdicts, id, `${why}: ${message}`, seq);
+	}
 	if (gone.size === 0) return;
 	for (const table of [verdicts.standing, verdicts.stales])
 		for (const [key, entry] of table)

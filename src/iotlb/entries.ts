@@ -204,13 +204,20 @@ const coversContext = (
  * The last record whose stale entries the command drops: those cleared after it was issued may have been cached again by then — unless
  * nobody reached the tag any more.
  */
-const reach = (space: Space, command: Invalidation): number =>
+const reach = (iotlb: Iotlb, space: Space, command: Invalidation): number =>
 	!space.preexisting &&
-	space.live.size === 0 &&
+	(space.live.size === 0 || untagged(iotlb, space, command.seq)) &&
 	space.setting.size === 0 &&
 	space.changedSeq < command.seq
 		? Number.POSITIVE_INFINITY
 		: command.seq;
+
+/** Where entries are not logged: without tags nothing is attached, VT-d removes them before it clears the entry and flushes. */
+const untagged = (iotlb: Iotlb, space: Space, before: number): boolean =>
+	!iotlb.entries &&
+	space.tagRefs === 0 &&
+	space.tagSeq > 0 &&
+	space.tagSeq < before;
 
 function dropAll(
 	iotlb: Iotlb,
@@ -219,7 +226,7 @@ function dropAll(
 	seq: number,
 	t: number,
 ): void {
-	const limit = reach(space, command);
+	const limit = reach(iotlb, space, command);
 	if (space.stale.length > 0)
 		space.stale = space.stale.filter(
 			(stale) => stale.seq > limit || !note(iotlb, stale, [], seq, t),
@@ -240,7 +247,7 @@ function dropRange(
 	t: number,
 ): void {
 	const { start, n } = command;
-	const limit = reach(space, command);
+	const limit = reach(iotlb, space, command);
 	if (space.stale.length > 0) {
 		let gone = false;
 		for (const stale of space.stale) {

@@ -5,6 +5,7 @@
  * missing until the next one.
  */
 import type { Call } from "./call.ts";
+import type { RecordData } from "../vocabulary/records.ts";
 import type { Output } from "./output.ts";
 import type { ImportReport } from "./report.ts";
 
@@ -145,6 +146,12 @@ export class Coverage {
 		this.write(t, "lines are in the order of events again", { open: false });
 	}
 
+	/** The whole trace has no line of an event that it ought to have. */
+	missing(event: string): void {
+		const why = `no ${event} line in the whole trace`;
+		this.write(this.latest, why, { event });
+	}
+
 	/** The trace has no more lines. */
 	end(): void {
 		this.phase = "after";
@@ -192,7 +199,7 @@ export class Coverage {
 	private write(
 		t: number,
 		why: string,
-		more: { readonly from?: number; readonly open?: boolean } = {},
+		more: Omit<RecordData<"trace.lost">, "n" | "why"> = {},
 	): void {
 		this.out.emit(t, "trace.lost", "host", { n: 0, why, ...more }, undefined);
 	}

@@ -1,6 +1,7 @@
 /** The trace itself: lines in, facts out (one pass, no look-back). */
 import type { EventKind } from "./events.ts";
 import { EVENTS, EVENTS_BY_HASH } from "./events.ts";
+import { missingEvents } from "./companions.ts";
 import { breakLanes, settle } from "./pending.ts";
 import { LINE_MAX_BYTES } from "./lines.ts";
 import { advanceTo, nextDue } from "./merge.ts";
@@ -155,6 +156,8 @@ export class TraceImport {
 	finish(): void {
 		const { state } = this;
 		breakLanes(state);
+		for (const event of missingEvents(this.counts))
+			state.coverage.missing(event);
 		state.coverage.end();
 		for (const [index, n] of this.counts.entries()) {
 			const name = EVENTS[index]?.name;

@@ -79,6 +79,7 @@ export const CORE_RECORDS = {
 	/**
 	 * The recorder lost `n` events (0 = unknown number): absence of events before this point proves nothing. `from`: records from this
 	 * seq on may already lack events; 0: so does everything that came before the log. `open`: events go on missing, or being out of order, until a record with open = false.
+	 * `event`: the whole trace has no line of this event, although it has what never comes without it.
 	 */
 	"trace.lost": {
 		n: "count",
@@ -86,6 +87,7 @@ export const CORE_RECORDS = {
 		why: "text?",
 		from: "count?",
 		open: "flag?",
+		event: "text?",
 	},
 	/** The importer could not explain a line; `line` counts from 1. */
 	"trace.unexplained": { line: "count", event: "text", why: "text" },
