@@ -52,13 +52,17 @@ function offered(
 	{ data, seq }: LogRecord<"ioas.ranges.read">,
 ): Outcome {
 	let checked = false;
+	let untold: DeviceId | undefined;
 	for (const device of world.devices.map.values()) {
 		if (
 			device.hwpt === undefined ||
-			device.regions === undefined ||
 			attachedIoas(world, device)?.id !== data.ioas
 		)
 			continue;
+		if (device.regions === undefined) {
+			untold = device.id;
+			continue;
+		}
 		for (const region of device.regions) {
 			if (!mustReserve(region)) continue;
 			checked = true;
@@ -75,6 +79,11 @@ function offered(
 				);
 		}
 	}
+	if (!checked && untold !== undefined)
+		return {
+			missing: `${untold}: its reserved regions are not in the header, so what IOVA_RANGES may offer is not known`,
+			minor: true,
+		};
 	return checked ? undefined : SKIP;
 }
 

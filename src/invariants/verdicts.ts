@@ -14,7 +14,6 @@ import {
 	type Outcome,
 	type Severity,
 } from "./invariant.ts";
-
 import { familyOf, fedBy } from "./untold.ts";
 
 /** A use of what should have been gone, seen after the violation. */
@@ -205,6 +204,10 @@ function keep(
 	return violation;
 }
 
+/** What would only have been a warning leaves the verdict alone when it is uncertain, too. */
+const isMinor = (invariant: Invariant, finding: Finding): boolean =>
+	(finding.severity ?? invariant.severity) === "warning";
+
 /** A check at a record gave this. */
 export function settleEvent(
 	verdicts: Verdicts,
@@ -221,7 +224,8 @@ export function settleEvent(
 		if (verdicts.lastSubject[index] === outcome.subject) return;
 		verdicts.lastSubject[index] = outcome.subject;
 		const why = objection(verdicts, world, invariant, outcome);
-		if (why !== undefined) unexplain(verdicts, invariant.id, why, seq);
+		if (why !== undefined)
+			unexplain(verdicts, invariant.id, why, seq, isMinor(invariant, outcome));
 		else keep(verdicts, index, outcome, seq, false);
 	} else if (isUnknown(outcome)) {
 		unexplain(
@@ -268,7 +272,8 @@ export function settleState(
 	if (before !== undefined && before.subject === outcome.subject) return;
 	heal(verdicts, index, id, seq);
 	const why = objection(verdicts, world, invariant, outcome);
-	if (why !== undefined) unexplain(verdicts, invariant.id, why, seq);
+	if (why !== undefined)
+		unexplain(verdicts, invariant.id, why, seq, isMinor(invariant, outcome));
 	else verdicts.standing.set(key, keep(verdicts, index, outcome, seq, true));
 }
 
@@ -308,10 +313,11 @@ function take(
 		for (const violation of list) if (which(violation)) gone.add(violation);
 		list.splice(0, list.length, ...kept);
 	}
-	for (const { id, message, seq } of gone) {
+	for (const { id, message, seq, severity } of gone) {
 		const index = verdicts.catalogue.findIndex((one) => one.id === id);
 		verdicts.violated[index] = (verdicts.violated[index] as number) - 1;
-		unexplain(verdicts, id, `${why}: ${message}`, seq);
+		const minor = severity === "warning";
+		unexplain(verdicts, id, `${why}: ${message}`, seq, minor);
 	}
 	if (gone.size === 0) return;
 	for (const table of [verdicts.standing, verdicts.stales])

@@ -51,7 +51,7 @@ const COMPANIONS: { readonly [event: string]: string } = {
 	cache_tag_assign: "ct_assign ct_assign_domain",
 	cache_tag_unassign: "ct_unassign ct_unassign_domain",
 	vtd_attach_in: "vtd_attach_ret vtd_dom_attach_iommu",
-	vtd_dom_attach_iommu: "vtd_attach_in",
+	vtd_dom_attach_iommu: "vtd_attach_in+vtd_attach_ret",
 	vtd_block_translation: "vtd_blocking_attach",
 	vtd_ctx_map: "vtd_ctx_clear vtd_ctx_map_ret",
 	vtd_ctx_clear: "vtd_ctx_map+vtd_block_translation vtd_ctx_map+ct_unassign",
@@ -71,8 +71,12 @@ const indexOf = (name: string): number => {
 	return index;
 };
 
-/** `x_in` for `x_ret` and the other way round, when there is such an event. */
+/**
+ * `x_in` for `x_ret` and the other way round, when there is such an event. Not in the driver, whose calls are read with either end alone
+ * (the probes of a boot have entries only).
+ */
 function partner(name: string): string[] {
+	if (/^(?:vtd|ct|dma|fq|setup)_/.test(name)) return [];
 	const other = name.endsWith("_in")
 		? `${name.slice(0, -3)}_ret`
 		: name.endsWith("_ret")
@@ -89,11 +93,18 @@ const RULES: readonly Rule[] = EVENTS.flatMap(({ name, index }) => {
 	return any.length === 0 ? [] : [{ event: name, index, any }];
 });
 
-/** The events that are missing from a whole trace, by the counts of all. */
-export function missingEvents(counts: ArrayLike<number>): string[] {
-	return RULES.filter(
+/** The events that are missing from a whole trace, by the counts of all. `rejoined`: a device joined a group while it was in one. */
+export function missingEvents(
+	counts: ArrayLike<number>,
+	rejoined: boolean,
+): string[] {
+	const missing = RULES.filter(
 		({ index, any }) =>
 			counts[index] === 0 &&
 			any.some((all) => all.every((other) => (counts[other] as number) > 0)),
 	).map(({ event }) => event);
+	const removal = "remove_device_from_group";
+	return rejoined && counts[indexOf(removal)] === 0
+		? [...missing, removal]
+		: missing;
 }

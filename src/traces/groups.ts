@@ -27,7 +27,7 @@ const KINDS: { readonly [name: string]: ReservedRegion["kind"] | undefined } = {
 /** Reads groups.txt. Lines of another form are left out: a hand-made file is still useful. */
 export function parseGroups(text: string): GroupEntry[] {
 	const groups: GroupEntry[] = [];
-	for (const line of text.split("\n")) {
+	for (const line of text.split(/\r?\n/)) {
 		const head = /^group (\d{1,9})\b/.exec(line);
 		if (head !== null) {
 			groups.push({ number: Number(head[1]), members: [], resv: [] });

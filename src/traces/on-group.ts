@@ -27,6 +27,7 @@ export function onAddDevice(state: State, lane: Lane): void {
 	const group = state.ids.group(state.line.num(K.groupID));
 	const device = state.deviceAt(K.device);
 	if (device === undefined) return state.unexplained("device is missing");
+	if (device.group !== undefined) state.rejoined = true;
 	state.learnMember(lane, group, device, true);
 }
 

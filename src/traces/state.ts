@@ -46,6 +46,8 @@ export class State {
 	readonly calls: CallBook;
 	readonly shown: Shown;
 	readonly coverage: Coverage;
+	/** A device joined a group while it was a member of one. */
+	rejoined = false;
 	private readonly sameReason = new Map<string, number>();
 
 	constructor(

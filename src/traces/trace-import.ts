@@ -156,7 +156,7 @@ export class TraceImport {
 	finish(): void {
 		const { state } = this;
 		breakLanes(state);
-		for (const event of missingEvents(this.counts))
+		for (const event of missingEvents(this.counts, state.rejoined))
 			state.coverage.missing(event);
 		state.coverage.end();
 		for (const [index, n] of this.counts.entries()) {

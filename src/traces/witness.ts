@@ -96,7 +96,8 @@ export class Witness {
 		}
 	}
 
-	private add(text: string): void {
+	private add(line: string): void {
+		const text = line.trimEnd();
 		if (text === "") return;
 		this.report.witness.lines++;
 		const words = text.split(" ");

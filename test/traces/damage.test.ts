@@ -31,6 +31,8 @@ describe("what recorders say about themselves", () => {
 		expect(only(records, "trace.lost")[0]?.data).toEqual({
 			n: 150,
 			why: "buffer overwritten",
+			from: 1,
+			open: true,
 		});
 	});
 
