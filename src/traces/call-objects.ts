@@ -14,6 +14,7 @@ import {
 	loseIoas,
 } from "./on-areas.ts";
 import { destroyRefused, hwptLive } from "./on-objects.ts";
+import type { Place } from "./output.ts";
 import type { Op } from "./ops.ts";
 import { SAW } from "./ops.ts";
 import { lastOf } from "./pending.ts";
@@ -68,12 +69,20 @@ export function mapBegun({ state, lane, op }: CallScope): void {
 	claimArea(state, lane, op.ioas, range.iova, range.len, range.prot);
 }
 
+/** The trace ends, or goes on for too long, before a call has answered: whether its areas came or went is not known. */
+function endUntold(state: State, place: Place): void {
+	const why = "the end of a call is not in the trace";
+	state.out.settle(place, "trace.lost", "host", { n: 1, why });
+}
+
 /** A map of unknown outcome: its area comes before the maps it leads to, if it comes at all. */
 export function mapOpened({ state, lane, op }: CallScope): void {
 	if (op === undefined) return;
-	op.area = state.reserve(lane, () => {
+	const place = state.reserve(lane, () => {
 		op.area = undefined;
+		endUntold(state, place);
 	});
+	op.area = place;
 }
 
 /** iopt_map_user_pages has returned success inside a map: the area is complete. */
@@ -128,7 +137,8 @@ export function unmapOpened({ state, lane, op }: CallScope): void {
 	const { ioas } = op;
 	for (const iova of areasInside(ioas, range[0], range[1])) {
 		if (op.draining.length >= DRAINING_MAX) break;
-		op.draining.push({ iova, place: state.reserve(lane, () => {}) });
+		const place = state.reserve(lane, () => endUntold(state, place));
+		op.draining.push({ iova, place });
 	}
 }
 
