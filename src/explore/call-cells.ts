@@ -1,6 +1,7 @@
 /**
- * Machines as plain values for the explorer: an engine whose runners are cells (configuration, context) that can be read and set, and a
- * table that numbers equal cells. The definitions are those of machines/, run through compile.ts, as everywhere.
+ * Machines as plain values for the explorer. Before the threads start, entities are ordinary compiled machines (Cell). Then their fields move
+ * into a store (call-store.ts), and a TrackedCell shows them to the executor: every field that a move reads or writes is noted, which is
+ * what call-memo.ts builds its tables from. The definitions are those of machines/, run by the table of compile.ts, as everywhere.
  */
 import {
 	type CompiledMachine,
@@ -8,10 +9,11 @@ import {
 	stepCompiled,
 } from "../../machines/compile.ts";
 import type { AnyDefinition } from "../../machines/define.ts";
-import type { Engine, Runner } from "../orchestrator/engine.ts";
 import { YES } from "../../machines/steps.ts";
+import type { Engine, Runner } from "../orchestrator/engine.ts";
+import type { Store } from "./call-store.ts";
 
-/** A running machine whose state can be taken out and put back. */
+/** A running machine. */
 export class Cell implements Runner {
 	readonly machine: CompiledMachine;
 	at: number;
@@ -33,6 +35,68 @@ export class Cell implements Runner {
 	stop(): void {}
 }
 
+/** An entity whose fields stand in a store. Its last answer is no part of its state. */
+export class TrackedCell implements Runner {
+	readonly machine: CompiledMachine;
+	readonly context: object;
+	readonly #store: Store;
+	readonly #fields: ReadonlyMap<string, number>;
+	readonly #at: number;
+	#answer: unknown = YES;
+
+	constructor(store: Store, id: string, cell: Cell) {
+		this.machine = cell.machine;
+		this.#store = store;
+		this.#at = store.add(`${id} state`, cell.at);
+		const fields = new Map<string, number>();
+		const view = {};
+		for (const [name, value] of Object.entries(cell.context)) {
+			if (name === "answer") {
+				const get = () => this.#answer;
+				Object.defineProperty(view, name, { get, enumerable: true });
+				continue;
+			}
+			const field = store.add(`${id} ${name}`, value);
+			fields.set(name, field);
+			const get = () => store.read(field);
+			Object.defineProperty(view, name, { get, enumerable: true });
+		}
+		this.#fields = fields;
+		this.context = view;
+	}
+
+	/** As stepCompiled, but what an action changes goes to the store, field by field. */
+	send(event: { readonly type: string }): void {
+		const { machine, context } = this;
+		const at = this.#store.read(this.#at) as number;
+		const e = machine.eventIndex[event.type] ?? 0;
+		for (const rule of machine.rows[at * machine.events.length + e] ?? []) {
+			if (rule.guard !== undefined && !rule.guard(context, event)) continue;
+			for (const action of rule.actions) this.#change(action(context, event));
+			if (rule.next !== at) this.#store.write(this.#at, rule.next);
+			return;
+		}
+	}
+
+	#change(changes: object): void {
+		for (const [name, value] of Object.entries(changes)) {
+			if (name === "answer") {
+				this.#answer = value;
+				continue;
+			}
+			const field = this.#fields.get(name);
+			if (field === undefined)
+				throw new Error(`${this.machine.id} has no field ${name}`);
+			this.#store.write(field, value);
+		}
+	}
+
+	get state(): string {
+		return this.machine.names[this.#store.read(this.#at) as number] ?? "?";
+	}
+	stop(): void {}
+}
+
 /** Runs definitions as cells; each definition is compiled once. */
 export function cellEngine(): Engine {
 	const machines = new Map<AnyDefinition, CompiledMachine>();
@@ -44,39 +108,3 @@ export function cellEngine(): Engine {
 		},
 	};
 }
-
-/** Text that is equal for equal values: bigints, maps and sets included, keys in the order they were made. */
-function textOf(value: unknown): string {
-	return JSON.stringify(value, (_key, inner: unknown) => {
-		if (typeof inner === "bigint") return `${inner}n`;
-		if (inner instanceof Map) return { map: [...inner] };
-		if (inner instanceof Set) return { set: [...inner] };
-		return inner;
-	});
-}
-
-/** Numbers values: equal values have equal numbers. */
-export class Numbering<T> {
-	readonly values: T[] = [];
-	readonly #numbers = new Map<string, number>();
-
-	of(value: T): number {
-		const text = textOf(value);
-		const known = this.#numbers.get(text);
-		if (known !== undefined) return known;
-		const number = this.values.length;
-		this.values.push(value);
-		this.#numbers.set(text, number);
-		return number;
-	}
-}
-
-/** What is kept of a cell: an entity's last answer is no part of its state. */
-export interface Kept {
-	readonly at: number;
-	readonly context: object;
-}
-export const keep = ({ at, context }: Cell): Kept => ({
-	at,
-	context: "answer" in context ? { ...context, answer: YES } : context,
-});

@@ -2,7 +2,6 @@
  * The host that concurrent calls run on: an executor over cells, set up as in facts iommufd-semantics.md §3.5 (one group of three, all
  * bound, H1 on IOAS A, H2 on IOAS B, each with one mapped area).
  */
-import type { Mem } from "../../machines/iopt-pages.ts";
 import { ask } from "../../machines/steps.ts";
 import { type Command, carryOut } from "../orchestrator/commands.ts";
 import { Executor } from "../orchestrator/executor.ts";
@@ -50,8 +49,6 @@ export interface CallHost {
 	op: number;
 	/** Object ids of H1 and H2. */
 	readonly hwpts: readonly [number, number];
-	mem(): Mem;
-	setMem(mem: Mem): void;
 }
 
 /** Builds the host and runs everything up to the threads. */
@@ -79,8 +76,6 @@ export function callHost(scenario: CallScenario): CallHost {
 		facts,
 		op: 0,
 		hwpts: [0, 0],
-		mem: () => outside.mem(CTX),
-		setMem: (mem) => outside.setMem(CTX, mem),
 	};
 	operate(host, "boot", {}, () => {
 		boot(executor);

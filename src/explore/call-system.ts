@@ -1,16 +1,19 @@
 /**
- * Concurrent ioctls as a system to explore: the state is the number of every entity's cell, of pinned memory and of every thread's
- * stack; a move performs one step of one thread's transaction. All interleavings of the steps, under the chosen locks.
+ * Concurrent ioctls as a system to explore: the state is where every thread stands and the number of every field that changes; a move performs
+ * one step of one thread's transaction. All interleavings of the steps, under the chosen locks. Moves are worked out by the machines
+ * once and remembered (call-memo.ts); what is independent is learned from them (call-futures.ts).
  */
-import type { GroupContext } from "../../machines/iommu-group.ts";
 import type { Mem } from "../../machines/iopt-pages.ts";
 import type { Fact } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
 import type { ActorId } from "../vocabulary/ids.ts";
-import { Cell, type Kept, keep, Numbering } from "./call-cells.ts";
+import { type Cell, TrackedCell } from "./call-cells.ts";
 import { checkBetweenCalls, checkStep } from "./call-checks.ts";
+import { conflicts, Futures } from "./call-futures.ts";
 import { type CallHost, callHost, CTX, DEVS, GROUP } from "./call-host.ts";
+import { type Leaf, Memo, type Places } from "./call-memo.ts";
 import type { Call, CallScenario } from "./call-scenario.ts";
+import { Numbering, Store } from "./call-store.ts";
 import {
 	type ThreadState,
 	advance,
@@ -21,182 +24,322 @@ import {
 } from "./call-threads.ts";
 import type { Raised, System } from "./system.ts";
 
-/** The system, its host, and how calls ended on the way (by thread, for outcomes). */
+/** The system, its host, and what is asked of it beside searching. */
 export interface CallSystem extends System {
 	readonly host: CallHost;
+	/** Grows with what is learned of the threads' moves: a reduced search is good when this stayed what it was. */
+	learned(): number;
 	/** Where a thread stands, in words. */
 	describe(state: Uint8Array, thread: number): string;
-	/** The facts of a move from a state, with operations numbered from `seq`. */
+	/** The facts of moves from a state, run on to where no call is under way. */
 	narrate(state: Uint8Array, moves: readonly number[]): CallHost["facts"];
 }
 
-const IDLE: ThreadState = { call: 0, frames: [] };
+const between = (call: number): ThreadState => ({
+	call,
+	frames: [],
+	holds: false,
+	acted: false,
+});
+const IDLE = between(0);
+/** A thread whose call named something that is gone: it goes no further. */
+const LOST = between(99);
+/** Fields that fit into the bits of Places. */
+const BITS = 64;
 
-/** Builds it. Throws what the set-up throws. */
-export function callSystem(scenario: CallScenario): CallSystem {
-	const host = callHost(scenario);
-	const told = host.facts ?? [];
-	host.facts = undefined;
-	const x = host.executor;
-	const actors = [...x.actors.keys()];
-	const cells = new Numbering<Kept>();
-	const memories = new Numbering<Mem>();
-	const threads = new Numbering<ThreadState>();
-	const words = actors.length + 1 + scenario.threads.length;
-	const raised: Raised[] = [];
-	const known = new Set<string>();
-	const report = (id: string, message: string): void => {
-		if (known.has(id)) return;
-		known.add(id);
-		raised.push({ id, message, witness: -1 });
+interface Program {
+	readonly name: string;
+	readonly calls: readonly Call[];
+	readonly states: Numbering<ThreadState>;
+	readonly memo: Memo;
+	readonly futures: Futures;
+}
+
+function programsOf(scenario: CallScenario): Program[] {
+	return scenario.threads.map(({ name, calls }) => {
+		const states = new Numbering<ThreadState>();
+		states.of(IDLE);
+		const waits = (at: number) => wantsLock(states.values[at] ?? IDLE);
+		const futures = new Futures(waits);
+		return { name, calls, states, memo: new Memo(), futures };
+	});
+}
+
+/** Brings every entity of the host into a store. */
+function storeOf(host: CallHost): Store {
+	const store = new Store();
+	const { actors } = host.executor;
+	for (const [id, runner] of actors)
+		actors.set(id, new TrackedCell(store, id, runner as Cell));
+	const mem = store.add("mem", host.outside.mem(CTX));
+	host.outside.mem = () => store.read(mem) as Mem;
+	host.outside.setMem = (_ctx, value) => store.write(mem, value);
+	return store;
+}
+
+/** Builds it, with room for `room` changing fields. Throws what the set-up throws, and StoreFull when a search needs more room. */
+export function callSystem(scenario: CallScenario, room = 48): CallSystem {
+	return new Calls(scenario, room);
+}
+
+class Calls implements CallSystem {
+	readonly host: CallHost;
+	readonly bytes: number;
+	readonly processes: number;
+	readonly environment = 0;
+	readonly acyclic = true;
+	readonly raised: Raised[] = [];
+	readonly #scenario: CallScenario;
+	readonly #told: NonNullable<CallHost["facts"]>;
+	readonly #store: Store;
+	readonly #programs: readonly Program[];
+	readonly #actors: number;
+	/** Violations of the move under way. */
+	#found: Raised[] = [];
+
+	constructor(scenario: CallScenario, room: number) {
+		this.#scenario = scenario;
+		this.host = callHost(scenario);
+		this.#told = this.host.facts ?? [];
+		this.host.facts = undefined;
+		this.#store = storeOf(this.host);
+		this.#store.room = room;
+		this.#programs = programsOf(scenario);
+		this.#store.onPlace = () => {
+			for (const { memo } of this.#programs) memo.forget();
+		};
+		this.#actors = this.host.executor.actors.size;
+		this.processes = scenario.threads.length;
+		this.bytes = (2 * (this.processes + room) + 3) & ~3;
+	}
+
+	// A state: for each thread the number of its ThreadState, then for each place the number of its value.
+	#threadWords(s: Uint8Array): Uint16Array {
+		return new Uint16Array(s.buffer, s.byteOffset, this.processes);
+	}
+	#fieldWords(s: Uint8Array): Uint16Array {
+		return new Uint16Array(
+			s.buffer,
+			s.byteOffset + 2 * this.processes,
+			this.#store.room,
+		);
+	}
+
+	readonly #report = (id: string, message: string): void => {
+		this.#found.push({ id, message, witness: -1 });
 	};
-	const view = (s: Uint8Array) =>
-		new Uint32Array(s.buffer, s.byteOffset, words);
-	const threadAt = actors.length + 1;
 
-	const running = actors.map((id) => x.actors.get(id) as Cell);
-	/** Numbers only what the move has changed: a context that is still the same object keeps its number. */
-	function save(w: Uint32Array): void {
-		running.forEach((cell, i) => {
-			const before = cells.values[w[i] as number];
-			if (before?.at === cell.at && before.context === cell.context) return;
-			w[i] = cells.of(keep(cell));
-		});
-		if (memories.values[w[actors.length] as number] !== host.mem())
-			w[actors.length] = memories.of(host.mem());
+	#state(threads: Uint16Array, t: number): ThreadState {
+		return this.#programs[t]?.states.values[threads[t] as number] ?? IDLE;
 	}
-	function load(w: Uint32Array): void {
-		running.forEach((cell, i) => {
-			const kept = cells.values[w[i] as number] as Kept;
-			cell.at = kept.at;
-			cell.context = kept.context;
-		});
-		if (x.actors.size !== actors.length)
-			throw new Error("calls that create or destroy objects are not explored");
-		host.setMem(memories.values[w[actors.length] as number] as Mem);
+	/** No call is under way. */
+	#atRest(threads: Uint16Array): boolean {
+		for (let t = 0; t < threads.length; t++)
+			if (this.#state(threads, t).frames.length > 0) return false;
+		return true;
 	}
-	const threadOf = (w: Uint32Array, t: number): ThreadState =>
-		threads.values[w[threadAt + t] as number] ?? IDLE;
-	const callsOf = (t: number): readonly Call[] =>
-		scenario.threads[t]?.calls ?? [];
-	const atRest = (w: Uint32Array): boolean =>
-		scenario.threads.every((_, t) => threadOf(w, t).frames.length === 0);
+	/** No call that has changed anything is under way: what is checked between calls must hold. */
+	#calm(threads: Uint16Array): boolean {
+		for (let t = 0; t < threads.length; t++)
+			if (this.#state(threads, t).acted) return false;
+		return true;
+	}
 
-	function enabled(w: Uint32Array, t: number): boolean {
-		const thread = threadOf(w, t);
+	#enabled(s: Uint8Array, t: number): boolean {
+		const threads = this.#threadWords(s);
+		const thread = this.#state(threads, t);
 		if (thread.frames.length === 0) {
-			if (thread.call >= callsOf(t).length) return false;
-			if (scenario.locks !== "call") return true;
-			return scenario.threads.every(
-				(_, o) => threadOf(w, o).frames.length === 0,
-			);
+			if (thread.call >= (this.#programs[t]?.calls.length ?? 0)) return false;
+			return this.#scenario.locks !== "call" || this.#atRest(threads);
 		}
-		if (scenario.locks === "none" || !wantsLock(thread)) return true;
-		const group = cells.values[w[actors.indexOf(GROUP)] as number] as Kept;
-		return (group.context as GroupContext).locked === false;
+		if (this.#scenario.locks === "none" || !wantsLock(thread)) return true;
+		for (let o = 0; o < threads.length; o++)
+			if (this.#state(threads, o).holds) return false;
+		return true;
 	}
 
-	/** Makes a move on the loaded host; returns the thread's new state. */
-	function move(thread: ThreadState, t: number): ThreadState {
+	/** Has the machines make a move; returns where the thread stands then. */
+	#make(thread: ThreadState, t: number): ThreadState {
+		const { host } = this;
 		if (thread.frames.length === 0) {
-			const call = callsOf(t)[thread.call] as Call;
+			const call = this.#programs[t]?.calls[thread.call] as Call;
 			host.op = begun(host, call);
 			const frames = startCall(host, call);
-			if (frames.length > 0) return { call: thread.call, frames };
+			if (frames.length > 0) return { ...thread, frames };
 			ended(host, { ok: true });
-			return { call: thread.call + 1, frames: [] };
+			return between(thread.call + 1);
 		}
-		if (scenario.locks === "none" && wantsLock(thread) && groupLocked(host))
-			x.tell({ type: "ig.unlock", to: GROUP } as never);
 		const step = asked(thread);
-		if (step !== undefined) checkStep(x, step, report);
+		if (this.#scenario.locks === "none" && wantsLock(thread))
+			if (groupLocked(host))
+				host.executor.tell({ type: "ig.unlock", to: GROUP } as never);
+		if (step !== undefined)
+			checkStep(host.executor, step, this.#report);
 		const after = advance(host, thread.frames);
-		if (after.ended === undefined) return { ...thread, frames: after.frames };
+		if (host.executor.actors.size !== this.#actors)
+			throw new Error("calls that create or destroy objects are not explored");
+		const holds =
+			step?.type === "ig.lock" || (thread.holds && step?.type !== "ig.unlock");
+		if (after.ended === undefined)
+			return { ...thread, frames: after.frames, holds };
 		ended(host, after.ended);
-		return { call: thread.call + 1, frames: [] };
+		return between(thread.call + 1);
 	}
 
-	/** Runs on to the end, one thread after the other, so that the log ends between calls. */
-	function finish(w: Uint32Array, ops: number[]): void {
-		for (let t = 0; t < scenario.threads.length; ) {
-			if (!enabled(w, t)) {
+	#makeOrLose(thread: ThreadState, t: number): ThreadState {
+		try {
+			return this.#make(thread, t);
+		} catch (error) {
+			const name = this.#programs[t]?.name;
+			this.#report("REF-6", `${name}: ${(error as Error).message}`);
+			return LOST;
+		}
+	}
+
+	/** What thread t does from here: remembered, or worked out now. */
+	#leaf(s: Uint8Array, t: number): Leaf {
+		const program = this.#programs[t] as Program;
+		const at = this.#threadWords(s)[t] as number;
+		const words = this.#fieldWords(s);
+		return program.memo.find(at, words) ?? this.#work(program, t, at, words);
+	}
+
+	#work(program: Program, t: number, at: number, words: Uint16Array): Leaf {
+		const store = this.#store;
+		const thread = program.states.values[at] ?? IDLE;
+		this.#found = [];
+		store.begin(words);
+		const next = this.#makeOrLose(thread, t);
+		const changes: number[] = [];
+		store.commit((place, number) => void changes.push(place, number));
+		const reads = store.reads
+			.map((field) => store.places[field] as number)
+			.filter((place) => place >= 0);
+		const acts = changes.length > 0;
+		const inCall = next.frames.length > 0;
+		const leaf: Leaf = {
+			to: program.states.of(
+				inCall && acts ? { ...next, acted: true } : next,
+			),
+			changes,
+			reads: placesOf(reads),
+			writes: placesOf(changes.filter((_, i) => i % 2 === 0)),
+			begins: acts && !thread.acted,
+			ends: !inCall && (acts || thread.acted),
+			raised: this.#found,
+		};
+		program.memo.add(at, reads, words, leaf);
+		program.futures.add(at, leaf);
+		return leaf;
+	}
+
+	initial(s: Uint8Array): void {
+		this.#between(s);
+	}
+
+	#between(s: Uint8Array): void {
+		this.#found = this.raised;
+		this.#store.begin(this.#fieldWords(s));
+		checkBetweenCalls(this.host.executor, this.#report);
+	}
+
+	moves(s: Uint8Array, process: number, out: Int32Array): number {
+		if (!this.#enabled(s, process)) return 0;
+		out[0] = process;
+		return 1;
+	}
+
+	apply(s: Uint8Array, process: number): void {
+		const leaf = this.#leaf(s, process);
+		const threads = this.#threadWords(s);
+		const words = this.#fieldWords(s);
+		threads[process] = leaf.to;
+		const { changes } = leaf;
+		for (let i = 0; i < changes.length; i += 2)
+			words[changes[i] as number] = changes[i + 1] as number;
+		if (leaf.raised.length > 0) this.raised.push(...leaf.raised);
+		if (leaf.ends && this.#calm(threads)) this.#between(s);
+	}
+
+	independent(s: Uint8Array, process: number): boolean {
+		if (this.#store.placed > BITS || !this.#enabled(s, process)) return false;
+		const threads = this.#threadWords(s);
+		const { frames, holds } = this.#state(threads, process);
+		// One call at a time: inside a call, nobody else can move.
+		if (this.#scenario.locks === "call") return frames.length > 0;
+		// While a thread holds the group's lock, the others get no further than to the lock.
+		const stop = this.#scenario.locks === "group" && holds;
+		const leaf = this.#leaf(s, process);
+		for (let o = 0; o < threads.length; o++) {
+			if (o === process) continue;
+			const future = this.#programs[o]?.futures.of(threads[o] as number, stop);
+			if (future === undefined || conflicts(leaf, future)) return false;
+		}
+		return true;
+	}
+
+	learned(): number {
+		return this.#programs.reduce((sum, p) => sum + p.futures.learned, 0);
+	}
+
+	ended(s: Uint8Array): void {
+		this.#found = this.raised;
+		if (!this.#atRest(this.#threadWords(s)))
+			this.#report(
+				"DEADLOCK",
+				"a call waits for a lock that nobody gives back",
+			);
+	}
+
+	describe(s: Uint8Array, t: number): string {
+		const thread = this.#state(this.#threadWords(s), t);
+		const program = this.#programs[t];
+		const call = program?.calls[thread.call];
+		const step = asked(thread);
+		const what = call === undefined ? "" : callText(call);
+		return `${program?.name}: ${what}${step === undefined ? ": begins" : `: ${step.type}`}`;
+	}
+
+	narrate(s: Uint8Array, moves: readonly number[]): CallHost["facts"] {
+		const { host } = this;
+		host.facts = [...this.#told];
+		const ops = this.#programs.map(() => 0);
+		for (const process of moves) this.#tellMove(s, process, ops);
+		// Runs on to the end, one thread after the other, so that the log ends between calls.
+		for (let t = 0; t < this.processes; ) {
+			if (!this.#enabled(s, t)) {
 				t++;
 				continue;
 			}
-			load(w);
-			host.op = ops[t] ?? 0;
-			w[threadAt + t] = threads.of(move(threadOf(w, t), t));
-			ops[t] = host.op;
-			save(w);
-			if (threadOf(w, t).frames.length === 0) t = 0;
+			this.#tellMove(s, t, ops);
+			if (this.#state(this.#threadWords(s), t).frames.length === 0) t = 0;
 		}
+		const { facts } = host;
+		host.facts = undefined;
+		return facts;
 	}
 
-	return {
-		host,
-		bytes: words * 4,
-		processes: scenario.threads.length,
-		environment: 0,
-		raised,
-		initial(s) {
-			const w = view(s);
-			save(w);
-			scenario.threads.forEach((_, t) => {
-				w[threadAt + t] = threads.of(IDLE);
-			});
-			checkBetweenCalls(x, report);
-		},
-		moves(s, process, out) {
-			if (!enabled(view(s), process)) return 0;
-			out[0] = process;
-			return 1;
-		},
-		apply(s, process) {
-			const w = view(s);
-			load(w);
-			const thread = threadOf(w, process);
-			try {
-				w[threadAt + process] = threads.of(move(thread, process));
-			} catch (error) {
-				report(
-					"REF-6",
-					`${scenario.threads[process]?.name}: ${(error as Error).message}`,
-				);
-				w[threadAt + process] = threads.of({ call: 99, frames: [] });
-			}
-			save(w);
-			if (atRest(w)) checkBetweenCalls(x, report);
-		},
-		independent: () => false,
-		ended(s) {
-			const w = view(s);
-			if (!atRest(w))
-				report("DEADLOCK", "a call waits for a lock that nobody gives back");
-		},
-		describe(s, t) {
-			const thread = threadOf(view(s), t);
-			const call = callsOf(t)[thread.call];
-			const step = asked(thread);
-			const what = call === undefined ? "" : callText(call);
-			return `${scenario.threads[t]?.name}: ${what}${step === undefined ? ": begins" : `: ${step.type}`}`;
-		},
-		narrate(s, moves) {
-			const w = view(s);
-			host.facts = [...told];
-			const ops = scenario.threads.map(() => 0);
-			for (const process of moves) {
-				load(w);
-				host.op = ops[process] ?? 0;
-				w[threadAt + process] = threads.of(move(threadOf(w, process), process));
-				ops[process] = host.op;
-				save(w);
-			}
-			finish(w, ops);
-			const facts = host.facts;
-			host.facts = undefined;
-			return facts;
-		},
-	};
+	#tellMove(s: Uint8Array, t: number, ops: number[]): void {
+		const threads = this.#threadWords(s);
+		const words = this.#fieldWords(s);
+		this.host.op = ops[t] ?? 0;
+		this.#store.begin(words);
+		const next = this.#make(this.#state(threads, t), t);
+		threads[t] = this.#programs[t]?.states.of(next) ?? 0;
+		this.#store.commit((place, number) => {
+			words[place] = number;
+		});
+		ops[t] = this.host.op;
+	}
+}
+
+function placesOf(places: readonly number[]): Places {
+	let low = 0;
+	let high = 0;
+	for (const place of places)
+		if (place < 32) low |= 1 << place;
+		else high |= 1 << (place - 32);
+	return { low, high };
 }
 
 const callText = (call: Call): string =>

@@ -18,10 +18,15 @@ export interface Frame {
 	readonly at: number;
 	readonly context: object;
 }
-/** Where a thread stands: `call` is the next or the current one; no frames = between calls. */
+/**
+ * Where a thread stands: `call` is the next or the current one; no frames = between calls; `holds`: it has the group's lock;
+ * `acted`: the call has changed something already.
+ */
 export interface ThreadState {
 	readonly call: number;
 	readonly frames: readonly Frame[];
+	readonly holds: boolean;
+	readonly acted: boolean;
 }
 /** How a call ended. */
 export type Ending = { readonly ok: boolean; readonly errno?: string };

@@ -3,7 +3,8 @@
  * `reduce`, a state is expanded by one process alone where that is sound for safety (ample sets: Clarke, Grumberg, Peled, Model
  * Checking, ch. 10; for breadth-first search: Bošnački and Holzmann, SPIN 2005):
  *   - the process has a move, and all it can do next is independent of all that the others may still do;
- *   - every successor is new (no cycle is closed by a reduced expansion, so no process is ignored for ever).
+ *   - every successor is new, or the system has no cycles (no cycle is closed by a reduced expansion, so no process is ignored for
+ *     ever).
  * Violations are raised by moves from what the move itself touches, and states without moves are kept by the reduction, so the
  * reduced search finds the same violations (test/explore/soundness.test.ts).
  */
@@ -73,6 +74,8 @@ class Search {
 	readonly #next: Uint8Array;
 	readonly #nextWords: Uint32Array;
 	readonly #moves = new Int32Array(MAX_MOVES);
+	/** Moves from the state that is expanded. */
+	readonly #way: number[] = [];
 	#transitions = 0;
 
 	constructor(system: System, options: SearchOptions) {
@@ -91,7 +94,7 @@ class Search {
 		const visited = this.#visited;
 		this.#next.fill(0);
 		this.#system.initial(this.#next);
-		this.#arrive(-1, 0);
+		this.#arrive(-1, []);
 		let depth = 0;
 		let levelEnd = 1;
 		let stoppedBy: keyof Limits | undefined;
@@ -133,16 +136,12 @@ class Search {
 	#expand(head: number): void {
 		const system = this.#system;
 		this.#visited.load(head, this.#currentWords);
-		let alone = -1;
-		if (this.#options.reduce)
-			for (let p = 0; p < system.processes; p++) {
-				if (!system.independent(this.#current, p)) continue;
-				const n = system.moves(this.#current, p, this.#moves);
-				if (n === 0) continue;
-				alone = p;
-				if (this.#take(head, n)) return;
-				break;
-			}
+		const alone = this.#options.reduce ? this.#aloneIn(this.#current) : -1;
+		if (alone >= 0) {
+			const n = system.moves(this.#current, alone, this.#moves);
+			if (system.acyclic === true) return this.#follow(head, alone, n);
+			if (this.#take(head, n)) return;
+		}
 		let any = alone >= 0;
 		for (let p = 0; p < system.processes; p++) {
 			if (p === alone) continue;
@@ -152,7 +151,42 @@ class Search {
 		}
 		if (any) return;
 		system.ended(this.#current);
-		this.#collect(head, undefined);
+		this.#collect(head, []);
+	}
+
+	/** A process that has a move and whose moves need not be interleaved with the others'; -1: none. */
+	#aloneIn(state: Uint8Array): number {
+		const system = this.#system;
+		for (let p = 0; p < system.processes; p++)
+			if (
+				system.independent(state, p) &&
+				system.moves(state, p, this.#moves) > 0
+			)
+				return p;
+		return -1;
+	}
+
+	/**
+	 * Takes the moves of the buffer, all of process p. While the state that a single one leads to has such a process again, the search goes
+	 * straight on: states on the way are looked at, but not kept.
+	 */
+	#follow(head: number, p: number, n: number): void {
+		const system = this.#system;
+		this.#way.length = 0;
+		if (n > 1) return void this.#take(head, n);
+		this.#nextWords.set(this.#currentWords);
+		for (let alone = p; ; ) {
+			const move = this.#moves[0] as number;
+			system.apply(this.#next, move);
+			this.#transitions++;
+			this.#way.push(move);
+			if (system.raised.length > 0) this.#collect(head, this.#way);
+			alone = this.#aloneIn(this.#next);
+			if (alone < 0) break;
+			if (system.moves(this.#next, alone, this.#moves) !== 1) break;
+			system.visit?.(this.#next);
+		}
+		this.#arrive(head, this.#way);
 	}
 
 	/** Makes the first `n` moves of the buffer; true when every successor was new. */
@@ -165,25 +199,24 @@ class Search {
 			for (let w = 0; w < from.length; w++) to[w] = from[w] as number;
 			this.#system.apply(this.#next, move);
 			this.#transitions++;
-			if (!this.#arrive(head, move)) allNew = false;
+			if (!this.#arrive(head, [move])) allNew = false;
 		}
 		return allNew;
 	}
 
-	#arrive(parent: number, move: number): boolean {
+	#arrive(parent: number, way: readonly number[]): boolean {
 		const system = this.#system;
-		if (system.raised.length > 0) this.#collect(parent, move);
+		if (system.raised.length > 0) this.#collect(parent, way);
 		system.visit?.(this.#next);
 		system.canonicalize?.(this.#next);
-		return this.#visited.add(this.#nextWords, parent, move);
+		return this.#visited.add(this.#nextWords, parent, way);
 	}
 
-	#collect(parent: number, move: number | undefined): void {
+	#collect(parent: number, way: readonly number[]): void {
 		for (const raised of this.#system.raised) {
 			if (this.#found.has(raised.id)) continue;
 			const moves = parent < 0 ? [] : this.#visited.path(parent);
-			if (parent >= 0 && move !== undefined) moves.push(move);
-			this.#found.set(raised.id, { ...raised, moves });
+			this.#found.set(raised.id, { ...raised, moves: [...moves, ...way] });
 		}
 		this.#system.raised.length = 0;
 	}

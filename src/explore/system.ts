@@ -18,6 +18,8 @@ export interface System {
 	readonly processes: number;
 	/** The last so many processes are the environment: a run has ended when only they can still move. */
 	readonly environment: number;
+	/** True when no state can be reached from itself: a reduced expansion can then ignore nobody for ever. */
+	readonly acyclic?: boolean;
 	/** Writes the start state (all zero before) and raises what is wrong with it already. */
 	initial(state: Uint8Array): void;
 	/** Writes the enabled moves of a process to `out`, returns how many. */

@@ -1,0 +1,142 @@
+/**
+ * Where the fields of all entities stand while calls are explored. A state holds one number a field that ever changes (its place); a field
+ * that never does has none and costs nothing. Reads and writes of one move are noted, so that moves can be remembered by what
+ * they depend on (call-memo.ts) and compared for independence (call-futures.ts).
+ */
+
+/** Text that is equal for equal values: bigints, maps and sets included, keys in the order they were made. */
+function textOf(value: unknown): string {
+	return JSON.stringify(value, (_key, inner: unknown) => {
+		if (typeof inner === "bigint") return `${inner}n`;
+		if (inner instanceof Map) return { map: [...inner] };
+		if (inner instanceof Set) return { set: [...inner] };
+		return inner;
+	});
+}
+
+/** Numbers values: equal values have equal numbers. */
+export class Numbering<T> {
+	readonly values: T[] = [];
+	readonly #numbers = new Map<unknown, number>();
+	readonly #objects = new WeakMap<object, number>();
+
+	of(value: T): number {
+		if (typeof value !== "object" || value === null)
+			return this.#number(value, value);
+		const same = this.#objects.get(value);
+		if (same !== undefined) return same;
+		const number = this.#number(textOf(value), value);
+		this.#objects.set(value, number);
+		return number;
+	}
+
+	#number(key: unknown, value: T): number {
+		const known = this.#numbers.get(key);
+		if (known !== undefined) return known;
+		const number = this.values.length;
+		this.values.push(value);
+		this.#numbers.set(key, number);
+		return number;
+	}
+}
+
+/** More fields changed than the state has room for: build the system again with more. */
+export class StoreFull extends Error {
+	override readonly name = "StoreFull";
+}
+
+/** Values of one field; 0 is what it was at the start. */
+const VALUES_MAX = 0xffff;
+
+/** The fields, and what the move under way has done to them. */
+export class Store {
+	readonly #values: Numbering<unknown>[] = [];
+	readonly names: string[] = [];
+	/** Place of each field in the state; -1 for one that has never changed. */
+	readonly places: number[] = [];
+	/** Fields with a place so far, and how many a state has room for. */
+	placed = 0;
+	room = 0;
+	/** Called when a field that was read without a place gets one: what was remembered does not name it. */
+	onPlace: () => void = () => {};
+
+	#words: Uint16Array = new Uint16Array(0);
+	/** Fields read before they were written, and fields written, in order. */
+	readonly reads: number[] = [];
+	readonly writes: number[] = [];
+	readonly #written: unknown[] = [];
+	readonly #readIn: number[] = [];
+	readonly #writtenIn: number[] = [];
+	readonly #everRead = new Set<number>();
+	#move = 0;
+
+	/** Adds a field with its start value. */
+	add(name: string, value: unknown): number {
+		const field = this.names.length;
+		this.names.push(name);
+		const numbering = new Numbering<unknown>();
+		numbering.of(value);
+		this.#values.push(numbering);
+		this.places.push(-1);
+		this.#readIn.push(0);
+		this.#writtenIn.push(0);
+		return field;
+	}
+
+	/** A move starts from the state in `words`. */
+	begin(words: Uint16Array): void {
+		this.#words = words;
+		this.#move++;
+		this.reads.length = 0;
+		this.writes.length = 0;
+	}
+
+	#number(field: number): number {
+		const place = this.places[field] as number;
+		return place < 0 ? 0 : (this.#words[place] as number);
+	}
+
+	read(field: number): unknown {
+		if (this.#writtenIn[field] === this.#move) return this.#written[field];
+		if (this.#readIn[field] !== this.#move) this.#note(field);
+		return this.#values[field]?.values[this.#number(field)];
+	}
+
+	#note(field: number): void {
+		this.#readIn[field] = this.#move;
+		this.reads.push(field);
+		if (this.places[field] === -1) this.#everRead.add(field);
+	}
+
+	write(field: number, value: unknown): void {
+		if (this.#writtenIn[field] !== this.#move) this.writes.push(field);
+		this.#writtenIn[field] = this.#move;
+		this.#written[field] = value;
+	}
+
+	/**
+	 * Ends the move: `write(place, number)` for every field that has another value now. A write of what is there already counts as a
+	 * read.
+	 */
+	commit(write: (place: number, number: number) => void): void {
+		for (const field of this.writes) {
+			const number = (this.#values[field] as Numbering<unknown>).of(
+				this.#written[field],
+			);
+			if (number > VALUES_MAX)
+				throw new Error(`${this.names[field]} takes too many values`);
+			if (number !== this.#number(field)) write(this.#place(field), number);
+			else if (this.#readIn[field] !== this.#move) this.#note(field);
+		}
+	}
+
+	#place(field: number): number {
+		const known = this.places[field] as number;
+		if (known >= 0) return known;
+		if (this.placed === this.room) throw new StoreFull();
+		const place = this.placed++;
+		this.places[field] = place;
+		if (this.#everRead.has(field)) this.onPlace();
+		return place;
+	}
+}
