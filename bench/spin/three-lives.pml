@@ -51,7 +51,6 @@ byte acting;	/* calls under way that have changed something */
 
 active [3] proctype device()
 {
-	byte before;	/* VFIO's call: hwpt of the device when the call began */
 	byte from;	/* the transaction's */
 	byte old;	/* the switch's: domain before */
 	byte mine;	/* devices learned under the lock */
@@ -83,14 +82,13 @@ active [3] proctype device()
 	d_step { locked = 0; first = 0; END };
 
 second:	/* replace to H2 */
-	atomic { before = (attached[_pid] -> hwpt : 0) };	/* begins */
+	skip;	/* begins */
 	skip;	/* id.look */
-	d_step { from = hwpt };	/* call.replace */
-	d_step { !locked -> locked = 1; acting++ };
+	d_step { !locked -> locked = 1; acting++; from = hwpt };	/* call.replace and the lock */
 	if
-	:: atomic { hwpt == 0 || !HAS(list, _pid) -> d_step { locked = 0; before = 0; from = 0; END }; goto third }
+	:: atomic { hwpt == 0 || !HAS(list, _pid) -> d_step { locked = 0; from = 0; END }; goto third }
 	:: atomic { hwpt == 2 && HAS(list, _pid) -> skip } ;	/* dev.replace.noop */
-		d_step { locked = 0; before = 0; from = 0; END };
+		d_step { locked = 0; from = 0; END };
 		goto third
 	:: atomic { hwpt == 1 && HAS(list, _pid) -> d_step { mine = list; i = 1; ADD(resv[2], AT(mine, 0) - 1) } }
 	fi;
@@ -115,7 +113,7 @@ second:	/* replace to H2 */
 	fi;
 	skip;	/* call.put */
 	d_step { users[1]-- };
-	d_step { before = 0; from = 0; mine = 0; i = 0; END };	/* dev.replaced */
+	d_step { from = 0; mine = 0; i = 0; END };	/* dev.replaced */
 
 third:	/* detach */
 	if

@@ -83,7 +83,7 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 		const found = find(name, settingsOf(args.texts("set")));
 		const done =
 			found.kind === "calls"
-				? calls(found.scenario, how)
+				? calls(found.scenario, { ...how, full: args.flag("full") })
 				: tables(found.scenario, { ...how, full: args.flag("full") });
 		const out = args.text("out");
 		if (out !== undefined) await writeExample(out, done, io);
@@ -134,11 +134,11 @@ function calls(scenario: CallScenario, how: How): Explored {
 	return {
 		result: {
 			...rest,
-			violations: violations.map(({ id, message, depth }) => ({
+			violations: violations.map(({ id, message, depth, minimal }) => ({
 				id,
 				message,
 				depth,
-				minimal: true,
+				minimal,
 			})),
 			reach: [],
 		},

@@ -68,8 +68,9 @@ export class TrackedCell implements Runner {
 	/** As stepCompiled, but what an action changes goes to the store, field by field. */
 	send(event: { readonly type: string }): void {
 		const { machine, context } = this;
-		const at = this.#store.read(this.#at) as number;
 		const e = machine.eventIndex[event.type] ?? 0;
+		const everywhere = sameEverywhere(machine, e);
+		const at = everywhere ? 0 : (this.#store.read(this.#at) as number);
 		for (const rule of machine.rows[at * machine.events.length + e] ?? []) {
 			if (rule.guard !== undefined && !rule.guard(context, event)) continue;
 			for (const action of rule.actions) this.#change(action(context, event));
@@ -95,6 +96,29 @@ export class TrackedCell implements Runner {
 		return this.machine.names[this.#store.read(this.#at) as number] ?? "?";
 	}
 	stop(): void {}
+}
+
+const EVERYWHERE = new WeakMap<CompiledMachine, (boolean | undefined)[]>();
+
+/** An event that is answered alike in every configuration, and leaves it: which one it is in need not be known. */
+function sameEverywhere(machine: CompiledMachine, e: number): boolean {
+	const known = EVERYWHERE.get(machine) ?? [];
+	EVERYWHERE.set(machine, known);
+	const first = machine.rows[e] ?? [];
+	known[e] ??= machine.names.every((_, at) => {
+		const row = machine.rows[at * machine.events.length + e] ?? [];
+		return (
+			row.length === first.length &&
+			row.every(
+				(rule, i) =>
+					rule.next === at &&
+					rule.guard === first[i]?.guard &&
+					rule.actions.length === first[i]?.actions.length &&
+					rule.actions.every((action, n) => action === first[i]?.actions[n]),
+			)
+		);
+	});
+	return known[e];
 }
 
 /** Runs definitions as cells; each definition is compiled once. */

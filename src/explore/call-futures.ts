@@ -19,6 +19,7 @@ export interface Future {
 	writeHigh: number;
 	begins: boolean;
 	ends: boolean;
+	takes: number;
 }
 const nothing = (): Future => ({
 	readLow: 0,
@@ -27,6 +28,7 @@ const nothing = (): Future => ({
 	writeHigh: 0,
 	begins: false,
 	ends: false,
+	takes: 0,
 });
 
 /** True when two of them may not change places. */
@@ -38,7 +40,7 @@ export function conflicts(leaf: Leaf, future: Future): boolean {
 		(reads.low & future.writeLow) !== 0 ||
 		(reads.high & future.writeHigh) !== 0 ||
 		(leaf.begins && future.ends) ||
-		(leaf.ends && future.begins)
+		(leaf.takes & future.takes) !== 0
 	);
 }
 
@@ -50,14 +52,17 @@ function grow(a: Future, b: Future): boolean {
 	const writeHigh = a.writeHigh | b.writeHigh;
 	const begins = a.begins || b.begins;
 	const ends = a.ends || b.ends;
+	const takes = a.takes | b.takes;
 	const changed =
 		readLow !== a.readLow ||
 		readHigh !== a.readHigh ||
 		writeLow !== a.writeLow ||
 		writeHigh !== a.writeHigh ||
 		begins !== a.begins ||
-		ends !== a.ends;
-	Object.assign(a, { readLow, readHigh, writeLow, writeHigh, begins, ends });
+		ends !== a.ends ||
+		takes !== a.takes;
+	Object.assign(a, { readLow, readHigh, writeLow, writeHigh });
+	Object.assign(a, { begins, ends, takes });
 	return changed;
 }
 
@@ -99,7 +104,7 @@ export class Futures {
 
 	/** A move was met. */
 	add(from: number, leaf: Leaf): void {
-		const { reads, writes, begins, ends } = leaf;
+		const { reads, writes, begins, ends, takes } = leaf;
 		this.#position(leaf.to).from.add(from);
 		const own: Future = {
 			readLow: reads.low,
@@ -108,6 +113,7 @@ export class Futures {
 			writeHigh: writes.high,
 			begins,
 			ends,
+			takes,
 		};
 		const position = this.#position(from);
 		let changed = grow(position.whole, own);

@@ -24,6 +24,8 @@ export interface Leaf {
 	 */
 	readonly begins: boolean;
 	readonly ends: boolean;
+	/** Locks of device sets (a bit each) that it takes; the call's end gives them back. */
+	readonly takes: number;
 	readonly raised: readonly Raised[];
 }
 interface Branch {

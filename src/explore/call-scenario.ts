@@ -17,6 +17,14 @@ export const callScenarioSchema = z.strictObject({
 	flow: z.enum(FLOWS).default("group-owned"),
 	/** group: each transaction takes the group's lock. call: a lock around every whole ioctl. none: no lock at all. */
 	locks: z.enum(["group", "call", "none"]).default("group"),
+	/**
+	 * VFIO's device sets: a call holds the lock of its device's set (vfio/device_cdev.c takes dev_set->lock), unless `locks: none`. A device
+	 * that is in none of these is a set of its own.
+	 */
+	sets: z
+		.array(z.array(z.int().min(1).max(3)).min(1))
+		.max(3)
+		.default([]),
 	/** Devices that are attached to H1 before the threads start, in this order. */
 	attached: z.array(z.int().min(1).max(3)).default([]),
 	threads: z
@@ -40,6 +48,12 @@ export const callScenarioSchema = z.strictObject({
 		})
 		.optional(),
 });
+/** The number of the set a device is in: 1 to 3 for a set of its own. */
+export function setOf(scenario: CallScenario, dev: number): number {
+	const at = scenario.sets.findIndex((set) => set.includes(dev));
+	return at < 0 ? dev : 4 + at;
+}
+
 /** A scenario about calls. */
 export type CallScenario = z.infer<typeof callScenarioSchema>;
 /** One call of a thread. */

@@ -14,28 +14,48 @@ function textOf(value: unknown): string {
 	});
 }
 
-/** Numbers values: equal values have equal numbers. */
+/** Numbers values: equal values have equal numbers. The first of equal objects is known by identity, which saves its text. */
 export class Numbering<T> {
 	readonly values: T[] = [];
 	readonly #numbers = new Map<unknown, number>();
-	readonly #objects = new WeakMap<object, number>();
+	readonly #texts = new Map<string, number>();
 
 	of(value: T): number {
+		const known = this.#numbers.get(value);
+		if (known !== undefined) return known;
 		if (typeof value !== "object" || value === null)
-			return this.#number(value, value);
-		const same = this.#objects.get(value);
-		if (same !== undefined) return same;
-		const number = this.#number(textOf(value), value);
-		this.#objects.set(value, number);
-		return number;
+			return this.#add(value, value);
+		const text = textOf(value);
+		const equal = this.#texts.get(text);
+		if (equal !== undefined) return equal;
+		this.#texts.set(text, this.values.length);
+		return this.#add(value, value);
 	}
 
-	#number(key: unknown, value: T): number {
-		const known = this.#numbers.get(key);
-		if (known !== undefined) return known;
+	#add(key: unknown, value: T): number {
 		const number = this.values.length;
 		this.values.push(value);
 		this.#numbers.set(key, number);
+		return number;
+	}
+}
+
+/** Numbers objects by what their fields hold: most fields are known by identity, so this costs less than the text of the whole. */
+export class FieldNumbering {
+	readonly #fields = new Numbering<unknown>();
+	readonly #numbers = new Map<string | object, number>();
+
+	of(object: object): number {
+		const same = this.#numbers.get(object);
+		if (same !== undefined) return same;
+		let key = "";
+		for (const value of Object.values(object))
+			key += `${this.#fields.of(value)} `;
+		const equal = this.#numbers.get(key);
+		if (equal !== undefined) return equal;
+		const number = this.#numbers.size;
+		this.#numbers.set(key, number);
+		this.#numbers.set(object, number);
 		return number;
 	}
 }
@@ -54,9 +74,10 @@ export class Store {
 	readonly names: string[] = [];
 	/** Place of each field in the state; -1 for one that has never changed. */
 	readonly places: number[] = [];
-	/** Fields with a place so far, and how many a state has room for. */
+	/** Fields with a place so far, and how many a state has room for; places count from `base`. */
 	placed = 0;
 	room = 0;
+	base = 0;
 	/** Called when a field that was read without a place gets one: what was remembered does not name it. */
 	onPlace: () => void = () => {};
 
@@ -134,7 +155,7 @@ export class Store {
 		const known = this.places[field] as number;
 		if (known >= 0) return known;
 		if (this.placed === this.room) throw new StoreFull();
-		const place = this.placed++;
+		const place = this.base + this.placed++;
 		this.places[field] = place;
 		if (this.#everRead.has(field)) this.onPlace();
 		return place;

@@ -12,10 +12,11 @@ import { checkBetweenCalls, checkStep } from "./call-checks.ts";
 import { conflicts, Futures } from "./call-futures.ts";
 import { type CallHost, callHost, CTX, DEVS, GROUP } from "./call-host.ts";
 import { type Leaf, Memo, type Places } from "./call-memo.ts";
-import type { Call, CallScenario } from "./call-scenario.ts";
-import { Numbering, Store } from "./call-store.ts";
+import { type Call, type CallScenario, setOf } from "./call-scenario.ts";
+import { FieldNumbering, Store } from "./call-store.ts";
 import {
 	type ThreadState,
+	ThreadNumbering,
 	advance,
 	asked,
 	groupLocked,
@@ -47,20 +48,34 @@ const LOST = between(99);
 /** Fields that fit into the bits of Places. */
 const BITS = 64;
 
+const NOTHING_DONE: Leaf = {
+	to: 0,
+	changes: [],
+	reads: { low: 0, high: 0 },
+	writes: { low: 0, high: 0 },
+	begins: false,
+	ends: false,
+	takes: 0,
+	raised: [],
+};
+
+/** Changing fields that a state has room for at first; the shipped scenarios have at most 31. */
+export const ROOM = 32;
+
 interface Program {
 	readonly name: string;
 	readonly calls: readonly Call[];
-	readonly states: Numbering<ThreadState>;
+	readonly states: ThreadNumbering;
 	readonly memo: Memo;
 	readonly futures: Futures;
 }
 
-function programsOf(scenario: CallScenario): Program[] {
+function programsOf(scenario: CallScenario, host: CallHost): Program[] {
+	const contexts = new FieldNumbering();
 	return scenario.threads.map(({ name, calls }) => {
-		const states = new Numbering<ThreadState>();
+		const states = new ThreadNumbering(host, contexts);
 		states.of(IDLE);
-		const waits = (at: number) => wantsLock(states.values[at] ?? IDLE);
-		const futures = new Futures(waits);
+		const futures = new Futures((at) => states.waits[at] === true);
 		return { name, calls, states, memo: new Memo(), futures };
 	});
 }
@@ -78,7 +93,7 @@ function storeOf(host: CallHost): Store {
 }
 
 /** Builds it, with room for `room` changing fields. Throws what the set-up throws, and StoreFull when a search needs more room. */
-export function callSystem(scenario: CallScenario, room = 48): CallSystem {
+export function callSystem(scenario: CallScenario, room = ROOM): CallSystem {
 	return new Calls(scenario, room);
 }
 
@@ -94,6 +109,10 @@ class Calls implements CallSystem {
 	readonly #store: Store;
 	readonly #programs: readonly Program[];
 	readonly #actors: number;
+	#buffers: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
+	#views: [Uint16Array, Uint16Array] = [new Uint16Array(0), new Uint16Array(0)];
+	/** What is checked between calls, remembered like the moves. */
+	readonly #judged = new Memo();
 	/** Violations of the move under way. */
 	#found: Raised[] = [];
 
@@ -104,57 +123,76 @@ class Calls implements CallSystem {
 		this.host.facts = undefined;
 		this.#store = storeOf(this.host);
 		this.#store.room = room;
-		this.#programs = programsOf(scenario);
+		this.#programs = programsOf(scenario, this.host);
 		this.#store.onPlace = () => {
 			for (const { memo } of this.#programs) memo.forget();
+			this.#judged.forget();
 		};
 		this.#actors = this.host.executor.actors.size;
 		this.processes = scenario.threads.length;
+		this.#store.base = this.processes;
 		this.bytes = (2 * (this.processes + room) + 3) & ~3;
 	}
 
-	// A state: for each thread the number of its ThreadState, then for each place the number of its value.
-	#threadWords(s: Uint8Array): Uint16Array {
-		return new Uint16Array(s.buffer, s.byteOffset, this.processes);
-	}
-	#fieldWords(s: Uint8Array): Uint16Array {
-		return new Uint16Array(
-			s.buffer,
-			s.byteOffset + 2 * this.processes,
-			this.#store.room,
-		);
+	/** The words of a state: for each thread the number of its ThreadState, then for each place the number of its value. */
+	#words(s: Uint8Array): Uint16Array {
+		// A search moves between two buffers; a view of its own for every call would cost more than the move.
+		if (s === this.#buffers[0]) return this.#views[0];
+		if (s === this.#buffers[1]) return this.#views[1];
+		this.#buffers = [s, this.#buffers[0]];
+		const view = new Uint16Array(s.buffer, s.byteOffset, this.bytes >> 1);
+		this.#views = [view, this.#views[0]];
+		return view;
 	}
 
 	readonly #report = (id: string, message: string): void => {
 		this.#found.push({ id, message, witness: -1 });
 	};
 
-	#state(threads: Uint16Array, t: number): ThreadState {
-		return this.#programs[t]?.states.values[threads[t] as number] ?? IDLE;
+	#state(words: Uint16Array, t: number): ThreadState {
+		return this.#programs[t]?.states.values[words[t] as number] ?? IDLE;
 	}
 	/** No call is under way. */
-	#atRest(threads: Uint16Array): boolean {
-		for (let t = 0; t < threads.length; t++)
-			if (this.#state(threads, t).frames.length > 0) return false;
+	#atRest(words: Uint16Array): boolean {
+		for (let t = 0; t < this.processes; t++)
+			if (this.#state(words, t).frames.length > 0) return false;
 		return true;
 	}
 	/** No call that has changed anything is under way: what is checked between calls must hold. */
-	#calm(threads: Uint16Array): boolean {
-		for (let t = 0; t < threads.length; t++)
-			if (this.#state(threads, t).acted) return false;
+	#calm(words: Uint16Array): boolean {
+		for (let t = 0; t < this.processes; t++)
+			if (this.#state(words, t).acted) return false;
+		return true;
+	}
+
+	/** The set of the device that a thread's next or current call is about. */
+	#set(thread: ThreadState, t: number): number {
+		const call = this.#programs[t]?.calls[thread.call];
+		return call === undefined ? 0 : setOf(this.#scenario, call.dev);
+	}
+	#setIsFree(words: Uint16Array, t: number): boolean {
+		const wanted = this.#set(this.#state(words, t), t);
+		for (let o = 0; o < this.processes; o++) {
+			const other = this.#state(words, o);
+			if (other.frames.length > 0 && this.#set(other, o) === wanted)
+				return false;
+		}
 		return true;
 	}
 
 	#enabled(s: Uint8Array, t: number): boolean {
-		const threads = this.#threadWords(s);
-		const thread = this.#state(threads, t);
+		const words = this.#words(s);
+		const thread = this.#state(words, t);
 		if (thread.frames.length === 0) {
 			if (thread.call >= (this.#programs[t]?.calls.length ?? 0)) return false;
-			return this.#scenario.locks !== "call" || this.#atRest(threads);
+			if (this.#scenario.locks === "call") return this.#atRest(words);
+			return this.#scenario.locks === "none" || this.#setIsFree(words, t);
 		}
-		if (this.#scenario.locks === "none" || !wantsLock(thread)) return true;
-		for (let o = 0; o < threads.length; o++)
-			if (this.#state(threads, o).holds) return false;
+		if (this.#scenario.locks === "none") return true;
+		if (this.#programs[t]?.states.waits[words[t] as number] !== true)
+			return true;
+		for (let o = 0; o < this.processes; o++)
+			if (this.#state(words, o).holds) return false;
 		return true;
 	}
 
@@ -170,18 +208,15 @@ class Calls implements CallSystem {
 			return between(thread.call + 1);
 		}
 		const step = asked(thread);
-		if (this.#scenario.locks === "none" && wantsLock(thread))
+		if (this.#scenario.locks === "none" && wantsLock(this.host, thread))
 			if (groupLocked(host))
 				host.executor.tell({ type: "ig.unlock", to: GROUP } as never);
-		if (step !== undefined)
-			checkStep(host.executor, step, this.#report);
-		const after = advance(host, thread.frames);
+		if (step !== undefined) checkStep(host.executor, step, this.#report);
+		const after = advance(host, thread);
 		if (host.executor.actors.size !== this.#actors)
 			throw new Error("calls that create or destroy objects are not explored");
-		const holds =
-			step?.type === "ig.lock" || (thread.holds && step?.type !== "ig.unlock");
 		if (after.ended === undefined)
-			return { ...thread, frames: after.frames, holds };
+			return { ...thread, frames: after.frames, holds: after.holds };
 		ended(host, after.ended);
 		return between(thread.call + 1);
 	}
@@ -199,8 +234,8 @@ class Calls implements CallSystem {
 	/** What thread t does from here: remembered, or worked out now. */
 	#leaf(s: Uint8Array, t: number): Leaf {
 		const program = this.#programs[t] as Program;
-		const at = this.#threadWords(s)[t] as number;
-		const words = this.#fieldWords(s);
+		const words = this.#words(s);
+		const at = words[t] as number;
 		return program.memo.find(at, words) ?? this.#work(program, t, at, words);
 	}
 
@@ -212,20 +247,20 @@ class Calls implements CallSystem {
 		const next = this.#makeOrLose(thread, t);
 		const changes: number[] = [];
 		store.commit((place, number) => void changes.push(place, number));
-		const reads = store.reads
-			.map((field) => store.places[field] as number)
-			.filter((place) => place >= 0);
+		const reads = this.#placesRead();
 		const acts = changes.length > 0;
 		const inCall = next.frames.length > 0;
 		const leaf: Leaf = {
-			to: program.states.of(
-				inCall && acts ? { ...next, acted: true } : next,
-			),
+			to: program.states.of(inCall && acts ? { ...next, acted: true } : next),
 			changes,
-			reads: placesOf(reads),
-			writes: placesOf(changes.filter((_, i) => i % 2 === 0)),
+			reads: placesOf(reads, this.processes),
+			writes: placesOf(
+				changes.filter((_, i) => i % 2 === 0),
+				this.processes,
+			),
 			begins: acts && !thread.acted,
 			ends: !inCall && (acts || thread.acted),
+			takes: thread.frames.length === 0 ? 1 << this.#set(thread, t) : 0,
 			raised: this.#found,
 		};
 		program.memo.add(at, reads, words, leaf);
@@ -238,9 +273,24 @@ class Calls implements CallSystem {
 	}
 
 	#between(s: Uint8Array): void {
-		this.#found = this.raised;
-		this.#store.begin(this.#fieldWords(s));
+		const words = this.#words(s);
+		const known = this.#judged.find(0, words);
+		if (known !== undefined) return void this.raised.push(...known.raised);
+		this.#found = [];
+		this.#store.begin(words);
 		checkBetweenCalls(this.host.executor, this.#report);
+		this.raised.push(...this.#found);
+		this.#judged.add(0, this.#placesRead(), words, {
+			...NOTHING_DONE,
+			raised: this.#found,
+		});
+	}
+
+	#placesRead(): number[] {
+		const { reads, places } = this.#store;
+		return reads
+			.map((field) => places[field] as number)
+			.filter((place) => place >= 0);
 	}
 
 	moves(s: Uint8Array, process: number, out: Int32Array): number {
@@ -251,28 +301,27 @@ class Calls implements CallSystem {
 
 	apply(s: Uint8Array, process: number): void {
 		const leaf = this.#leaf(s, process);
-		const threads = this.#threadWords(s);
-		const words = this.#fieldWords(s);
-		threads[process] = leaf.to;
+		const words = this.#words(s);
+		words[process] = leaf.to;
 		const { changes } = leaf;
 		for (let i = 0; i < changes.length; i += 2)
 			words[changes[i] as number] = changes[i + 1] as number;
 		if (leaf.raised.length > 0) this.raised.push(...leaf.raised);
-		if (leaf.ends && this.#calm(threads)) this.#between(s);
+		if (leaf.ends && this.#calm(words)) this.#between(s);
 	}
 
 	independent(s: Uint8Array, process: number): boolean {
 		if (this.#store.placed > BITS || !this.#enabled(s, process)) return false;
-		const threads = this.#threadWords(s);
-		const { frames, holds } = this.#state(threads, process);
+		const words = this.#words(s);
+		const { frames, holds } = this.#state(words, process);
 		// One call at a time: inside a call, nobody else can move.
 		if (this.#scenario.locks === "call") return frames.length > 0;
 		// While a thread holds the group's lock, the others get no further than to the lock.
 		const stop = this.#scenario.locks === "group" && holds;
 		const leaf = this.#leaf(s, process);
-		for (let o = 0; o < threads.length; o++) {
+		for (let o = 0; o < this.processes; o++) {
 			if (o === process) continue;
-			const future = this.#programs[o]?.futures.of(threads[o] as number, stop);
+			const future = this.#programs[o]?.futures.of(words[o] as number, stop);
 			if (future === undefined || conflicts(leaf, future)) return false;
 		}
 		return true;
@@ -284,7 +333,7 @@ class Calls implements CallSystem {
 
 	ended(s: Uint8Array): void {
 		this.#found = this.raised;
-		if (!this.#atRest(this.#threadWords(s)))
+		if (!this.#atRest(this.#words(s)))
 			this.#report(
 				"DEADLOCK",
 				"a call waits for a lock that nobody gives back",
@@ -292,12 +341,13 @@ class Calls implements CallSystem {
 	}
 
 	describe(s: Uint8Array, t: number): string {
-		const thread = this.#state(this.#threadWords(s), t);
+		const thread = this.#state(this.#words(s), t);
 		const program = this.#programs[t];
 		const call = program?.calls[thread.call];
 		const step = asked(thread);
 		const what = call === undefined ? "" : callText(call);
-		return `${program?.name}: ${what}${step === undefined ? ": begins" : `: ${step.type}`}`;
+		const lock = wantsLock(this.host, thread) ? "ig.lock" : undefined;
+		return `${program?.name}: ${what}: ${lock ?? step?.type ?? "begins"}`;
 	}
 
 	narrate(s: Uint8Array, moves: readonly number[]): CallHost["facts"] {
@@ -312,7 +362,7 @@ class Calls implements CallSystem {
 				continue;
 			}
 			this.#tellMove(s, t, ops);
-			if (this.#state(this.#threadWords(s), t).frames.length === 0) t = 0;
+			if (this.#state(this.#words(s), t).frames.length === 0) t = 0;
 		}
 		const { facts } = host;
 		host.facts = undefined;
@@ -320,12 +370,11 @@ class Calls implements CallSystem {
 	}
 
 	#tellMove(s: Uint8Array, t: number, ops: number[]): void {
-		const threads = this.#threadWords(s);
-		const words = this.#fieldWords(s);
+		const words = this.#words(s);
 		this.host.op = ops[t] ?? 0;
 		this.#store.begin(words);
-		const next = this.#make(this.#state(threads, t), t);
-		threads[t] = this.#programs[t]?.states.of(next) ?? 0;
+		const next = this.#make(this.#state(words, t), t);
+		words[t] = this.#programs[t]?.states.of(next) ?? 0;
 		this.#store.commit((place, number) => {
 			words[place] = number;
 		});
@@ -333,12 +382,14 @@ class Calls implements CallSystem {
 	}
 }
 
-function placesOf(places: readonly number[]): Places {
+function placesOf(places: readonly number[], base: number): Places {
 	let low = 0;
 	let high = 0;
-	for (const place of places)
-		if (place < 32) low |= 1 << place;
-		else high |= 1 << (place - 32);
+	for (const place of places) {
+		const bit = place - base;
+		if (bit < 32) low |= 1 << bit;
+		else high |= 1 << (bit - 32);
+	}
 	return { low, high };
 }
 

@@ -3,14 +3,19 @@
  * state is the call it is in and the stack of its transactions.
  */
 import type { AnyDefinition } from "../../machines/define.ts";
-import { stepCompiled } from "../../machines/compile.ts";
+import {
+	type CompiledMachine,
+	compileMachine,
+	stepCompiled,
+} from "../../machines/compile.ts";
 import type { Step } from "../../machines/steps.ts";
 import type { TxContext } from "../../machines/transaction.ts";
-import { attachedTo, beginCall } from "../orchestrator/begin.ts";
+import { beginCall } from "../orchestrator/begin.ts";
 import type { Role } from "../orchestrator/flows.ts";
+import { ownsByGroup } from "../orchestrator/flows.ts";
 import { type CallHost, CTX, DEVS, GROUP } from "./call-host.ts";
 import type { Call } from "./call-scenario.ts";
-import { Cell } from "./call-cells.ts";
+import type { FieldNumbering } from "./call-store.ts";
 
 /** A transaction in the middle of its work. */
 export interface Frame {
@@ -28,6 +33,34 @@ export interface ThreadState {
 	readonly holds: boolean;
 	readonly acted: boolean;
 }
+/** Numbers where a thread stands. */
+export class ThreadNumbering {
+	readonly values: ThreadState[] = [];
+	/** For each, whether its next step waits for the group's lock. */
+	readonly waits: boolean[] = [];
+	readonly #numbers = new Map<string, number>();
+	readonly #host: CallHost;
+	readonly #contexts: FieldNumbering;
+
+	constructor(host: CallHost, contexts: FieldNumbering) {
+		this.#host = host;
+		this.#contexts = contexts;
+	}
+
+	of(thread: ThreadState): number {
+		let key = `${thread.call} ${thread.holds} ${thread.acted}`;
+		for (const { role, at, context } of thread.frames)
+			key += ` ${role} ${at} ${this.#contexts.of(context)}`;
+		const known = this.#numbers.get(key);
+		if (known !== undefined) return known;
+		const number = this.values.length;
+		this.values.push(thread);
+		this.waits.push(wantsLock(this.#host, thread));
+		this.#numbers.set(key, number);
+		return number;
+	}
+}
+
 /** How a call ended. */
 export type Ending = { readonly ok: boolean; readonly errno?: string };
 
@@ -39,15 +72,21 @@ export function asked(thread: ThreadState): Step | undefined {
 	return top === undefined ? undefined : (top.context as TxContext).ask;
 }
 
-function begin(host: CallHost, role: Role, event: Event): Frame {
+const TABLES = new WeakMap<AnyDefinition, CompiledMachine>();
+
+/** The table of a role's transaction. */
+function tableOf(host: CallHost, role: Role): CompiledMachine {
 	const definition = host.executor.parts.transactions[role];
-	const cell = fresh(host, definition);
-	cell.send(event);
-	return { role, at: cell.at, context: cell.context };
+	const table = TABLES.get(definition) ?? compileMachine(definition);
+	TABLES.set(definition, table);
+	return table;
 }
 
-const fresh = (host: CallHost, definition: AnyDefinition): Cell =>
-	host.executor.parts.engine.spawn(definition, undefined, "tx") as Cell;
+function begin(host: CallHost, role: Role, event: Event): Frame {
+	const table = tableOf(host, role);
+	const start = table.start(undefined);
+	return { role, ...stepCompiled(table, table.initial, start, event) };
+}
 
 /** Starts the thread's next call. Undefined frames: the call was over at once. */
 export function startCall(host: CallHost, call: Call): readonly Frame[] {
@@ -69,7 +108,8 @@ export function startCall(host: CallHost, call: Call): readonly Frame[] {
 			pt,
 			how: attached ? "replace" : call.do,
 			bound: true,
-			from: attached ? attachedTo(x, dev) : null,
+			// Nobody asks for it as long as a failing answer detaches (A8).
+			from: null,
 			respFailureDetaches: true,
 		} as Event),
 	];
@@ -78,13 +118,19 @@ export function startCall(host: CallHost, call: Call): readonly Frame[] {
 /** Steps that touch nothing shared: they are made together with the step before. */
 const ALONE = new Set(["handle.alloc", "handle.free", "resp"]);
 
+/** What a move of a thread made of its call. */
+export interface Advanced {
+	readonly frames: readonly Frame[];
+	readonly holds: boolean;
+	readonly ended?: Ending;
+}
+
 /** One move of a thread inside a call: performs what it asks for, and everything after it that concerns nobody else. */
-export function advance(
-	host: CallHost,
-	frames: readonly Frame[],
-): { readonly frames: readonly Frame[]; readonly ended?: Ending } {
-	let stack = [...frames];
-	for (let first = true; ; first = false) {
+export function advance(host: CallHost, thread: ThreadState): Advanced {
+	let stack = [...thread.frames];
+	let { holds } = thread;
+	let goesOn: (step: Step) => boolean = () => true;
+	for (;;) {
 		const top = stack.at(-1);
 		if (top === undefined) throw new Error("a call without a transaction");
 		const step = (top.context as TxContext).ask;
@@ -94,12 +140,16 @@ export function advance(
 			if (stack.length === 0)
 				return {
 					frames: stack,
+					holds,
 					ended: said.ok ? { ok: true } : { ok: false, errno: said.errno },
 				};
 			stack = answer(host, stack, said as unknown as Said);
 			continue;
 		}
-		if (!first && !ALONE.has(step.type)) return { frames: stack };
+		if (!goesOn(step)) return { frames: stack, holds };
+		goesOn = looksUnderLock(host, step) ? takesLock : isAlone;
+		if (step.type === "ig.lock") holds = true;
+		if (step.type === "ig.unlock") holds = false;
 		if (step.type.startsWith("call.")) {
 			const started = beginCall(host.executor, step);
 			if ("role" in started)
@@ -126,17 +176,30 @@ interface Said {
 /** Tells the topmost transaction how its step went. */
 function answer(host: CallHost, stack: readonly Frame[], said: Said): Frame[] {
 	const top = stack.at(-1) as Frame;
-	const cell = fresh(host, host.executor.parts.transactions[top.role]);
+	const table = tableOf(host, top.role);
 	const event = said.ok
 		? { type: "DONE", value: said.value }
 		: { type: "FAILED", errno: said.errno, step: said.step };
-	const after = stepCompiled(cell.machine, top.at, top.context, event);
+	const after = stepCompiled(table, top.at, top.context, event);
 	return [...stack.slice(0, -1), { role: top.role, ...after }];
 }
 
+const isAlone = (step: Step): boolean => ALONE.has(step.type);
+const takesLock = (step: Step): boolean => step.type === "ig.lock";
+
+/**
+ * Replace looks at what the group is attached to under its lock (iommufd/device.c:iommufd_device_do_replace reads igroup->hwpt after
+ * mutex_lock), so its beginning, which brings that view, and the lock are one move. Detach reads it before (R1).
+ */
+const looksUnderLock = (host: CallHost, step: Step): boolean =>
+	step.type === "call.replace" && ownsByGroup(host.outside.switches.flow);
+
 /** The next step waits for the group's lock. */
-export const wantsLock = (thread: ThreadState): boolean =>
-	asked(thread)?.type === "ig.lock";
+export function wantsLock(host: CallHost, thread: ThreadState): boolean {
+	const step = asked(thread);
+	if (step === undefined) return false;
+	return step.type === "ig.lock" || looksUnderLock(host, step);
+}
 
 /** True while some transaction holds the group's lock. */
 export const groupLocked = (host: CallHost): boolean =>

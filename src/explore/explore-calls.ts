@@ -3,10 +3,11 @@ import { LineCounter, parseDocument } from "yaml";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { CallScenario } from "./call-scenario.ts";
 import { callScenarioSchema } from "./call-scenario.ts";
-import { callSystem } from "./call-system.ts";
-import { DEFAULT_LIMITS } from "./explore.ts";
+import { StoreFull } from "./call-store.ts";
+import { type CallSystem, callSystem, ROOM } from "./call-system.ts";
+import { DEFAULT_LIMITS, SHORTEST_STATES } from "./explore.ts";
 import { ScenarioError } from "./scenario-file.ts";
-import { type Limits, search } from "./search.ts";
+import { type Limits, type SearchResult, search } from "./search.ts";
 import type { ExploreLog } from "./to-log.ts";
 
 /** A violation under concurrent calls. */
@@ -14,6 +15,8 @@ export interface CallViolation {
 	readonly id: string;
 	readonly message: string;
 	readonly depth: number;
+	/** False when limits kept the search without reduction, which alone knows the shortest way, from ending. */
+	readonly minimal: boolean;
 	/** The steps that lead there, one a line. */
 	readonly way: readonly string[];
 	readonly log: ExploreLog;
@@ -26,6 +29,7 @@ export interface CallResult {
 	readonly transitions: number;
 	readonly seconds: number;
 	readonly complete: boolean;
+	readonly stoppedBy?: string;
 	readonly violations: readonly CallViolation[];
 }
 
@@ -46,48 +50,119 @@ export function parseCallScenario(text: string, file: string): CallScenario {
 	);
 }
 
-/** Explores. `now`: a monotonic clock in milliseconds. */
+/** Options of `exploreCalls`. `now`: a monotonic clock in milliseconds; `full`: without partial-order reduction. */
+export interface CallOptions {
+	readonly now: () => number;
+	readonly limits?: Partial<Limits>;
+	readonly full?: boolean;
+}
+
+/** Explores. Throws what the set-up of the scenario throws. */
 export function exploreCalls(
 	scenario: CallScenario,
-	options: { readonly now: () => number; readonly limits?: Partial<Limits> },
+	options: CallOptions,
 ): CallResult {
-	const system = callSystem(scenario);
-	const result = search(system, {
-		reduce: false,
-		limits: { ...DEFAULT_LIMITS, ...options.limits },
-		now: options.now,
-	});
-	const violated = result.found.length > 0;
-	const violations = result.found.map((found): CallViolation => {
-		const state = new Uint8Array(system.bytes);
-		const fresh = callSystem(scenario);
-		fresh.initial(state);
-		const way: string[] = [];
-		const start = state.slice();
-		for (const move of found.moves) {
-			way.push(fresh.describe(state, move));
-			fresh.apply(state, move);
+	for (let room: number | undefined; ; room = (room ?? ROOM) * 2)
+		try {
+			return exploreWith(callSystem(scenario, room), scenario, options);
+		} catch (error) {
+			if (!(error instanceof StoreFull)) throw error;
 		}
-		const facts = fresh.narrate(start, found.moves) ?? [];
-		const records = facts.map(
-			({ type, actor, data, op }, i) =>
-				({ seq: i + 1, t: i + 1, type, actor, op, data }) as LogRecord,
-		);
+}
+
+function exploreWith(
+	system: CallSystem,
+	scenario: CallScenario,
+	options: CallOptions,
+): CallResult {
+	const start = options.now();
+	const result = verdictOf(system, options);
+	const shortest = shortestWays(system, options, result);
+	const violations = result.found.map((found): CallViolation => {
+		const best = shortest?.found.find(({ id }) => id === found.id);
+		const { id, message, moves } = best ?? found;
 		return {
-			id: found.id,
-			message: found.message,
-			depth: found.moves.length,
-			way,
-			log: { header: fresh.host.header, records },
+			id,
+			message,
+			depth: moves.length,
+			minimal: best !== undefined,
+			...told(scenario, moves),
 		};
 	});
+	const { states, transitions, complete, stoppedBy } = result;
+	const violated = violations.length > 0;
 	return {
 		scenario: scenario.name,
-		verdict: violated ? "violated" : result.complete ? "holds" : "incomplete",
-		states: result.states,
-		transitions: result.transitions,
-		seconds: result.seconds,
-		complete: result.complete,
+		verdict: violated ? "violated" : complete ? "holds" : "incomplete",
+		states,
+		transitions,
+		seconds: (options.now() - start) / 1000,
+		complete,
+		...(stoppedBy === undefined ? {} : { stoppedBy }),
 		violations,
 	};
+}
+
+/**
+ * The search that decides. A reduced one is made again as long as it learns what it should have known before (call-futures.ts).
+ */
+export function verdictOf(
+	system: CallSystem,
+	{ now, limits, full }: CallOptions,
+): SearchResult {
+	const start = now();
+	const all = { ...DEFAULT_LIMITS, ...limits };
+	for (;;) {
+		const known = system.learned();
+		const maxSeconds = all.maxSeconds - (now() - start) / 1000;
+		const result = search(system, {
+			reduce: full !== true,
+			limits: { ...all, maxSeconds },
+			now,
+		});
+		if (full === true || !result.complete || system.learned() === known)
+			return result;
+	}
+}
+
+/** A search without reduction for the ids that were found; undefined when a limit ended it. */
+function shortestWays(
+	system: CallSystem,
+	{ now, limits, full }: CallOptions,
+	reduced: SearchResult,
+): SearchResult | undefined {
+	if (full === true || reduced.found.length === 0) return reduced;
+	const all = { ...DEFAULT_LIMITS, ...limits };
+	const result = search(system, {
+		reduce: false,
+		limits: {
+			...all,
+			maxStates: Math.min(all.maxStates, SHORTEST_STATES),
+		},
+		now,
+		until: new Set(reduced.found.map(({ id }) => id)),
+	});
+	return result.stoppedBy === undefined ? result : undefined;
+}
+
+/** A way in words, and as a log. */
+function told(
+	scenario: CallScenario,
+	moves: readonly number[],
+): Pick<CallViolation, "way" | "log"> {
+	const system = callSystem(scenario, ROOM * 4);
+	const state = new Uint8Array(system.bytes);
+	system.initial(state);
+	const start = state.slice();
+	const way: string[] = [];
+	for (const move of moves) {
+		way.push(system.describe(state, move));
+		system.apply(state, move);
+	}
+	const facts = system.narrate(start, moves) ?? [];
+	const records = facts.map(
+		({ type, actor, data, op }, i) =>
+			({ seq: i + 1, t: i + 1, type, actor, op, data }) as LogRecord,
+	);
+	return { way, log: { header: system.host.header, records } };
 }

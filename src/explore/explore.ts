@@ -111,7 +111,7 @@ export function explore(
 }
 
 /** Largest full search that is made only to find shorter ways. */
-const SHORTEST_STATES = 1_000_000;
+export const SHORTEST_STATES = 1_000_000;
 
 /** A search without reduction for the ids that the reduced one found; undefined when a limit ended it. */
 function shortestWays(

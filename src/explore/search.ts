@@ -136,7 +136,7 @@ class Search {
 	#expand(head: number): void {
 		const system = this.#system;
 		this.#visited.load(head, this.#currentWords);
-		const alone = this.#options.reduce ? this.#aloneIn(this.#current) : -1;
+		const alone = this.#options.reduce ? this.#aloneIn(this.#current, 0) : -1;
 		if (alone >= 0) {
 			const n = system.moves(this.#current, alone, this.#moves);
 			if (system.acyclic === true) return this.#follow(head, alone, n);
@@ -154,16 +154,19 @@ class Search {
 		this.#collect(head, []);
 	}
 
-	/** A process that has a move and whose moves need not be interleaved with the others'; -1: none. */
-	#aloneIn(state: Uint8Array): number {
-		const system = this.#system;
-		for (let p = 0; p < system.processes; p++)
-			if (
-				system.independent(state, p) &&
-				system.moves(state, p, this.#moves) > 0
-			)
-				return p;
+	/** A process that has a move and whose moves need not be interleaved with the others', `first` if it is one; -1: none. */
+	#aloneIn(state: Uint8Array, first: number): number {
+		if (this.#isAlone(state, first)) return first;
+		for (let p = 0; p < this.#system.processes; p++)
+			if (p !== first && this.#isAlone(state, p)) return p;
 		return -1;
+	}
+
+	#isAlone(state: Uint8Array, p: number): boolean {
+		const system = this.#system;
+		return (
+			system.independent(state, p) && system.moves(state, p, this.#moves) > 0
+		);
 	}
 
 	/**
@@ -181,7 +184,7 @@ class Search {
 			this.#transitions++;
 			this.#way.push(move);
 			if (system.raised.length > 0) this.#collect(head, this.#way);
-			alone = this.#aloneIn(this.#next);
+			alone = this.#aloneIn(this.#next, alone);
 			if (alone < 0) break;
 			if (system.moves(this.#next, alone, this.#moves) !== 1) break;
 			system.visit?.(this.#next);

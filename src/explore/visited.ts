@@ -76,7 +76,8 @@ export class Visited {
 		for (let i = 0; i < n; i++) states[base + i] = words[i] as number;
 		hashes[number] = h;
 		this.#parents[number] = parent;
-		this.#moves[number] = way.length === 1 ? (way[0] as number) : this.#keep(way);
+		this.#moves[number] =
+			way.length === 1 ? (way[0] as number) : this.#keep(way);
 		this.#table[at] = number + 1;
 		this.last = number;
 		return true;
