@@ -55,7 +55,6 @@ export const attachPt: Definition<AttachPtContext, undefined> = {
 		"VFIO_DEVICE_ATTACH_IOMMUFD_PT: attach or replace by object id (vfio/device_cdev.c)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		ctx: "ctx:0",
 		dev: "device:none",
 		pt: 0,
@@ -64,6 +63,7 @@ export const attachPt: Definition<AttachPtContext, undefined> = {
 		respFailureDetaches: true,
 		obj: NO_HWPT.hwpt,
 		hwpt: NO_HWPT.hwpt,
+		...FRESH,
 	}),
 	guards: {
 		notBound: (_: C, e: AttachPtBegin) => !e.bound,
@@ -76,13 +76,13 @@ export const attachPt: Definition<AttachPtContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: AttachPtBegin) => ({
-			...FRESH,
 			ctx: e.ctx,
 			dev: e.dev,
 			pt: e.pt,
 			how: e.how,
 			from: e.from,
 			respFailureDetaches: e.respFailureDetaches,
+			...FRESH,
 		}),
 		failUnbound: failWith("EINVAL", "dev.bound"),
 		failKind: failWith("EINVAL", "pt.kind"),

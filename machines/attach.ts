@@ -75,7 +75,6 @@ const guards = {
 const actions = {
 	...txActions,
 	begin: (_: C, e: AttachBegin) => ({
-		...FRESH,
 		dev: e.dev,
 		group: e.group,
 		pasid: e.pasid,
@@ -83,6 +82,7 @@ const actions = {
 		first: false,
 		msi: null,
 		laterCookie: e.laterCookie === true,
+		...FRESH,
 	}),
 	learnGroup: (_: C, e: Done<GroupContext>) => ({
 		first: e.value.list.length === 0,
@@ -142,7 +142,6 @@ export const attach: Definition<AttachContext, undefined> = {
 		"Attach a device to a hwpt (iommufd/device.c:iommufd_hw_pagetable_attach, 6.12)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		group: "group:0",
 		pasid: "none",
@@ -150,6 +149,7 @@ export const attach: Definition<AttachContext, undefined> = {
 		first: false,
 		msi: null,
 		laterCookie: false,
+		...FRESH,
 	}),
 	guards,
 	actions,

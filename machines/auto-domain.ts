@@ -27,12 +27,12 @@ export const autoDomain: Definition<AutoContext, undefined> = {
 		"Find or make an automatic hwpt of an IOAS (iommufd/device.c:iommufd_device_auto_get_domain)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		ioas: NO_HWPT.ioas,
 		how: "attach",
 		candidates: [],
 		i: 0,
+		...FRESH,
 	}),
 	guards: {
 		noCandidate: (_: C, e: Done<readonly HwptId[]>) => e.value.length === 0,
@@ -43,12 +43,12 @@ export const autoDomain: Definition<AutoContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: { readonly args: Step<"call.auto"> }) => ({
-			...FRESH,
 			dev: e.args.dev,
 			ioas: e.args.ioas,
 			how: e.args.how,
 			candidates: [],
 			i: 0,
+			...FRESH,
 		}),
 		learnCandidates: (_: C, e: Done<readonly HwptId[]>) => ({
 			candidates: e.value,

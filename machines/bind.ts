@@ -47,11 +47,11 @@ type C = BindContext;
 const actions = {
 	...txActions,
 	begin: (_: C, e: BindBegin) => ({
-		...FRESH,
 		dev: e.dev,
 		ctx: e.ctx,
 		group: e.group,
 		dom: e.dom,
+		...FRESH,
 	}),
 	learnId: (_: C, e: Done<IdevId>) => ({ idev: e.value }),
 	askCoherent: (c: C) => ({ ask: ask("bind.coherent", c.dev, {}) }),
@@ -105,12 +105,12 @@ export const bind: Definition<BindContext, undefined> = {
 		"Bind a device to an iommufd context (iommufd/device.c:iommufd_device_bind)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		ctx: "ctx:0",
 		group: "group:0",
 		dom: "domain:0",
 		idev: "ctx:0/idev:0@0",
+		...FRESH,
 	}),
 	guards: {
 		firstWithoutBlocking: (_: C, e: Done<ClaimValue>) =>

@@ -31,7 +31,7 @@ export const close: Definition<CloseContext, undefined> = {
 	id: "close",
 	about: "Last close of an iommufd file (iommufd/main.c:iommufd_fops_release)",
 	events: TX_EVENTS,
-	start: () => ({ ...FRESH, ctx: "ctx:0", ids: [], i: 0 }),
+	start: () => ({ ctx: "ctx:0", ids: [], i: 0, ...FRESH }),
 	guards: {
 		devicesBound: (_: C, e: Done<readonly ObjectId[]>) =>
 			e.value.some(isKind("idev")),
@@ -41,10 +41,10 @@ export const close: Definition<CloseContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: { readonly ctx: CtxId }) => ({
-			...FRESH,
 			ctx: e.ctx,
 			ids: [],
 			i: 0,
+			...FRESH,
 		}),
 		failBound: failWith("EBUSY", "ctx.file"),
 		learnObjects: (_: C, e: Done<readonly ObjectId[]>) => ({

@@ -30,7 +30,7 @@ export const destroy: Definition<DestroyContext, undefined> = {
 	id: "destroy",
 	about: "IOMMU_DESTROY (iommufd/main.c:iommufd_destroy)",
 	events: TX_EVENTS,
-	start: () => ({ ...FRESH, ctx: "ctx:0", id: 0, obj: null }),
+	start: () => ({ ctx: "ctx:0", id: 0, obj: null, ...FRESH }),
 	guards: {
 		isIoas: (_: C, e: Done<ObjectId>) => e.value.includes("/ioas:"),
 		isHwpt: (_: C, e: Done<ObjectId>) => e.value.includes("/hwpt:"),
@@ -38,10 +38,10 @@ export const destroy: Definition<DestroyContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: { readonly ctx: CtxId; readonly id: number }) => ({
-			...FRESH,
 			ctx: e.ctx,
 			id: e.id,
 			obj: null,
+			...FRESH,
 		}),
 		learnObject: (_: C, e: Done<ObjectId>) => ({ obj: e.value }),
 		failHeld: failWith("EBUSY", "obj.users"),

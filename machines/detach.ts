@@ -34,12 +34,12 @@ const guards = {
 const actions = {
 	...txActions,
 	begin: (_: C, e: AttachBegin) => ({
-		...FRESH,
 		dev: e.dev,
 		group: e.group,
 		pasid: e.pasid,
 		from: e.to,
 		last: false,
+		...FRESH,
 	}),
 	noteLast: () => ({ last: true }),
 	askLock: (c: C) => ({ ask: ask("ig.lock", c.group, {}) }),
@@ -77,12 +77,12 @@ export const detach: Definition<DetachContext, undefined> = {
 		"Detach a device from its group's hwpt (iommufd/device.c:iommufd_hw_pagetable_detach, 6.12)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		group: "group:0",
 		pasid: "none",
 		from: NO_HWPT,
 		last: false,
+		...FRESH,
 	}),
 	guards,
 	actions,

@@ -37,7 +37,6 @@ type List = Done<DeviceListView>;
 
 /** Before the first BEGIN. */
 export const ownedStart = (): OwnedContext => ({
-	...FRESH,
 	dev: "device:none",
 	group: "group:0",
 	pasid: "none",
@@ -50,6 +49,7 @@ export const ownedStart = (): OwnedContext => ({
 	oldUnused: false,
 	movers: [],
 	i: 0,
+	...FRESH,
 });
 
 const ioasChanges = (c: C): boolean => c.from.ioas !== c.to.ioas;

@@ -103,7 +103,6 @@ const guards = {
 const actions = {
 	...txActions,
 	begin: (_: C, e: SwitchBegin) => ({
-		...FRESH,
 		how: e.args.how,
 		group: e.view.group,
 		members: e.view.members,
@@ -117,6 +116,7 @@ const actions = {
 		i: 0,
 		reached: 0,
 		torn: false,
+		...FRESH,
 	}),
 	failForeign: failWith("EINVAL", "core.owner"),
 	failSlot: failWith("EBUSY", "core.slot"),
@@ -185,7 +185,6 @@ export const groupSwitch: Definition<SwitchContext, undefined> = {
 		"Switch every member of an iommu_group to a domain (iommu.c:__iommu_group_set_domain_internal, iommu_attach_group_handle, iommu_replace_group_handle, iommu_detach_group_handle)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		how: "block",
 		group: "group:0",
 		members: [],
@@ -199,6 +198,7 @@ export const groupSwitch: Definition<SwitchContext, undefined> = {
 		i: 0,
 		reached: 0,
 		torn: false,
+		...FRESH,
 	}),
 	guards,
 	actions,

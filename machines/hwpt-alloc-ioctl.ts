@@ -47,12 +47,12 @@ export const hwptAllocIoctl: Definition<AllocIoctlContext, undefined> = {
 		"IOMMU_HWPT_ALLOC on an IOAS (iommufd/hw_pagetable.c:iommufd_hwpt_alloc)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		ctx: "ctx:0",
 		dev: "device:none",
 		idev: 0,
 		pt: 0,
 		obj: NO_HWPT.hwpt,
+		...FRESH,
 	}),
 	guards: {
 		isDevice: (_: C, e: Done<ObjectId>) => e.value.includes("/idev:"),
@@ -61,11 +61,11 @@ export const hwptAllocIoctl: Definition<AllocIoctlContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: AllocIoctlBegin) => ({
-			...FRESH,
 			ctx: e.ctx,
 			dev: e.dev,
 			idev: e.idev,
 			pt: e.pt,
+			...FRESH,
 		}),
 		failNoDevice: failWith("ENOENT", "dev.look"),
 		failNoPt: failWith("EINVAL", "pt.look"),

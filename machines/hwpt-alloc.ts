@@ -58,7 +58,6 @@ const guards = {
 const actions = {
 	...txActions,
 	begin: (_: C, e: AllocBegin) => ({
-		...FRESH,
 		ctx: e.ctx,
 		dev: e.args.dev,
 		ioas: e.args.ioas,
@@ -67,6 +66,7 @@ const actions = {
 		cc: e.cc,
 		fills: e.fills,
 		hwpt: NO_HWPT.hwpt,
+		...FRESH,
 	}),
 	learnId: (_: C, e: Done<HwptId>) => ({ hwpt: e.value }),
 	askId: (c: C) => ({
@@ -133,7 +133,6 @@ export const hwptAlloc: Definition<AllocContext, undefined> = {
 		"Allocate a paging hwpt (iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		ctx: "ctx:0",
 		dev: "device:none",
 		ioas: NO_HWPT.ioas,
@@ -142,6 +141,7 @@ export const hwptAlloc: Definition<AllocContext, undefined> = {
 		cc: false,
 		fills: true,
 		hwpt: NO_HWPT.hwpt,
+		...FRESH,
 	}),
 	guards,
 	actions,

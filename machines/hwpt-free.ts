@@ -32,7 +32,7 @@ export const hwptFree: Definition<FreeContext, undefined> = {
 	about:
 		"Destroy a paging hwpt (iommufd/hw_pagetable.c:iommufd_hwpt_paging_destroy)",
 	events: TX_EVENTS,
-	start: () => ({ ...FRESH, ctx: "ctx:0", of: NO_HWPT, auto: false }),
+	start: () => ({ ctx: "ctx:0", of: NO_HWPT, auto: false, ...FRESH }),
 	guards: {},
 	actions: {
 		...txActions,
@@ -44,10 +44,10 @@ export const hwptFree: Definition<FreeContext, undefined> = {
 				readonly of: HwptView;
 			},
 		) => ({
-			...FRESH,
 			ctx: e.ctx,
 			of: e.of,
 			auto: e.args.auto,
+			...FRESH,
 		}),
 		askDestroy: (c: C) => ({
 			ask: ask("hwpt.destroy", c.of.hwpt, { auto: c.auto }),

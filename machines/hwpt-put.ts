@@ -23,7 +23,7 @@ export const hwptPut: Definition<PutContext, undefined> = {
 	about:
 		"Drop a count of a hwpt, and with the last one an automatic hwpt itself",
 	events: TX_EVENTS,
-	start: () => ({ ...FRESH, hwpt: NO_HWPT.hwpt }),
+	start: () => ({ hwpt: NO_HWPT.hwpt, ...FRESH }),
 	guards: {
 		lastOfAutomatic: (_: C, e: Done<{ readonly unused: boolean }>) =>
 			e.value.unused,
@@ -31,8 +31,8 @@ export const hwptPut: Definition<PutContext, undefined> = {
 	actions: {
 		countRefusal,
 		begin: (_: C, e: { readonly args: Step<"call.put"> }) => ({
-			...FRESH,
 			hwpt: e.args.hwpt,
+			...FRESH,
 		}),
 		askPut: (c: C) => ({
 			ask: ask("obj.put", c.hwpt, { n: 1, why: "attach" }),

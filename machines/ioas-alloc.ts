@@ -25,11 +25,11 @@ export const ioasAlloc: Definition<IoasAllocContext, undefined> = {
 	id: "ioas-alloc",
 	about: "IOMMU_IOAS_ALLOC (iommufd/ioas.c:iommufd_ioas_alloc_ioctl)",
 	events: TX_EVENTS,
-	start: () => ({ ...FRESH, ctx: "ctx:0", ioas: NO_HWPT.ioas }),
+	start: () => ({ ctx: "ctx:0", ioas: NO_HWPT.ioas, ...FRESH }),
 	guards: {},
 	actions: {
 		...txActions,
-		begin: (_: C, e: { readonly ctx: CtxId }) => ({ ...FRESH, ctx: e.ctx }),
+		begin: (_: C, e: { readonly ctx: CtxId }) => ({ ctx: e.ctx, ...FRESH }),
 		learnId: (_: C, e: Done<IoasId>) => ({ ioas: e.value }),
 		askId: (c: C) => ({
 			ask: ask("id.reserve", c.ctx, { kind: "ioas" }, "ENOMEM"),

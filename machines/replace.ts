@@ -68,7 +68,6 @@ const guards = {
 const actions = {
 	...txActions,
 	begin: (_: C, e: ReplaceBegin) => ({
-		...FRESH,
 		dev: e.dev,
 		group: e.group,
 		pasid: e.pasid,
@@ -80,6 +79,7 @@ const actions = {
 		sameIoasUnreserve: e.sameIoasUnreserve,
 		msiLearnedOnAttachOnly: e.msiLearnedOnAttachOnly,
 		replaceByUnattached: e.replaceByUnattached,
+		...FRESH,
 	}),
 	learnGroup: (_: C, e: Done<GroupContext>) => ({
 		list: e.value.list,
@@ -180,7 +180,6 @@ export const replace: Definition<ReplaceContext, undefined> = {
 		"Replace the hwpt of a whole group (iommufd/device.c:iommufd_device_do_replace, 6.12)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		group: "group:0",
 		pasid: "none",
@@ -192,6 +191,7 @@ export const replace: Definition<ReplaceContext, undefined> = {
 		sameIoasUnreserve: true,
 		msiLearnedOnAttachOnly: true,
 		replaceByUnattached: false,
+		...FRESH,
 	}),
 	guards,
 	actions,

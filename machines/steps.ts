@@ -247,7 +247,10 @@ export const yes = (
 	value?: unknown,
 	tells?: readonly Tell[],
 ): { readonly answer: Answer } => ({
-	answer: { ok: true, facts, value, ...(tells ? { tells } : {}) },
+	answer:
+		tells === undefined
+			? { ok: true, facts, value }
+			: { ok: true, facts, value, tells },
 });
 /** A refusal. */
 export const no = (

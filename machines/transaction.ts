@@ -34,7 +34,10 @@ export interface Failed {
 /** The events of every transaction. */
 export const TX_EVENTS = ["BEGIN", "DONE", "FAILED"] as const;
 const IDLE: Step = ask("return", "host", { ok: true });
-/** A transaction's context before its first BEGIN, and the reset at each BEGIN. */
+/**
+ * A transaction's context before its first BEGIN, and the reset at each BEGIN. It is spread last: V8 takes a hundred times as long to add fields to an
+ * object that began with a spread.
+ */
 export const FRESH: TxContext = { ask: IDLE, failure: null, refused: 0 };
 
 /** Actions of every transaction. */

@@ -45,11 +45,11 @@ export const unbind: Definition<UnbindContext, undefined> = {
 		"Unbind a device from its iommufd context (iommufd/device.c:iommufd_device_unbind)",
 	events: TX_EVENTS,
 	start: () => ({
-		...FRESH,
 		dev: "device:none",
 		ctx: "ctx:0",
 		group: "group:0",
 		idev: "ctx:0/idev:0@0",
+		...FRESH,
 	}),
 	guards: {
 		notBound: (_: C, e: UnbindBegin) => e.idev === null,
@@ -58,11 +58,11 @@ export const unbind: Definition<UnbindContext, undefined> = {
 	actions: {
 		...txActions,
 		begin: (_: C, e: UnbindBegin) => ({
-			...FRESH,
 			dev: e.dev,
 			ctx: e.ctx,
 			group: e.group,
 			...(e.idev === null ? {} : { idev: e.idev }),
+			...FRESH,
 		}),
 		failUnbound: failWith("EINVAL", "dev.bound"),
 		askDetached: (c: C) => ({ ask: ask("dev.check.detached", c.dev, {}) }),

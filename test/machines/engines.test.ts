@@ -23,7 +23,13 @@ import {
 import { DEFINITIONS } from "./all.ts";
 import { SCENARIO_ITEMS, SWITCHED } from "./corpus.ts";
 import { mutantsOf } from "./mutants.ts";
-import { capturing, type Captured, type Sample, samplesOf } from "./samples.ts";
+import {
+	capturing,
+	type Captured,
+	type Sample,
+	samplesOf,
+	SEED_INPUT,
+} from "./samples.ts";
 
 const captured: Captured = new Map();
 const samples = new Map<string, Sample[]>();
@@ -113,10 +119,14 @@ describe.each(
 
 	test("XState and the compiled table agree on every state and event", () => {
 		const machine = compileMachine(definition);
+		machine.start(SEED_INPUT);
+		expect(machine.merge).toBeTypeOf("function");
+		const spreading = compileMachine(definition);
 		const live = toXState(definition);
 		for (const [at, name] of machine.names.entries())
 			for (const sample of samples.get(id)!) {
 				const compiled = row(machine, at, sample);
+				expect(row(spreading, at, sample)).toBe(compiled);
 				let actor = "throws";
 				try {
 					const from = live.resolveState({

@@ -295,7 +295,7 @@ const EXTRA: { readonly [id: string]: readonly Sample[] } = {
 };
 
 /** Input that every entity can be started with. */
-const SEED_INPUT = {
+export const SEED_INPUT = {
 	group: "group:1",
 	members: [
 		{ dev: "device:a", requireDirect: false },
