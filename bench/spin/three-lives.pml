@@ -35,7 +35,7 @@ byte users[3] = 1;	/* of H1 and H2; [0] is not used */
 byte resv[3];	/* reservations in the IOAS of H1 and H2, in order */
 byte acting;	/* calls under way that have changed something */
 
-/* What must hold while no such call is under way: GRP-1, GRP-3, GRP-4, GRP-9, RSV-1, RSV-2, REF-1. */
+/* What must hold while no such call is under way: GRP-1, GRP-3, GRP-4, GRP-8, GRP-9, RSV-1, RSV-2, REF-1. */
 #define DEVICE(d) \
 	CHECK(hw[d] == dom); \
 	CHECK(!attached[d] || (hwpt != 0 && dom == hwpt && HAS(resv[hwpt], d))); \
@@ -45,7 +45,7 @@ byte acting;	/* calls under way that have changed something */
 #define END \
 	acting--; \
 	if \
-	:: acting == 0 -> DEVICE(0); DEVICE(1); DEVICE(2); USERS(1); USERS(2) \
+	:: acting == 0 -> CHECK((dom != 0) == (attached[0] || attached[1] || attached[2])); DEVICE(0); DEVICE(1); DEVICE(2); USERS(1); USERS(2) \
 	:: else \
 	fi
 

@@ -30,6 +30,14 @@ export function checkBetweenCalls(x: Executor, report: Report): void {
 				"GRP-1",
 				`${dev} translates through ${x.device(dev).hw}, its group through ${group.dom}`,
 			);
+	const blocked = group.dom === group.blk;
+	if (blocked === attached.length > 0)
+		report(
+			"GRP-8",
+			blocked
+				? `the group is blocked while ${attached.join(", ")} are attached`
+				: `nobody is attached any more, but the group still translates through ${group.dom}`,
+		);
 	const hwpts = new Set<HwptId>();
 	for (const dev of attached) {
 		const hwpt = attachedTo(x, dev);
@@ -105,8 +113,13 @@ const filled = (x: Executor, dom: DomainId): boolean =>
 			(runner.context as IoasContext).iopt.doms.some((d) => d.dom === dom),
 	);
 
-/** Before a step is performed: switches to an empty domain (W4), drains of a domain in use (W5). */
-export function checkStep(x: Executor, step: Step, report: Report): void {
+/** Before a step is performed: switches to an empty domain (W4), and in a replace drains of a domain in use (W5). */
+export function checkStep(
+	x: Executor,
+	step: Step,
+	replacing: boolean,
+	report: Report,
+): void {
 	const group = x.group(GROUP);
 	if (
 		step.type === "hw.attach" &&
@@ -123,7 +136,7 @@ export function checkStep(x: Executor, step: Step, report: Report): void {
 				"HWP-10",
 				`${step.to} is switched to ${step.dom}, which its IOAS has not filled`,
 			);
-	if (step.type === "iopt.remove") {
+	if (step.type === "iopt.remove" && replacing) {
 		const user = DEVS.find((dev) => x.device(dev).hw === step.dom);
 		if (user !== undefined)
 			report(

@@ -20,6 +20,7 @@ import {
 	advance,
 	asked,
 	groupLocked,
+	replaces,
 	startCall,
 	wantsLock,
 } from "./call-threads.ts";
@@ -211,7 +212,8 @@ class Calls implements CallSystem {
 		if (this.#scenario.locks === "none" && wantsLock(this.host, thread))
 			if (groupLocked(host))
 				host.executor.tell({ type: "ig.unlock", to: GROUP } as never);
-		if (step !== undefined) checkStep(host.executor, step, this.#report);
+		if (step !== undefined)
+			checkStep(host.executor, step, replaces(thread), this.#report);
 		const after = advance(host, thread);
 		if (host.executor.actors.size !== this.#actors)
 			throw new Error("calls that create or destroy objects are not explored");

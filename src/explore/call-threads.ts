@@ -82,6 +82,11 @@ function tableOf(host: CallHost, role: Role): CompiledMachine {
 	return table;
 }
 
+/** The call under way is a replace, by name or because the device was attached. */
+export const replaces = (thread: ThreadState): boolean =>
+	(thread.frames[0]?.context as { how?: string } | undefined)?.how ===
+	"replace";
+
 function begin(host: CallHost, role: Role, event: Event): Frame {
 	const table = tableOf(host, role);
 	const start = table.start(undefined);

@@ -74,8 +74,6 @@ class Search {
 	readonly #next: Uint8Array;
 	readonly #nextWords: Uint32Array;
 	readonly #moves = new Int32Array(MAX_MOVES);
-	/** Moves from the state that is expanded. */
-	readonly #way: number[] = [];
 	#transitions = 0;
 
 	constructor(system: System, options: SearchOptions) {
@@ -94,7 +92,7 @@ class Search {
 		const visited = this.#visited;
 		this.#next.fill(0);
 		this.#system.initial(this.#next);
-		this.#arrive(-1, []);
+		this.#arrive(-1, 0);
 		let depth = 0;
 		let levelEnd = 1;
 		let stoppedBy: keyof Limits | undefined;
@@ -136,12 +134,16 @@ class Search {
 	#expand(head: number): void {
 		const system = this.#system;
 		this.#visited.load(head, this.#currentWords);
-		const alone = this.#options.reduce ? this.#aloneIn(this.#current, 0) : -1;
-		if (alone >= 0) {
-			const n = system.moves(this.#current, alone, this.#moves);
-			if (system.acyclic === true) return this.#follow(head, alone, n);
-			if (this.#take(head, n)) return;
-		}
+		let alone = -1;
+		if (this.#options.reduce)
+			for (let p = 0; p < system.processes; p++) {
+				if (!system.independent(this.#current, p)) continue;
+				const n = system.moves(this.#current, p, this.#moves);
+				if (n === 0) continue;
+				alone = p;
+				if (this.#take(head, n) || system.acyclic === true) return;
+				break;
+			}
 		let any = alone >= 0;
 		for (let p = 0; p < system.processes; p++) {
 			if (p === alone) continue;
@@ -151,45 +153,7 @@ class Search {
 		}
 		if (any) return;
 		system.ended(this.#current);
-		this.#collect(head, []);
-	}
-
-	/** A process that has a move and whose moves need not be interleaved with the others', `first` if it is one; -1: none. */
-	#aloneIn(state: Uint8Array, first: number): number {
-		if (this.#isAlone(state, first)) return first;
-		for (let p = 0; p < this.#system.processes; p++)
-			if (p !== first && this.#isAlone(state, p)) return p;
-		return -1;
-	}
-
-	#isAlone(state: Uint8Array, p: number): boolean {
-		const system = this.#system;
-		return (
-			system.independent(state, p) && system.moves(state, p, this.#moves) > 0
-		);
-	}
-
-	/**
-	 * Takes the moves of the buffer, all of process p. While the state that a single one leads to has such a process again, the search goes
-	 * straight on: states on the way are looked at, but not kept.
-	 */
-	#follow(head: number, p: number, n: number): void {
-		const system = this.#system;
-		this.#way.length = 0;
-		if (n > 1) return void this.#take(head, n);
-		this.#nextWords.set(this.#currentWords);
-		for (let alone = p; ; ) {
-			const move = this.#moves[0] as number;
-			system.apply(this.#next, move);
-			this.#transitions++;
-			this.#way.push(move);
-			if (system.raised.length > 0) this.#collect(head, this.#way);
-			alone = this.#aloneIn(this.#next, alone);
-			if (alone < 0) break;
-			if (system.moves(this.#next, alone, this.#moves) !== 1) break;
-			system.visit?.(this.#next);
-		}
-		this.#arrive(head, this.#way);
+		this.#collect(head, undefined);
 	}
 
 	/** Makes the first `n` moves of the buffer; true when every successor was new. */
@@ -202,24 +166,25 @@ class Search {
 			for (let w = 0; w < from.length; w++) to[w] = from[w] as number;
 			this.#system.apply(this.#next, move);
 			this.#transitions++;
-			if (!this.#arrive(head, [move])) allNew = false;
+			if (!this.#arrive(head, move)) allNew = false;
 		}
 		return allNew;
 	}
 
-	#arrive(parent: number, way: readonly number[]): boolean {
+	#arrive(parent: number, move: number): boolean {
 		const system = this.#system;
-		if (system.raised.length > 0) this.#collect(parent, way);
+		if (system.raised.length > 0) this.#collect(parent, move);
 		system.visit?.(this.#next);
 		system.canonicalize?.(this.#next);
-		return this.#visited.add(this.#nextWords, parent, way);
+		return this.#visited.add(this.#nextWords, parent, move);
 	}
 
-	#collect(parent: number, way: readonly number[]): void {
+	#collect(parent: number, move: number | undefined): void {
 		for (const raised of this.#system.raised) {
 			if (this.#found.has(raised.id)) continue;
 			const moves = parent < 0 ? [] : this.#visited.path(parent);
-			this.#found.set(raised.id, { ...raised, moves: [...moves, ...way] });
+			if (parent >= 0 && move !== undefined) moves.push(move);
+			this.#found.set(raised.id, { ...raised, moves });
 		}
 		this.#system.raised.length = 0;
 	}

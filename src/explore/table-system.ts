@@ -122,6 +122,8 @@ export function tableSystem(
 		bytes: end,
 		processes: model.threads.length + 1,
 		environment: 1,
+		acyclic:
+			!options.explicit && !parts.dirty.enabled && !programs.some(jumpsBack),
 		raised,
 		symmetry: symmetryOf(
 			model,
@@ -191,7 +193,7 @@ function futuresOf(
 		const late = program
 			.filter((o) => o.source.verb === "issue" && o.site !== undefined)
 			.map((o) => (sites[o.site as number] as Site).footprint);
-		const jumps = program.some((o, i) => mayJumpBack(o, i, program));
+		const jumps = jumpsBack(program);
 		const whole = union(...program.map((o) => o.footprint), ...late);
 		const futures: Footprint[] = [];
 		for (let pc = program.length; pc >= 0; pc--) {
@@ -202,6 +204,9 @@ function futuresOf(
 		return futures;
 	});
 }
+
+const jumpsBack = (program: readonly Operation[]): boolean =>
+	program.some((o, i) => mayJumpBack(o, i, program));
 
 function mayJumpBack(
 	operation: Operation,

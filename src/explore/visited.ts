@@ -6,15 +6,13 @@
 /** First capacity in states; doubles when full. */
 const FIRST_CAPACITY = 1 << 10;
 
-/** An exact set of fixed-size states, numbered from 0 in order of insertion; for each, its parent and the moves that led to it. */
+/** An exact set of fixed-size states, numbered from 0 in order of insertion; for each, its parent and the move that led to it. */
 export class Visited {
 	readonly #words: number;
 	#capacity = FIRST_CAPACITY;
 	#states: Uint32Array;
 	#parents: Int32Array;
-	/** The move that led here; when there were more, -1 - where they begin in `#ways`, each way ended by -1. */
 	#moves: Int32Array;
-	readonly #ways: number[] = [];
 	#hashes: Int32Array;
 	/** State number + 1, 0 for free; length is a power of two, at most half full. */
 	#table: Int32Array;
@@ -42,13 +40,12 @@ export class Visited {
 			this.#parents.byteLength +
 			this.#moves.byteLength +
 			this.#hashes.byteLength +
-			this.#table.byteLength +
-			8 * this.#ways.length
+			this.#table.byteLength
 		);
 	}
 
-	/** Adds the state in `words` (its 32-bit view), reached from `parent` by `way`. Returns true when it is new; `last` is its number either way. */
-	add(words: Uint32Array, parent: number, way: readonly number[]): boolean {
+	/** Adds the state in `words` (its 32-bit view). Returns true when it is new; `last` is its number either way. */
+	add(words: Uint32Array, parent: number, move: number): boolean {
 		if (this.#size === this.#capacity) this.#grow();
 		const table = this.#table;
 		const states = this.#states;
@@ -76,8 +73,7 @@ export class Visited {
 		for (let i = 0; i < n; i++) states[base + i] = words[i] as number;
 		hashes[number] = h;
 		this.#parents[number] = parent;
-		this.#moves[number] =
-			way.length === 1 ? (way[0] as number) : this.#keep(way);
+		this.#moves[number] = move;
 		this.#table[at] = number + 1;
 		this.last = number;
 		return true;
@@ -94,23 +90,9 @@ export class Visited {
 	/** The moves from the start to state `number`, in order. */
 	path(number: number): number[] {
 		const moves: number[] = [];
-		for (let at = number; at > 0; at = this.#parents[at] as number) {
-			const move = this.#moves[at] as number;
-			if (move >= 0) moves.push(move);
-			else {
-				const from = -1 - move;
-				for (let i = this.#ways.indexOf(-1, from) - 1; i >= from; i--)
-					moves.push(this.#ways[i] as number);
-			}
-		}
+		for (let at = number; at > 0; at = this.#parents[at] as number)
+			moves.push(this.#moves[at] as number);
 		return moves.reverse();
-	}
-
-	#keep(way: readonly number[]): number {
-		const from = this.#ways.length;
-		for (const move of way) this.#ways.push(move);
-		this.#ways.push(-1);
-		return -1 - from;
 	}
 
 	#grow(): void {
