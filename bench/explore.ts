@@ -1,43 +1,36 @@
 /**
- * The explorer: states per second and time to a complete verdict, with and without its reductions, beside Spin on the same model in the
- * same run (where spin and gcc are installed).  npx tsx bench/explore.ts
+ * The explorer: transitions per second of the compiled machines beside XState; states per second and time to a complete verdict, with and without
+ * reduction, beside Spin on the same models in the same run (where spin and gcc are installed).  npx tsx bench/explore.ts
  *
- * The model: a block map against n page maps in one empty region (bench/spin/block-against-pages.pml). Three forms of it:
+ * Block against pages: a block map against n page maps in one empty region (bench/spin/block-against-pages.pml), in three forms:
  *   explicit  every hardware fill and eviction is a move; no reduction of ours / Spin with -DNOREDUCE and with its own reduction
  *   closure   all fills after every step; full, and with ample sets and symmetry / Spin with the same closure written into the model
- * Runs alternate; minimum and median of them are shown. Spin's "pan" is the search alone; "all" adds spin -a and gcc -O2.
+ * Three lives: three devices, each attached, replaced and detached by a thread of its own (bench/spin/three-lives.pml). Without reduction both
+ * must find the same number of states. "moves known" is a search after another one has worked the moves out, which is what a compiled
+ * verifier starts from; "from nothing" includes setting the host up and working every move out by the machines, as Spin's "built in"
+ * column does for Spin.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { callSystem } from "../src/explore/call-system.ts";
+import { DEFAULT_LIMITS } from "../src/explore/explore.ts";
 import {
 	exploreCalls,
 	parseCallScenario,
+	verdictOf,
 } from "../src/explore/explore-calls.ts";
-import { DEFAULT_LIMITS } from "../src/explore/explore.ts";
 import { search } from "../src/explore/search.ts";
 import { tableSystem } from "../src/explore/table-system.ts";
-import { callScenarioFiles } from "../src/scenarios/library.ts";
-import { blockAgainstPages } from "./explore-scenarios.ts";
+import {
+	callScenarioFiles,
+	loadCallScenario,
+} from "../src/scenarios/library.ts";
+import { type Contender, contest, now, row, spin } from "./explore/contest.ts";
+import { machines } from "./explore/machines.ts";
+import { blockAgainstPages } from "./explore/scenarios.ts";
 
-const RUNS = 5;
-const now = () => performance.now();
-const MODEL = join(import.meta.dirname, "spin/block-against-pages.pml");
-
-/** One way to get a verdict. */
-interface Contender {
-	readonly name: string;
-	run(): {
-		readonly states: number;
-		readonly red: boolean;
-		readonly seconds: number;
-	};
-	/** Seconds spent once, before the runs. */
-	readonly before: number;
-}
-
-function ours(
+function block(
 	n: number,
 	name: string,
 	reduce: boolean,
@@ -62,139 +55,73 @@ function ours(
 	};
 }
 
-function spin(
-	n: number,
-	name: string,
-	defines: readonly string[],
-	flags: readonly string[],
-	scratch: string,
-): Contender | undefined {
-	const cwd = mkdtempSync(join(scratch, "pan-"));
-	const start = now();
-	try {
-		execFileSync("spin", ["-a", `-DN=${n}`, ...defines, MODEL], {
-			cwd,
-			stdio: "pipe",
-		});
-		execFileSync(
-			"gcc",
-			["-O2", "-DSAFETY", "-w", ...flags, "-o", "pan", "pan.c"],
-			{ cwd, stdio: "pipe" },
-		);
-	} catch {
-		return undefined;
-	}
-	const before = (now() - start) / 1000;
-	return {
-		name: `spin ${name}`,
-		before,
+function blocks(n: number, scratch: string): void {
+	const model = "block-against-pages.pml";
+	const size = `-DN=${n}`;
+	contest(`block against ${n} page map${n > 1 ? "s" : ""}`, [
+		block(n, "closure, ample, symmetry", true, false),
+		block(n, "closure, full", false, false),
+		block(n, "explicit, full", false, true),
+		spin(model, "closure, its reduction", [size, "-DCLOSURE"], [], scratch),
+		spin(model, "explicit, its reduction", [size], [], scratch),
+		spin(model, "explicit, full", [size], ["-DNOREDUCE"], scratch),
+	]);
+}
+
+function lives(scratch: string): void {
+	const scenario = loadCallScenario("three-lives-merged");
+	if (scenario === undefined) throw new Error("no scenario");
+	const known = callSystem(scenario);
+	verdictOf(known, { now });
+	const ours = (
+		name: string,
+		full: boolean,
+		of: () => ReturnType<typeof callSystem>,
+	): Contender => ({
+		name: `ours ${name}`,
+		before: 0,
 		run() {
-			const begun = now();
-			const text = execFileSync("./pan", ["-w20", "-m1000000"], {
-				cwd,
-				encoding: "utf8",
-			});
-			const seconds = (now() - begun) / 1000;
-			const states = Number(
-				/([\d.e+]+) states, stored/.exec(text)?.[1] ?? Number.NaN,
-			);
-			return { states, red: text.includes("VIOLATED"), seconds };
+			const start = now();
+			const r = verdictOf(of(), { now, full });
+			const seconds = (now() - start) / 1000;
+			return { states: r.states, red: r.found.length > 0, seconds };
 		},
-	};
-}
-
-const row = (cells: readonly (string | number)[]): string =>
-	cells
-		.map((c, i) => (i === 0 ? String(c).padEnd(34) : String(c).padStart(13)))
-		.join("");
-const seconds = (s: number): string => s.toFixed(4);
-
-function compare(n: number, scratch: string): void {
-	const contenders = [
-		ours(n, "closure, ample, symmetry", true, false),
-		ours(n, "closure, full", false, false),
-		ours(n, "explicit, full", false, true),
-		spin(n, "closure, its reduction", ["-DCLOSURE"], [], scratch),
-		spin(n, "explicit, its reduction", [], [], scratch),
-		spin(n, "explicit, full", [], ["-DNOREDUCE"], scratch),
-	].filter((c) => c !== undefined);
-	const times = contenders.map((): number[] => []);
-	const states: number[] = [];
-	let red = 0;
-	for (let run = 0; run < RUNS; run++)
-		contenders.forEach((contender, i) => {
-			const r = contender.run();
-			times[i]?.push(r.seconds);
-			states[i] = r.states;
-			if (r.red) red++;
-		});
-	if (red !== RUNS * contenders.length)
-		throw new Error("the contenders disagree about the verdict");
-	console.log(
-		`\nblock against ${n} page map${n > 1 ? "s" : ""}: all say violated, ${RUNS} runs each`,
-	);
-	console.log(
-		row([
-			"",
-			"states",
-			"first s",
-			"min s",
-			"median s",
-			"k states/s",
-			"built in s",
-		]),
-	);
-	contenders.forEach((contender, i) => {
-		const sorted = [...(times[i] ?? [])].sort((a, b) => a - b);
-		const min = sorted[0] ?? Number.NaN;
-		const rate = Math.round((states[i] ?? 0) / min / 1000);
-		console.log(
-			row([
-				contender.name,
-				states[i] ?? "?",
-				seconds(times[i]?.[0] ?? 0),
-				seconds(min),
-				seconds(sorted[RUNS >> 1] ?? 0),
-				rate,
-				seconds(contender.before),
-			]),
-		);
 	});
+	const model = "three-lives.pml";
+	const states = contest("three lives (attach, replace, detach, two hwpts)", [
+		ours("reduced, moves known", false, () => known),
+		ours("reduced, from nothing", false, () => callSystem(scenario)),
+		ours("full, moves known", true, () => known),
+		ours("full, from nothing", true, () => callSystem(scenario)),
+		spin(model, "its reduction", [], [], scratch),
+		spin(model, "full", [], ["-DNOREDUCE"], scratch),
+	]);
+	const theirs = states.get("spin full");
+	const mine = states.get("ours full, from nothing");
+	if (theirs !== undefined && theirs !== mine)
+		throw new Error(`not the same model: ${mine} and ${theirs} states`);
 }
 
-/** Concurrent ioctls over the transaction machines; no Spin model of those is written. */
+/** The other scenarios about concurrent ioctls. */
 function calls(): void {
 	console.log(`\nconcurrent ioctls on the transaction machines`);
-	console.log(row(["", "states", "s", "states/s", "verdict"]));
-	const show = (
-		name: string,
-		scenario: ReturnType<typeof parseCallScenario>,
-	) => {
-		const r = exploreCalls(scenario, { now });
-		console.log(
-			row([
-				name,
-				r.states,
-				r.seconds.toFixed(2),
-				Math.round(r.states / r.seconds),
-				r.verdict,
-			]),
-		);
-	};
+	console.log(row(["", "states", "s", "states/s", "full", "verdict"]));
 	for (const file of callScenarioFiles()) {
-		const scenario = parseCallScenario(
-			readFileSync(file.path, "utf8"),
-			file.path,
-		);
-		show(file.name, scenario);
-		if (file.name.startsWith("three-lives"))
-			show("three-lives, group lock only", { ...scenario, locks: "group" });
+		const text = readFileSync(file.path, "utf8");
+		const scenario = parseCallScenario(text, file.path);
+		const r = exploreCalls(scenario, { now });
+		const full = exploreCalls(scenario, { now, full: true });
+		const rate = Math.round(r.states / r.seconds);
+		const took = r.seconds.toFixed(3);
+		console.log(row([file.name, r.states, took, rate, full.states, r.verdict]));
 	}
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "explore-bench-"));
 try {
-	for (const n of [1, 2, 3]) compare(n, scratch);
+	machines();
+	for (const n of [1, 2, 3]) blocks(n, scratch);
+	lives(scratch);
 	calls();
 } finally {
 	rmSync(scratch, { recursive: true });

@@ -121,14 +121,16 @@ function sameEverywhere(machine: CompiledMachine, e: number): boolean {
 	return known[e];
 }
 
-/** Runs definitions as cells; each definition is compiled once. */
-export function cellEngine(): Engine {
-	const machines = new Map<AnyDefinition, CompiledMachine>();
-	return {
-		spawn(definition, input) {
-			const machine = machines.get(definition) ?? compileMachine(definition);
-			machines.set(definition, machine);
-			return new Cell(machine, input);
-		},
-	};
+const TABLES = new WeakMap<AnyDefinition, CompiledMachine>();
+
+/** The table of a definition. Neither ever changes, so systems share it. */
+export function tableOf(definition: AnyDefinition): CompiledMachine {
+	const table = TABLES.get(definition) ?? compileMachine(definition);
+	TABLES.set(definition, table);
+	return table;
 }
+
+/** Runs definitions as cells. */
+export const cellEngine = (): Engine => ({
+	spawn: (definition, input) => new Cell(tableOf(definition), input),
+});

@@ -4,13 +4,11 @@
  * once and remembered (call-memo.ts); what is independent is learned from them (call-futures.ts).
  */
 import type { Mem } from "../../machines/iopt-pages.ts";
-import type { Fact } from "../vocabulary/records.ts";
-import { fact } from "../vocabulary/records.ts";
-import type { ActorId } from "../vocabulary/ids.ts";
 import { type Cell, TrackedCell } from "./call-cells.ts";
 import { checkBetweenCalls, checkStep } from "./call-checks.ts";
+import { begun, callText, ended } from "./call-facts.ts";
 import { conflicts, Futures } from "./call-futures.ts";
-import { type CallHost, callHost, CTX, DEVS, GROUP } from "./call-host.ts";
+import { type CallHost, callHost, CTX, GROUP } from "./call-host.ts";
 import { type Leaf, Memo, type Places } from "./call-memo.ts";
 import { type Call, type CallScenario, setOf } from "./call-scenario.ts";
 import { FieldNumbering, Store } from "./call-store.ts";
@@ -393,32 +391,4 @@ function placesOf(places: readonly number[], base: number): Places {
 		else high |= 1 << (bit - 32);
 	}
 	return { low, high };
-}
-
-const callText = (call: Call): string =>
-	`${call.do} dev${call.dev}${call.to === undefined ? "" : ` H${call.to}`}`;
-
-/** Writes op.begin; returns its number. */
-function begun(host: CallHost, call: Call): number {
-	const op = (host.facts?.length ?? 0) + 1;
-	const args: { [name: string]: string | number } = {
-		ctx: CTX,
-		dev: DEVS[call.dev - 1] ?? "",
-	};
-	if (call.do !== "detach") args["pt"] = host.hwpts[(call.to ?? 1) - 1] ?? 0;
-	host.facts?.push({
-		...(fact("op.begin", CTX as ActorId, { op: call.do, args }) as Fact),
-		op,
-	});
-	return op;
-}
-
-function ended(
-	host: CallHost,
-	how: { readonly ok: boolean; readonly errno?: string },
-): void {
-	const end = how.ok
-		? fact("op.commit", CTX, {})
-		: fact("op.fail", CTX, { errno: how.errno as never, step: "call" });
-	host.facts?.push({ ...(end as Fact), op: host.op });
 }

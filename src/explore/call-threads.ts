@@ -2,12 +2,7 @@
  * Threads that make calls, one step of one transaction at a time: what Executor.run does to the end, cut into moves. A thread's
  * state is the call it is in and the stack of its transactions.
  */
-import type { AnyDefinition } from "../../machines/define.ts";
-import {
-	type CompiledMachine,
-	compileMachine,
-	stepCompiled,
-} from "../../machines/compile.ts";
+import { type CompiledMachine, stepCompiled } from "../../machines/compile.ts";
 import type { Step } from "../../machines/steps.ts";
 import type { TxContext } from "../../machines/transaction.ts";
 import { beginCall } from "../orchestrator/begin.ts";
@@ -15,6 +10,7 @@ import type { Role } from "../orchestrator/flows.ts";
 import { ownsByGroup } from "../orchestrator/flows.ts";
 import { type CallHost, CTX, DEVS, GROUP } from "./call-host.ts";
 import type { Call } from "./call-scenario.ts";
+import { tableOf } from "./call-cells.ts";
 import type { FieldNumbering } from "./call-store.ts";
 
 /** A transaction in the middle of its work. */
@@ -72,15 +68,8 @@ export function asked(thread: ThreadState): Step | undefined {
 	return top === undefined ? undefined : (top.context as TxContext).ask;
 }
 
-const TABLES = new WeakMap<AnyDefinition, CompiledMachine>();
-
-/** The table of a role's transaction. */
-function tableOf(host: CallHost, role: Role): CompiledMachine {
-	const definition = host.executor.parts.transactions[role];
-	const table = TABLES.get(definition) ?? compileMachine(definition);
-	TABLES.set(definition, table);
-	return table;
-}
+const transaction = (host: CallHost, role: Role): CompiledMachine =>
+	tableOf(host.executor.parts.transactions[role]);
 
 /** The call under way is a replace, by name or because the device was attached. */
 export const replaces = (thread: ThreadState): boolean =>
@@ -88,7 +77,7 @@ export const replaces = (thread: ThreadState): boolean =>
 	"replace";
 
 function begin(host: CallHost, role: Role, event: Event): Frame {
-	const table = tableOf(host, role);
+	const table = transaction(host, role);
 	const start = table.start(undefined);
 	return { role, ...stepCompiled(table, table.initial, start, event) };
 }
@@ -181,7 +170,7 @@ interface Said {
 /** Tells the topmost transaction how its step went. */
 function answer(host: CallHost, stack: readonly Frame[], said: Said): Frame[] {
 	const top = stack.at(-1) as Frame;
-	const table = tableOf(host, top.role);
+	const table = transaction(host, top.role);
 	const event = said.ok
 		? { type: "DONE", value: said.value }
 		: { type: "FAILED", errno: said.errno, step: said.step };

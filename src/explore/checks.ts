@@ -273,7 +273,6 @@ export function buildChecks(
 				const status = s[table.status] as number;
 				const open =
 					status === STATUS.unlinked ||
-					status === STATUS.missed ||
 					(status >= STATUS.freed && caches.holder(s, number) >= 0);
 				if (!open) return;
 				for (const prefix of placements[number] ?? [])

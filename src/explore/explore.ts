@@ -218,8 +218,7 @@ class Outcomes {
 			if (number === 0) return;
 			const status = s[table.status] as number;
 			const name = Object.entries(STATUS).find(([, v]) => v === status)?.[0];
-			outcome[table.name] =
-				name === "flushed" || name === "missed" ? "unlinked" : (name ?? "?");
+			outcome[table.name] = name === "flushed" ? "unlinked" : (name ?? "?");
 		});
 		const key = JSON.stringify(outcome);
 		if (!this.#found.has(key)) this.#found.set(key, outcome);

@@ -59,6 +59,8 @@ export interface Resources {
 	/** Regions that these pages lie in, with every table that may stand there. */
 	ofPages(pages: number): number;
 	table(table: number): number;
+	/** The pages of these tables (mask). */
+	ofTables(tables: number): number;
 	/** Regions in which a table may ever be linked. */
 	regionsOf(table: number): number;
 	/** Everything under a slot: table -1 = reached through a register. */
@@ -102,6 +104,11 @@ function build(
 	return {
 		everything,
 		table: tableBit,
+		ofTables: (tables) =>
+			model.tables.reduce(
+				(low, _, t) => (tables & (1 << t) ? low | tableBit(t) : low),
+				0,
+			),
 		regionsOf: (table) => regions[table] ?? 0,
 		ofPages(pages) {
 			let mask = 0;

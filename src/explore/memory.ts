@@ -27,10 +27,10 @@ export interface Memory {
 	load(s: Uint8Array, table: number, index: number, reader: string): number;
 	/** Writes a slot; links and unlinks tables as that does. */
 	store(s: Uint8Array, table: number, index: number, value: number): void;
-	/** Gives the page behind a value back. */
-	free(s: Uint8Array, value: number): void;
+	/** Thread number `by` gives the page behind a value back. */
+	free(s: Uint8Array, value: number, by: number): void;
 	/** A freed page is handed out again as data. */
-	recycle(s: Uint8Array, value: number): void;
+	recycle(s: Uint8Array, value: number, by: number): void;
 	/** The slot that links a table: [table, index], or undefined. */
 	parentOf(s: Uint8Array, table: number): readonly [number, number] | undefined;
 	/** Readers inside a section now, as a mask by thread. */
@@ -81,6 +81,7 @@ export function buildMemory(
 		if (t === undefined || s[t.status] !== STATUS.linked) return;
 		s[t.status] = STATUS.unlinked;
 		s[t.readers] = openReaders(s);
+		s[t.missed] = 0;
 		for (let i = 0; i < t.size; i++) {
 			const value = s[t.slots + i] as number;
 			if (isTable(value)) setUnlinked(s, value - TABLE);
@@ -128,7 +129,7 @@ export function buildMemory(
 		if (isTable(value)) link(s, value - TABLE, `${t.name}[${index}]`);
 	}
 
-	function free(s: Uint8Array, value: number): void {
+	function free(s: Uint8Array, value: number, by: number): void {
 		if (value === EMPTY) return;
 		if (isLeaf(value) || value === GARBAGE) {
 			raise(
@@ -152,7 +153,7 @@ export function buildMemory(
 				() =>
 					`${t.name} is freed while ${readerNames(s[t.readers] as number)}, inside since before the unlink, may still read it`,
 			);
-		if (status === STATUS.missed)
+		if (status === STATUS.unlinked && (s[t.missed] as number) & (1 << by))
 			raise(
 				"PT-30",
 				() =>
@@ -199,11 +200,11 @@ export function buildMemory(
 		},
 		store,
 		free,
-		recycle(s, value) {
+		recycle(s, value, by) {
 			if (!isTable(value)) return;
 			const t = tables[value - TABLE];
 			if (t === undefined) return;
-			if ((s[t.status] as number) < STATUS.freed) free(s, value);
+			if ((s[t.status] as number) < STATUS.freed) free(s, value, by);
 			s[t.status] = STATUS.recycled;
 		},
 		parentOf,

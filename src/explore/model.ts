@@ -18,17 +18,15 @@ export const MAX_TABLES = 16;
 export const MAX_PAGES = 30;
 
 /**
- * Life of a table page (facts §4). `flushed`: unlinked, and a walk-cache invalidation that covers it has completed since;
- * `missed`: one has completed since that does not cover it.
+ * Life of a table page (facts §4). `flushed`: unlinked, and a walk-cache invalidation that covers it has completed since.
  */
 export const STATUS = {
 	private: 0,
 	linked: 1,
 	unlinked: 2,
-	missed: 3,
-	flushed: 4,
-	freed: 5,
-	recycled: 6,
+	flushed: 3,
+	freed: 4,
+	recycled: 5,
 } as const;
 
 export interface Table {
@@ -42,6 +40,8 @@ export interface Table {
 	readonly status: number;
 	/** Readers that were inside when it was unlinked (mask by thread). */
 	readonly readers: number;
+	/** Threads (mask) that free tables and whose own walk-cache invalidation has completed since the unlink without covering it. */
+	readonly missed: number;
 	/** Initial content. */
 	readonly holds: readonly number[];
 }
@@ -192,6 +192,7 @@ export function buildModel(scenario: Scenario): Model {
 			slots: take(size),
 			status: take(1),
 			readers: used.readers ? take(1) : zero,
+			missed: used.missing ? take(1) : zero,
 			holds: words,
 		};
 	});
@@ -230,6 +231,7 @@ export function buildModel(scenario: Scenario): Model {
 
 interface Uses {
 	readonly readers: boolean;
+	readonly missing: boolean;
 	readonly open: boolean;
 	readonly dirty: boolean;
 	readonly dma: boolean;
@@ -242,6 +244,9 @@ function usesOf(scenario: Scenario): Uses {
 	);
 	return {
 		readers: verbs.has("reader") || verbs.has("grace"),
+		missing:
+			(verbs.has("flush") || verbs.has("issue")) &&
+			(verbs.has("free") || verbs.has("recycle")),
 		open: verbs.has("begin"),
 		dirty: verbs.has("dirty") || scenario.hardware.includes("dirty"),
 		dma: verbs.has("dma"),

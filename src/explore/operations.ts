@@ -32,6 +32,9 @@ export interface Site {
 	readonly keep: Uint8Array;
 	/** Tables (mask) whose every possible directory entry is dropped. */
 	readonly tables: number;
+	/** Tables (mask) that this thread may free: those it does not drop it has missed (PT-30). */
+	readonly freeable: number;
+	readonly thread: number;
 	readonly footprint: Footprint;
 	readonly text: string;
 }

@@ -87,16 +87,32 @@ function newSite(
 	const invalidation = { pages, scope: args.scope, level: args.level };
 	const domain =
 		model.personality.ih0NonLeafScope === "domain" && args.scope !== "leaf";
-	const low = domain ? resources.everything : resources.ofPages(pages);
+	const freeable = freeableBy(scope);
+	const low = domain
+		? resources.everything
+		: resources.ofPages(pages) | resources.ofTables(freeable);
 	sites.push({
 		at: take(3),
 		invalidation,
 		keep: caches.keepMask(invalidation),
 		tables: caches.tablesDropped(invalidation),
+		freeable,
+		thread: scope.number,
 		footprint: writes(low),
 		text,
 	});
 	return sites.length - 1;
+}
+
+/** Tables that a thread's steps may free. */
+function freeableBy(scope: Scope): number {
+	let mask = 0;
+	for (const step of scope.thread.steps) {
+		if (step.verb !== "free" && step.verb !== "recycle") continue;
+		for (const text of [step.args].flat())
+			mask |= text.startsWith("$") ? -1 : 1 << scope.table(text);
+	}
+	return mask;
 }
 
 function issue(scope: Scope, number: number): Draft {
@@ -105,8 +121,9 @@ function issue(scope: Scope, number: number): Draft {
 	const run = (s: Uint8Array) => {
 		let unlinked = 0;
 		for (let t = 0; t < MAX_TABLES && t < model.tables.length; t++)
-			if (isUnflushed(s[model.tables[t]?.status ?? 0] as number))
+			if (s[model.tables[t]?.status ?? 0] === STATUS.unlinked)
 				unlinked |= 1 << t;
+		unlinked &= site.tables | site.freeable;
 		s[site.at] = 1;
 		s[site.at + 1] = unlinked & 255;
 		s[site.at + 2] = unlinked >> 8;
@@ -129,9 +146,6 @@ function complete(scope: Scope, numbers: readonly number[]): Draft {
 	return { footprint, run };
 }
 
-const isUnflushed = (status: number): boolean =>
-	status === STATUS.unlinked || status === STATUS.missed;
-
 /** Hardware carries the invalidation out: what it covers is gone, and tables unlinked before the issue count as flushed. */
 export function perform(parts: Parts, s: Uint8Array, site: Site): void {
 	const { caches, model } = parts;
@@ -145,7 +159,8 @@ export function perform(parts: Parts, s: Uint8Array, site: Site): void {
 	for (let t = 0; t < model.tables.length; t++) {
 		const table = model.tables[t];
 		if (table === undefined || (unlinked & (1 << t)) === 0) continue;
-		if (!isUnflushed(s[table.status] as number)) continue;
-		s[table.status] = site.tables & (1 << t) ? STATUS.flushed : STATUS.missed;
+		if (s[table.status] !== STATUS.unlinked) continue;
+		if (site.tables & (1 << t)) s[table.status] = STATUS.flushed;
+		else s[table.missed] = (s[table.missed] as number) | (1 << site.thread);
 	}
 }

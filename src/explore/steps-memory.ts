@@ -150,7 +150,7 @@ function giveBack(
 		}
 	}
 	const run = (s: Uint8Array) => {
-		for (const value of values) memory[verb](s, value(s));
+		for (const value of values) memory[verb](s, value(s), scope.number);
 	};
 	const draft = { footprint: union(writes(low), reads(0, RCU)), run };
 	const only = texts.length === 1 ? (texts[0] as string) : "$";

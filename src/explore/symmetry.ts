@@ -214,7 +214,7 @@ function renamer(
 	model.tables.forEach((a, i) => {
 		const b = model.tables[r.table[i] as number] ?? a;
 		plain.push([a.status, b.status]);
-		threadMasks.push([a.readers, b.readers]);
+		threadMasks.push([a.readers, b.readers], [a.missed, b.missed]);
 		for (let slot = 0; slot < a.size; slot++)
 			valued.push([
 				a.slots + slot,

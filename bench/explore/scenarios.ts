@@ -2,7 +2,7 @@
 import {
 	type Scenario,
 	scenarioSchema,
-} from "../src/explore/scenario-schema.ts";
+} from "../../src/explore/scenario-schema.ts";
 
 /** src/scenarios/library/block-against-page.yaml with n page threads; bench/spin/block-against-pages.pml is the same for Spin. */
 export function blockAgainstPages(n: number): Scenario {
