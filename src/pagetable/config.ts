@@ -77,9 +77,10 @@ export interface Walkable {
 	readonly store: PageStore;
 	readonly root: number;
 	readonly mode: number;
-	/** Of an edit: where last-level tables were found, and the token they must carry. */
-	readonly walkCache?: WalkCache;
+	/** Of an edit: where last-level tables were found, the token they must carry, and how to remember more. */
+	readonly walkCache?: WalkCache | null;
 	readonly token?: OwnerToken;
+	keepTable?(key: number, table: number): void;
 }
 
 /** Fills in what follows from level shifts and bits. */

@@ -5,22 +5,20 @@
  * The methods are the atomic steps of facts §2 and nothing more; the order in which a driver takes them is in drivers/.
  */
 import type { FormatConfig } from "./config.ts";
-import { addPush, type Effect, type Step } from "./events.ts";
-import { Graveyard } from "./graveyard.ts";
+import { addPush, addWrite, type Effect, type Step } from "./events.ts";
 import {
 	LINKED,
-	PRIVATE,
 	QUARANTINED,
 	UNLINKED,
 	wordAt,
 	writableLine,
 	zeroPage,
-	type OwnerToken,
+	OwnerToken,
 	type Page,
 	type TableStateIndex,
 } from "./page.ts";
-import { NO_TABLE, SCRATCH_TABLE, type Race } from "./race.ts";
-import type { PageTable, TableCounts } from "./state.ts";
+import { NO_TABLE, RaceRun, SCRATCH_TABLE, type Race } from "./race.ts";
+import { countTable, type PageTable, type TableCounts } from "./state.ts";
 import {
 	copyStore,
 	dropPage,
@@ -31,10 +29,15 @@ import {
 } from "./store.ts";
 import { WalkCache } from "./walk-cache.ts";
 
+/** Table allocations of an edit whose allocator never fails. */
+export const UNLIMITED = 2 ** 30;
+/** Walks before it is worth remembering them: a single reduce never does. */
+const WARM_UP = 32;
+
 /** One page table being changed. Made by `beginEdit` (table.ts). */
 export class Edit {
 	readonly config: FormatConfig;
-	token: OwnerToken = {};
+	token = new OwnerToken();
 	store: PageStore;
 	root: number;
 	/** AMD v1: number of levels now; other formats: constant. */
@@ -48,27 +51,23 @@ export class Edit {
 	/** Bytes (in frames) that the last map call reported as mapped. */
 	mapped = 0;
 	/** Table allocations that will still succeed. */
-	allocationsLeft = Number.POSITIVE_INFINITY;
+	allocationsLeft = UNLIMITED;
 	effects: Effect[] | null = null;
 	steps: Step[] | null = null;
-	race: Race | null = null;
+	/** Did the race that was armed last run? */
 	raceFired = false;
-	/** From armRace to disarmRace, fired or not: another operation may change any table in between, so nothing may be remembered. */
-	racing = false;
 	/** Set once memory outside the live tables was touched: what follows has no meaning on a real system. */
 	hazard = false;
-	readonly walkCache = new WalkCache();
-	#casCount = 0;
-	#readCount = 0;
-	/** Kept while a race is armed. */
-	#graveyard: Graveyard | null = null;
+	/** Where last-level tables were found. Null until enough walks were made, and in single reduces. */
+	walkCache: WalkCache | null = null;
+	#walks = 0;
+	#raceRun: RaceRun | null = null;
 	/** Stands in for the mapped data that was walked into last, and where that lies. */
-	#scratch: Page | null = null;
-	#scratchPa = -1;
+	#scratch: { readonly pa: number; readonly page: Page } | null = null;
 
 	constructor(from: PageTable) {
 		this.config = from.config;
-		this.store = copyStore(from.store, this.token);
+		this.store = copyStore(from.store);
 		this.root = from.root;
 		this.mode = from.mode;
 		this.nextTable = from.nextTable;
@@ -81,10 +80,7 @@ export class Edit {
 		if (!this.countsAreShared) return this.counts;
 		this.countsAreShared = false;
 		const counts = this.counts;
-		this.counts = {
-			...counts,
-			linkedPerLevel: counts.linkedPerLevel.slice(),
-		};
+		this.counts = { ...counts, linkedPerLevel: [...counts.linkedPerLevel] };
 		return this.counts;
 	}
 
@@ -95,26 +91,46 @@ export class Edit {
 	}
 
 	#lostPage(id: number): Page {
-		if (id === SCRATCH_TABLE) {
-			this.#scratch ??= zeroPage(id, 0, 9, 0, this.token);
-			return this.#scratch;
-		}
-		const latest = this.#graveyard?.latest(id) ?? id;
-		if (latest !== id) return this.own(latest);
-		const grave = this.#graveyard?.find(id);
+		if (id === SCRATCH_TABLE && this.#scratch !== null)
+			return this.#scratch.page;
+		const graveyard = this.#raceRun?.graveyard;
+		const latest = graveyard?.latest(id) ?? id;
+		if (latest !== id) return this.page(latest);
+		const grave = graveyard?.find(id);
 		if (grave !== undefined) return grave;
 		throw new Error(
 			`table ${id} is not in memory: it was freed or never allocated, and no race is armed that could still hold it`,
 		);
 	}
 
-	/** The table with this number, for writing. */
-	own(id: number): Page {
-		const page = findPage(this.store, id);
-		if (page === undefined) return this.#lostPage(id);
+	/** The same table, for writing. `page` must be as it is now. */
+	own(page: Page): Page {
 		if (page.owner === this.token) return page;
-		this.walkCache.copied();
+		this.walkCache?.copied();
 		return ownPage(this.store, this.token, page);
+	}
+
+	/** The last-level table that covers range `key`, when a walk has found it before. */
+	knownTable(key: number): Page | null {
+		return this.walkCache === null
+			? null
+			: this.walkCache.find(key, this.token);
+	}
+
+	/** Remembers that a walk for range `key` reached `table`. */
+	keepTable(key: number, table: number): void {
+		if (this.#raceRun !== null) return;
+		if (this.walkCache === null) {
+			if (++this.#walks < WARM_UP) return;
+			this.walkCache = new WalkCache();
+		}
+		const page = findPage(this.store, table);
+		if (page !== undefined) this.walkCache.keep(key, page);
+	}
+
+	/** Drops what was remembered of walks: for an edit that is kept but rarely used. */
+	forgetWalks(): void {
+		this.walkCache = null;
 	}
 
 	/** A plain read of an entry. */
@@ -125,21 +141,13 @@ export class Edit {
 	/** A read that a race may follow (READ_ONCE of an entry in the Arm code). */
 	readOnce(id: number, slot: number): number {
 		const word = wordAt(this.page(id), slot);
-		if (this.race !== null) {
-			this.#readCount++;
-			if (this.race.at === "read" && this.#readCount === this.race.k)
-				this.#runRace();
-		}
+		if (this.#raceRun !== null) this.#runRace(this.#raceRun.due("read"));
 		return word;
 	}
 
 	/** Compare-and-swap: returns what was there; it was replaced iff that equals `expected`. */
 	cas(id: number, slot: number, expected: number, word: number): number {
-		if (this.race !== null) {
-			this.#casCount++;
-			if (this.race.at === "cmpxchg" && this.#casCount === this.race.k)
-				this.#runRace();
-		}
+		if (this.#raceRun !== null) this.#runRace(this.#raceRun.due("cmpxchg"));
 		const old = wordAt(this.page(id), slot);
 		if (old === expected) this.write(id, slot, word);
 		return old;
@@ -147,9 +155,9 @@ export class Edit {
 
 	/** A plain store of one entry. */
 	write(id: number, slot: number, word: number): void {
-		const page = this.own(id);
+		const page = this.own(this.page(id));
 		writableLine(page, slot)[slot & page.lineMask] = word;
-		if (this.steps !== null) this.#noteWrite(id, slot, 1, word, 0);
+		if (this.steps !== null) addWrite(this.steps, id, slot, 1, word, 0);
 	}
 
 	/** Plain stores of `count` entries: word, word+stride, … */
@@ -160,7 +168,18 @@ export class Edit {
 		word: number,
 		stride: number,
 	): void {
-		const page = this.own(id);
+		this.fill(this.page(id), slot, count, word, stride);
+	}
+
+	/** writeRun for a table that was just looked up: `current` is as it is now. */
+	fill(
+		current: Page,
+		slot: number,
+		count: number,
+		word: number,
+		stride: number,
+	): void {
+		const page = this.own(current);
 		const end = slot + count;
 		let value = word;
 		for (let s = slot; s < end; ) {
@@ -171,7 +190,8 @@ export class Edit {
 				value += stride;
 			}
 		}
-		if (this.steps !== null) this.#noteWrite(id, slot, count, word, stride);
+		if (this.steps !== null)
+			addWrite(this.steps, page.id, slot, count, word, stride);
 	}
 
 	/** Stores zero to `count` entries. */
@@ -179,33 +199,12 @@ export class Edit {
 		if (count > 0) this.writeRun(id, slot, count, 0, 0);
 	}
 
-	#noteWrite(
-		table: number,
-		slot: number,
-		count: number,
-		word: number,
-		stride: number,
-	): void {
-		if (table === SCRATCH_TABLE) return;
-		if (word === 0 && stride === 0)
-			this.steps?.push({ type: "slot.cleared", table, slot, count });
-		else
-			this.steps?.push({
-				type: "slot.written",
-				table,
-				slot,
-				count,
-				word,
-				stride,
-			});
-	}
-
 	/** Allocates a zeroed table; NO_TABLE when the allocator has nothing left. `sizePages` in 4 KiB pages. */
 	allocate(level: number, bits: number, sizePages: number): number {
 		if (this.allocationsLeft <= 0) return NO_TABLE;
 		this.allocationsLeft--;
 		const id = this.nextTable++;
-		if (this.#graveyard !== null) this.#graveyard.reuse(id, sizePages);
+		this.#raceRun?.graveyard.reuse(id, sizePages);
 		putPage(
 			this.store,
 			this.token,
@@ -237,7 +236,7 @@ export class Edit {
 	): number {
 		// The step is one: the write of the entry is not noted apart.
 		const steps = this.steps;
-		if (this.race !== null && steps !== null)
+		if (this.#raceRun?.isArmed === true && steps !== null)
 			throw new Error("steps cannot be recorded while a race is armed");
 		this.steps = null;
 		const old = this.cas(parent, slot, expected, word);
@@ -257,7 +256,7 @@ export class Edit {
 	/** Marks a table as no longer reachable; hardware may still hold pointers to it. */
 	unlinked(table: number): void {
 		if (!this.isLive(table)) return;
-		this.walkCache.clear();
+		this.walkCache?.clear();
 		this.#enter(table, UNLINKED);
 		if (this.steps !== null) this.steps.push({ type: "table.unlinked", table });
 	}
@@ -271,45 +270,29 @@ export class Edit {
 	}
 
 	#enter(table: number, state: TableStateIndex): void {
-		const page = this.own(table);
+		const page = this.own(this.page(table));
 		if (page.state === state) return;
-		this.#leave(page);
+		const counts = this.#ownCounts();
+		countTable(counts, page.state, page.level, -1);
 		page.state = state;
-		const counts = this.#ownCounts();
-		if (state === LINKED) {
-			counts.linked++;
-			counts.linkedPerLevel[page.level] =
-				(counts.linkedPerLevel[page.level] ?? 0) + 1;
-		} else if (state === UNLINKED) counts.unlinked++;
-		else if (state === QUARANTINED) counts.quarantined++;
-	}
-
-	#leave(page: Page): void {
-		const counts = this.#ownCounts();
-		if (page.state === PRIVATE) counts.private--;
-		else if (page.state === UNLINKED) counts.unlinked--;
-		else if (page.state === QUARANTINED) counts.quarantined--;
-		else {
-			counts.linked--;
-			counts.linkedPerLevel[page.level] =
-				(counts.linkedPerLevel[page.level] ?? 0) - 1;
-		}
+		countTable(counts, state, page.level, 1);
 	}
 
 	/** Gives a table back to the allocator. */
 	free(table: number): void {
 		const page = findPage(this.store, table);
 		if (page === undefined) {
-			const latest = this.#graveyard?.latest(table) ?? table;
+			const latest = this.#raceRun?.graveyard.latest(table) ?? table;
 			if (latest !== table) this.free(latest);
 			else if (table !== SCRATCH_TABLE) this.hazardous(["DF", table]);
 			return;
 		}
 		if (page.state === LINKED) this.unlinked(table);
-		this.#leave(findPage(this.store, table) as Page);
-		this.counts.freed++;
-		this.counts.livePages -= page.sizePages;
-		this.#graveyard?.bury(this.own(table), this.token);
+		const counts = this.#ownCounts();
+		countTable(counts, this.page(table).state, page.level, -1);
+		counts.freed++;
+		counts.livePages -= page.sizePages;
+		this.#raceRun?.graveyard.bury(this.own(this.page(table)), this.token);
 		dropPage(this.store, this.token, table);
 		if (this.effects !== null)
 			this.effects.push(["F", page.sizePages * 4096, table]);
@@ -323,8 +306,8 @@ export class Edit {
 
 	/** The walk follows a pointer to a table: tells when that table is freed (facts §4). In a race a stale pointer may lead anywhere. */
 	follow(table: number): number {
-		const graveyard = this.#graveyard;
-		if (graveyard === null || this.isLive(table)) return table;
+		const graveyard = this.#raceRun?.graveyard;
+		if (graveyard === undefined || this.isLive(table)) return table;
 		const latest = graveyard.latest(table);
 		if (graveyard.find(latest) !== undefined) this.hazardous(["UAF", latest]);
 		else if (latest === table && table !== SCRATCH_TABLE)
@@ -335,8 +318,10 @@ export class Edit {
 	/** The walk follows an entry that maps data: what lies there is not ours to know, a page of zeros stands in. */
 	followData(pa: number): number {
 		this.hazardous(["DW", pa]);
-		if (pa !== this.#scratchPa) this.#scratch = null;
-		this.#scratchPa = pa;
+		if (this.#scratch?.pa !== pa) {
+			const page = zeroPage(SCRATCH_TABLE, 0, 9, 0, this.token);
+			this.#scratch = { pa, page };
+		}
 		return SCRATCH_TABLE;
 	}
 
@@ -350,36 +335,34 @@ export class Edit {
 	setRoot(table: number, mode: number): void {
 		this.root = table;
 		this.mode = mode;
-		this.walkCache.clear();
+		this.walkCache?.clear();
 		if (this.steps !== null)
 			this.steps.push({ type: "table.rooted", table, mode });
 	}
 
+	/** From armRace to disarmRace, fired or not: another operation may change any table in between, so nothing may be remembered. */
+	get racing(): boolean {
+		return this.#raceRun !== null;
+	}
+
 	/** Arms a race for the operation that follows. */
 	armRace(race: Race): void {
-		this.race = race;
-		this.racing = true;
+		this.#raceRun = new RaceRun(race);
 		this.raceFired = false;
-		this.#casCount = 0;
-		this.#readCount = 0;
-		this.#graveyard = new Graveyard();
+		this.walkCache?.clear();
 	}
 
 	/** Ends the armed race: reports tables that were changed after they had been freed. */
 	disarmRace(): void {
-		this.race = null;
-		this.racing = false;
-		for (const table of this.#graveyard?.changed() ?? [])
+		for (const table of this.#raceRun?.graveyard.changed() ?? [])
 			this.hazardous(["UW", table]);
-		this.#graveyard = null;
+		this.#raceRun = null;
 	}
 
-	#runRace(): void {
-		const race = this.race as Race;
+	#runRace(race: Race | null): void {
+		if (race === null) return;
 		const mapped = this.mapped;
-		this.race = null;
 		this.raceFired = true;
-		this.walkCache.clear();
 		race.run(this);
 		this.mapped = mapped;
 	}

@@ -5,6 +5,7 @@
  * record. Steps are the atomic changes of memory (facts §2, §9): folding them one by one gives the state that the operation gave.
  * Addresses and sizes are frames; `last` is inclusive; an empty gather is start Infinity, last -1.
  */
+import { SCRATCH_TABLE } from "./race.ts";
 
 /** One side effect. The codes are those of the golden vectors (docs/page-tables.md has the table). */
 export type Effect =
@@ -86,6 +87,21 @@ export type Step =
 			readonly table: number;
 			readonly mode: number;
 	  };
+
+/** Adds the store of `count` entries, word, word+stride, …, unless it went to what is no table. */
+export function addWrite(
+	steps: Step[],
+	table: number,
+	slot: number,
+	count: number,
+	word: number,
+	stride: number,
+): void {
+	if (table === SCRATCH_TABLE) return;
+	if (word === 0 && stride === 0)
+		steps.push({ type: "slot.cleared", table, slot, count });
+	else steps.push({ type: "slot.written", table, slot, count, word, stride });
+}
 
 /** Adds a push of entries to the list; consecutive pushes are one effect. */
 export function addPush(

@@ -33,7 +33,10 @@ export const UNLINKED = 2;
 export const QUARANTINED = 3;
 
 /** What owns pages and nodes: identity only. */
-export type OwnerToken = object;
+export class OwnerToken {
+	/** Tells tokens from other empty objects to the type checker. */
+	declare private readonly brand: undefined;
+}
 
 function zeroLine(length: number): number[] {
 	// Filled with a fraction first, so that V8 chooses unboxed doubles and slices inherit it.
@@ -52,17 +55,17 @@ const ZERO_TABLES: readonly (readonly number[])[][] = ZERO_LINES.map((line) =>
 export const lineShiftOf = (bits: number): number =>
 	Math.max(MIN_LINE_SHIFT, bits - 5);
 
+// What never changes about a page is packed into one small integer, since every page written by an edit is a copy.
+const BITS_AT = 4;
+const LEVEL_AT = 9;
+const SIZE_AT = 12;
+const LINE_SHIFT_MASK = 15;
+
 /** One table page (or several concatenated ones that act as one root). */
 export class Page {
 	readonly id: number;
-	/** The level number the format uses in dumps. */
-	readonly level: number;
-	/** log2 of the number of entries. */
-	readonly bits: number;
-	readonly lineShift: number;
-	readonly lineMask: number;
-	/** 4 KiB pages that the kernel's allocator hands out for this table. */
-	readonly sizePages: number;
+	/** sizePages, level, bits and lineShift, from the highest bit down. */
+	readonly shape: number;
 	state: TableStateIndex;
 	/** The token of the edit that may write here. */
 	owner: OwnerToken;
@@ -72,23 +75,38 @@ export class Page {
 
 	constructor(
 		id: number,
-		level: number,
-		bits: number,
-		sizePages: number,
+		shape: number,
 		state: TableStateIndex,
 		owner: OwnerToken,
 		lines: (readonly number[])[],
 	) {
 		this.id = id;
-		this.level = level;
-		this.bits = bits;
-		this.lineShift = lineShiftOf(bits);
-		this.lineMask = (1 << this.lineShift) - 1;
-		this.sizePages = sizePages;
+		this.shape = shape;
 		this.state = state;
 		this.owner = owner;
 		this.ownedLines = 0;
 		this.lines = lines;
+	}
+
+	/** log2 of the entries of a line. */
+	get lineShift(): number {
+		return this.shape & LINE_SHIFT_MASK;
+	}
+	/** Entries of a line minus one. */
+	get lineMask(): number {
+		return (1 << (this.shape & LINE_SHIFT_MASK)) - 1;
+	}
+	/** log2 of the number of entries. */
+	get bits(): number {
+		return (this.shape >> BITS_AT) & 31;
+	}
+	/** The level number the format uses in dumps. */
+	get level(): number {
+		return (this.shape >> LEVEL_AT) & 7;
+	}
+	/** 4 KiB pages that the kernel's allocator hands out for this table. */
+	get sizePages(): number {
+		return this.shape >> SIZE_AT;
 	}
 }
 
@@ -103,26 +121,24 @@ export function zeroPage(
 	const lines = (
 		ZERO_TABLES[lineShiftOf(bits)] as (readonly number[])[]
 	).slice();
-	return new Page(id, level, bits, sizePages, PRIVATE, owner, lines);
+	const shape =
+		(sizePages << SIZE_AT) |
+		(level << LEVEL_AT) |
+		(bits << BITS_AT) |
+		lineShiftOf(bits);
+	return new Page(id, shape, PRIVATE, owner, lines);
 }
 
 /** The same table for another owner; lines stay shared until they are written. */
 export const copyPage = (page: Page, owner: OwnerToken): Page =>
-	new Page(
-		page.id,
-		page.level,
-		page.bits,
-		page.sizePages,
-		page.state,
-		owner,
-		page.lines.slice(),
-	);
+	new Page(page.id, page.shape, page.state, owner, page.lines.slice());
 
 /** The word in one slot. */
-export const wordAt = (page: Page, slot: number): number =>
-	(page.lines[slot >> page.lineShift] as readonly number[])[
-		slot & page.lineMask
-	] as number;
+export function wordAt(page: Page, slot: number): number {
+	const shift = page.lineShift;
+	const line = page.lines[slot >> shift] as readonly number[];
+	return line[slot & ((1 << shift) - 1)] as number;
+}
 
 /** The line that holds `slot`, writable. The page must be owned by the caller. */
 export function writableLine(page: Page, slot: number): number[] {

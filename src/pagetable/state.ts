@@ -1,5 +1,12 @@
 /** The immutable state of one page table. */
 import type { FormatConfig } from "./config.ts";
+import {
+	LINKED,
+	PRIVATE,
+	QUARANTINED,
+	UNLINKED,
+	type TableStateIndex,
+} from "./page.ts";
 import type { PageStore } from "./store.ts";
 
 /** How many table pages are where in their life (facts §4). All but `allocated` and `freed` count tables that exist now. */
@@ -15,6 +22,22 @@ export interface TableCounts {
 	livePages: number;
 	/** Linked tables by the level number of the format. */
 	linkedPerLevel: number[];
+}
+
+/** One table more (1) or less (-1) in a state. */
+export function countTable(
+	counts: TableCounts,
+	state: TableStateIndex,
+	level: number,
+	by: 1 | -1,
+): void {
+	if (state === PRIVATE) counts.private += by;
+	else if (state === UNLINKED) counts.unlinked += by;
+	else if (state === QUARANTINED) counts.quarantined += by;
+	else if (state === LINKED) {
+		counts.linked += by;
+		counts.linkedPerLevel[level] = (counts.linkedPerLevel[level] ?? 0) + by;
+	}
 }
 
 /** A page table. Never changes; edits make new ones that share what is equal. */

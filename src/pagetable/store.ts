@@ -1,116 +1,146 @@
 /**
- * The persistent vector of table pages, by table number: two inner levels of 32 under a top array. Numbers are never used twice, so a
- * freed table is an empty place and a chunk whose tables are all freed is dropped.
+ * The persistent vector of table pages, by table number: a radix tree of 32-way nodes, as deep as the highest number needs. Numbers are
+ * never used twice, so a freed table is an empty place and a node whose tables are all freed is dropped.
+ *
+ * A node is a plain array: in place 0 the token of the edit that made it, then its children. Copying the path to one page is what a single
+ * `reduce` mostly does, so nodes have no object around them and are only as long as they are filled.
  */
 import { copyPage, type OwnerToken, type Page } from "./page.ts";
 
-const CHUNK_BITS = 5;
-const CHUNK_SIZE = 1 << CHUNK_BITS;
-const CHUNK_MASK = CHUNK_SIZE - 1;
-const TOP_SHIFT = 2 * CHUNK_BITS;
+const BITS = 5;
+const MASK = 2 ** BITS - 1;
 
-/** A node of the vector. */
-export class Chunk<T> {
-	owner: OwnerToken;
-	used: number;
-	readonly slots: (T | undefined)[];
-	constructor(owner: OwnerToken, used: number, slots: (T | undefined)[]) {
-		this.owner = owner;
-		this.used = used;
-		this.slots = slots;
-	}
-}
-const emptyChunk = <T>(owner: OwnerToken): Chunk<T> =>
-	new Chunk<T>(
-		owner,
-		0,
-		Array.from({ length: CHUNK_SIZE }, () => undefined),
-	);
+type Node = (Node | Page | OwnerToken | undefined)[];
+/** Place of child `index`, after the owner. */
+const FIRST_CHILD = 1;
 
-/** All table pages of one state. Readonly for everyone but the edit whose token it carries. */
+/** All table pages of one state. Readonly for everyone but the edit that made it. */
 export class PageStore {
-	owner: OwnerToken;
-	readonly top: (Chunk<Chunk<Page>> | undefined)[];
-	constructor(owner: OwnerToken, top: (Chunk<Chunk<Page>> | undefined)[]) {
-		this.owner = owner;
-		this.top = top;
+	root: Node;
+	/** Bits of a table number below those that index the root. */
+	shift: number;
+	constructor(root: Node, shift: number) {
+		this.root = root;
+		this.shift = shift;
 	}
 }
+
+/** A store without tables. */
+export const emptyStore = (): PageStore => new PageStore([undefined], 0);
+
+/** A store for another edit: it shares everything until it writes. */
+export const copyStore = (store: PageStore): PageStore =>
+	new PageStore(store.root, store.shift);
 
 /** The page with this number, or undefined when it was never made or has been freed. */
 export function findPage(store: PageStore, id: number): Page | undefined {
-	return store.top[id >>> TOP_SHIFT]?.slots[(id >>> CHUNK_BITS) & CHUNK_MASK]
-		?.slots[id & CHUNK_MASK];
-}
-
-function ownedLeafChunk(
-	store: PageStore,
-	owner: OwnerToken,
-	id: number,
-): Chunk<Page> {
-	let middle = store.top[id >>> TOP_SHIFT];
-	if (middle === undefined || middle.owner !== owner) {
-		middle =
-			middle === undefined
-				? emptyChunk(owner)
-				: new Chunk(owner, middle.used, middle.slots.slice());
-		store.top[id >>> TOP_SHIFT] = middle;
+	let shift = store.shift;
+	// Not masked: a number beyond the root's reach has no place there.
+	let place = (id >>> shift) + FIRST_CHILD;
+	let node = store.root;
+	while (shift > 0) {
+		const child = node[place] as Node | undefined;
+		if (child === undefined) return undefined;
+		node = child;
+		shift -= BITS;
+		place = ((id >>> shift) & MASK) + FIRST_CHILD;
 	}
-	const index = (id >>> CHUNK_BITS) & CHUNK_MASK;
-	let leaf = middle.slots[index];
-	if (leaf === undefined || leaf.owner !== owner) {
-		if (leaf === undefined) middle.used++;
-		leaf =
-			leaf === undefined
-				? emptyChunk(owner)
-				: new Chunk(owner, leaf.used, leaf.slots.slice());
-		middle.slots[index] = leaf;
+	return node[place] as Page | undefined;
+}
+
+/** `node`, or a copy of it that `owner` may change. */
+function ownNode(node: Node | undefined, owner: OwnerToken): Node {
+	if (node === undefined) return [owner];
+	if (node[0] === owner) return node;
+	const copy = node.slice();
+	copy[0] = owner;
+	return copy;
+}
+
+/** The last node on the way to table `id`, and with it all nodes above, made writable for `owner`. */
+function ownedLeaf(store: PageStore, owner: OwnerToken, id: number): Node {
+	while (id >>> store.shift > MASK) {
+		store.root = [owner, store.root];
+		store.shift += BITS;
 	}
-	return leaf;
+	let node = ownNode(store.root, owner);
+	store.root = node;
+	for (let shift = store.shift; shift > 0; shift -= BITS) {
+		const place = ((id >>> shift) & MASK) + FIRST_CHILD;
+		const child = ownNode(node[place] as Node | undefined, owner);
+		setPlace(node, place, child);
+		node = child;
+	}
+	return node;
 }
 
-/** A store for another owner, sharing everything below the top array. */
-export const copyStore = (store: PageStore, owner: OwnerToken): PageStore =>
-	new PageStore(owner, store.top.slice());
-
-/** Puts a page into a store that `owner` owns. */
-export function putPage(store: PageStore, owner: OwnerToken, page: Page): void {
-	const leaf = ownedLeafChunk(store, owner, page.id);
-	if (leaf.slots[page.id & CHUNK_MASK] === undefined) leaf.used++;
-	leaf.slots[page.id & CHUNK_MASK] = page;
-}
-
-/** Takes a freed page out of a store that `owner` owns. */
-export function dropPage(
-	store: PageStore,
-	owner: OwnerToken,
-	id: number,
+/** Writes one place of an owned node, which grows up to it: no holes, so that V8 keeps it a plain list. */
+function setPlace(
+	node: Node,
+	place: number,
+	child: Node | Page | undefined,
 ): void {
-	const leaf = ownedLeafChunk(store, owner, id);
-	if (leaf.slots[id & CHUNK_MASK] === undefined) return;
-	leaf.slots[id & CHUNK_MASK] = undefined;
-	leaf.used--;
-	if (leaf.used > 0) return;
-	const middle = store.top[id >>> TOP_SHIFT] as Chunk<Chunk<Page>>;
-	middle.slots[(id >>> CHUNK_BITS) & CHUNK_MASK] = undefined;
-	middle.used--;
-	if (middle.used === 0) store.top[id >>> TOP_SHIFT] = undefined;
+	while (node.length < place) node.push(undefined);
+	node[place] = child;
+}
+
+/** Puts a page into a store that belongs to the edit `owner`. */
+export function putPage(store: PageStore, owner: OwnerToken, page: Page): void {
+	setPlace(
+		ownedLeaf(store, owner, page.id),
+		(page.id & MASK) + FIRST_CHILD,
+		page,
+	);
 }
 
 /** The page with this number, made writable for `owner`. */
 export function ownPage(store: PageStore, owner: OwnerToken, page: Page): Page {
 	const copy = copyPage(page, owner);
-	ownedLeafChunk(store, owner, page.id).slots[page.id & CHUNK_MASK] = copy;
+	ownedLeaf(store, owner, page.id)[(page.id & MASK) + FIRST_CHILD] = copy;
 	return copy;
+}
+
+/** Takes a freed page out of a store that belongs to the edit `owner`. */
+export function dropPage(
+	store: PageStore,
+	owner: OwnerToken,
+	id: number,
+): void {
+	ownedLeaf(store, owner, id);
+	dropBelow(store.root, store.shift, id);
+}
+
+/** Empties the place of `id`, and every place on the way to it whose node is empty then. */
+function dropBelow(node: Node, shift: number, id: number): void {
+	const place = ((id >>> shift) & MASK) + FIRST_CHILD;
+	if (shift > 0) {
+		const child = node[place] as Node;
+		dropBelow(child, shift - BITS, id);
+		if (!isEmpty(child)) return;
+	}
+	node[place] = undefined;
+}
+
+function isEmpty(node: Node): boolean {
+	for (let place = FIRST_CHILD; place < node.length; place++)
+		if (node[place] !== undefined) return false;
+	return true;
 }
 
 /** Calls `visit` for every page in the store, in order of table number. */
 export function eachPage(store: PageStore, visit: (page: Page) => void): void {
-	for (const middle of store.top) {
-		if (middle === undefined) continue;
-		for (const leaf of middle.slots) {
-			if (leaf === undefined) continue;
-			for (const page of leaf.slots) if (page !== undefined) visit(page);
-		}
+	eachBelow(store.root, store.shift, visit);
+}
+
+function eachBelow(
+	node: Node,
+	shift: number,
+	visit: (page: Page) => void,
+): void {
+	for (let place = FIRST_CHILD; place < node.length; place++) {
+		const child = node[place];
+		if (child === undefined) continue;
+		if (shift === 0) visit(child as Page);
+		else eachBelow(child as Node, shift - BITS, visit);
 	}
 }

@@ -31,11 +31,11 @@ import { v7sConfig } from "./drivers/v7s-config.ts";
 import { vtdConfig } from "./drivers/vtd-config.ts";
 import { Edit } from "./edit.ts";
 import type { Step } from "./events.ts";
-import type { TableStateIndex } from "./page.ts";
+import { OwnerToken, type TableStateIndex } from "./page.ts";
 import { NO_TABLE } from "./race.ts";
 import { PageTableConfigError, type PolicyOverrides } from "./policy.ts";
 import type { PageTable } from "./state.ts";
-import { copyStore, eachPage, PageStore } from "./store.ts";
+import { copyStore, eachPage, emptyStore } from "./store.ts";
 
 /** Settles what is asked for as the kernel's allocator would. Throws PageTableConfigError where that would refuse. */
 export function settleConfig(
@@ -74,7 +74,7 @@ export function createTable(
 export function createEdit(config: FormatConfig): Edit {
 	const edit = new Edit({
 		config,
-		store: new PageStore({}, []),
+		store: emptyStore(),
 		root: NO_TABLE,
 		mode: 0,
 		nextTable: 1,
@@ -109,8 +109,8 @@ export const beginEdit = (table: PageTable): Edit => new Edit(table);
 export function commitEdit(edit: Edit): PageTable {
 	const store = edit.store;
 	const counts = edit.counts;
-	edit.token = {};
-	edit.store = copyStore(store, edit.token);
+	edit.token = new OwnerToken();
+	edit.store = copyStore(store);
 	edit.countsAreShared = true;
 	return {
 		config: edit.config,

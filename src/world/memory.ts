@@ -80,7 +80,7 @@ export const freeze = (memory: Memory): PageTable => commitEdit(memory.edit);
 export function shareMemory(memory: Memory): Memory {
 	const shared = wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
 	// Snapshots are kept by the dozen; where their edits once walked is of no use to them.
-	memory.edit.walkCache.release();
+	memory.edit.forgetWalks();
 	return shared;
 }
 

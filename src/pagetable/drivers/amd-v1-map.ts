@@ -76,15 +76,13 @@ function fillPages(
 	count: number,
 	prot: number,
 ): number {
-	if (edit.racing) return 0;
-	const known = edit.walkCache.find(Math.floor(iova / ENTRIES), edit.token);
+	const known = edit.knownTable(Math.floor(iova / ENTRIES));
 	if (known === null) return 0;
 	const slot = iova & (ENTRIES - 1);
 	const limit = Math.min(count, ENTRIES - slot);
 	let run = 0;
 	while (run < limit && wordAt(known, slot + run) === 0) run++;
-	if (run > 0)
-		edit.writeRun(known.id, slot, run, leafWord(pa, 1, prot), FRAME_STEP);
+	if (run > 0) edit.fill(known, slot, run, leafWord(pa, 1, prot), FRAME_STEP);
 	return run;
 }
 
@@ -100,8 +98,7 @@ function mapOne(
 	const level = levelOfSize(size);
 	const table = tableFor(edit, iova, size, level, call);
 	if (table === NO_TABLE) return -ERRNO.ENOMEM;
-	if (level === 0 && !edit.racing && edit.isLive(table))
-		edit.walkCache.keep(Math.floor(iova / ENTRIES), edit.page(table));
+	if (level === 0) edit.keepTable(Math.floor(iova / ENTRIES), table);
 	const slot = slotAt(alignDown(iova, size), level);
 	const entries = entriesOfSize(size);
 	for (let i = 0; i < entries; i++) {

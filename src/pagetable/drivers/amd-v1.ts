@@ -56,42 +56,31 @@ const readWord = (table: Walkable, id: number, slot: number): number => {
 function fetchEntry(table: Walkable, iova: number): Found {
 	if (iova > lastFrame(table.mode)) return beyond;
 	let id = table.root;
-	let level = table.mode - 1;
-	let slot = slotAt(iova, level);
-	let word = readWord(table, id, slot);
-	while (level > 0) {
-		const hole = {
-			isEntry: false,
-			size: 2 ** (9 * level),
-			table: id,
-			slot,
-			reached: slot,
-		};
-		if (!isPresent(word)) return hole;
-		if (nextLevel(word) === SIZE_CODED || nextLevel(word) === NATURAL) break;
-		if (nextLevel(word) !== level) return hole;
-		level--;
+	for (let level = table.mode - 1; ; level--) {
+		const slot = slotAt(iova, level);
+		const word = readWord(table, id, slot);
+		const next = nextLevel(word);
+		const isHole =
+			level > 0 &&
+			(!isPresent(word) ||
+				(next !== level && next !== SIZE_CODED && next !== NATURAL));
+		if (!isHole && next === SIZE_CODED) {
+			const size = codedSize(word);
+			const first = slot - (slot % entriesOfSize(size));
+			return { isEntry: true, size, table: id, slot: first, reached: slot };
+		}
+		if (isHole || level === 0 || next === NATURAL) {
+			const size = 2 ** (9 * level);
+			return { isEntry: !isHole, size, table: id, slot, reached: slot };
+		}
 		id = frameIn(word);
-		slot = slotAt(iova, level);
-		word = readWord(table, id, slot);
 	}
-	if (nextLevel(word) !== SIZE_CODED)
-		return {
-			isEntry: true,
-			size: 2 ** (9 * level),
-			table: id,
-			slot,
-			reached: slot,
-		};
-	const size = codedSize(word);
-	const first = slot - (slot % entriesOfSize(size));
-	return { isEntry: true, size, table: id, slot: first, reached: slot };
 }
 
 /** iommu_v1_unmap_pages: leaf by leaf, each with all its replicas. Tables stay, nothing is freed. */
 function unmap(edit: Edit, iova: number, size: number, count: number): number {
 	const asked = size * count;
-	const known = edit.walkCache.find(Math.floor(iova / ENTRIES), edit.token);
+	const known = edit.knownTable(Math.floor(iova / ENTRIES));
 	let done = known === null ? 0 : clearPages(edit, known, iova, asked);
 	let at = iova + done;
 	while (done < asked) {
@@ -99,10 +88,9 @@ function unmap(edit: Edit, iova: number, size: number, count: number): number {
 		if (!found.isEntry) break;
 		const stops = edit.config.policy.holeOnUnmap === "stop";
 		if (stops && !isPresent(edit.read(found.table, found.slot))) break;
-		if (found.size === 1 && !edit.racing)
-			edit.walkCache.keep(Math.floor(at / ENTRIES), edit.page(found.table));
+		if (found.size === 1) edit.keepTable(Math.floor(at / ENTRIES), found.table);
 		// A stray replica's series may by now hold pointers to tables, which are lost here.
-		if (found.size > ENTRIES) edit.walkCache.clear();
+		if (found.size > ENTRIES) edit.walkCache?.clear();
 		edit.clear(found.table, found.slot, entriesOfSize(found.size));
 		at = alignDown(at, found.size) + found.size;
 		done += found.size;
@@ -141,8 +129,7 @@ function lookup(table: Walkable, iova: number): number {
 	const found = fetchEntry(table, iova);
 	if (!found.isEntry) return -1;
 	const word = readWord(table, found.table, found.slot);
-	if (found.size === 1)
-		table.walkCache?.keep(key, findPage(table.store, found.table) as Page);
+	if (found.size === 1) table.keepTable?.(key, found.table);
 	if (!isPresent(word)) return -1;
 	if (isTable(word)) return INSIDE_A_TABLE;
 	const frame = frameIn(word);

@@ -22,8 +22,8 @@ export interface LpaeConfig extends FormatConfig {
 	/** log2 of the entries of a table below the root. */
 	readonly bitsPerLevel: number;
 	readonly startLevel: number;
-	/** Frames that a last-level table covers. */
-	readonly lastTableSpan: number;
+	/** Last-level tables per frame: one divided by the frames that such a table covers. */
+	readonly tablesPerFrame: number;
 	/** Frames within IAS and within OAS. */
 	readonly iovaLimit: number;
 	readonly paLimit: number;
@@ -195,7 +195,7 @@ export function lpaeConfig(
 		granule,
 		bitsPerLevel,
 		startLevel,
-		lastTableSpan: granule * 2 ** bitsPerLevel,
+		tablesPerFrame: 1 / (granule * 2 ** bitsPerLevel),
 		iovaLimit: 2 ** (ias - 12),
 		paLimit: 2 ** (oas - 12),
 		quirkFlags: {

@@ -45,7 +45,7 @@ export function lpaeMap(
 	}
 	if ((prot & 3) === 0) return -ERRNO.EINVAL;
 	const flags = protFlags(config.dialect, prot, config.quirkFlags);
-	if (size === config.granule && !edit.racing) {
+	if (size === config.granule) {
 		const known = knownTable(edit, config, iova);
 		if (known !== null)
 			return mapRun(
@@ -162,11 +162,10 @@ function initLeaves(
 	slot: number,
 ): number {
 	const span = spanOf(config, level);
-	// Only this run's own slots change meanwhile, unless a race is armed.
-	const page = !edit.racing ? edit.page(table) : null;
+	let page = edit.page(table);
 	const looked = Math.min(run, entriesInMemory(config, level, slot));
 	for (let i = 0; i < looked; i++) {
-		const word = wordAt(page ?? edit.page(table), slot + i);
+		const word = wordAt(page, slot + i);
 		if (word === 0) continue;
 		const kind = lpaeKind(config.dialect, word, level);
 		if (kind === LEAF) {
@@ -178,9 +177,10 @@ function initLeaves(
 			edit.warn("arm_lpae_init_pte");
 			return -ERRNO.EINVAL;
 		}
+		page = edit.page(table);
 	}
 	const type = leafType(config.dialect, level);
-	writeLeaves(edit, config, table, slot, run, pa, level, flags | type);
+	writeLeaves(edit, config, page, slot, run, pa, level, flags | type);
 	return 0;
 }
 

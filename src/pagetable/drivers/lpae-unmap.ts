@@ -45,10 +45,7 @@ export function lpaeUnmap(
 		edit.warn("arm_lpae_unmap_pages");
 		return 0;
 	}
-	const known =
-		size === config.granule && !edit.racing
-			? knownTable(edit, config, iova)
-			: null;
+	const known = size === config.granule ? knownTable(edit, config, iova) : null;
 	if (known !== null) {
 		const done = clearPages(edit, config, gather, iova, count, known);
 		if (done > 0) return done;
@@ -156,7 +153,7 @@ function clearRun(
 	const limit = Math.min(count, entriesLeft(config, slot));
 	const inMemory = entriesInMemory(config, level, slot);
 	let done = 0;
-	const page = !edit.racing ? edit.page(table) : null;
+	const page = edit.racing ? null : edit.page(table);
 	for (; done < limit; done++) {
 		const word =
 			done >= inMemory
@@ -284,7 +281,7 @@ function fillSplitTable(
 			writeLeaves(
 				edit,
 				config,
-				table,
+				edit.page(table),
 				from,
 				count,
 				base + from * span,
@@ -293,7 +290,16 @@ function fillSplitTable(
 			);
 		else
 			for (let i = from; i < to; i++)
-				writeLeaves(edit, config, table, i, 1, base + i * span, level, flags);
+				writeLeaves(
+					edit,
+					config,
+					edit.page(table),
+					i,
+					1,
+					base + i * span,
+					level,
+					flags,
+				);
 	};
 	if (skipSlot < 0) fill(0, entries);
 	else {

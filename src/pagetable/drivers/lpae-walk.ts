@@ -14,13 +14,21 @@ export const spanOf = (config: LpaeConfig, level: number): number =>
 	config.geometry.span[level] as number;
 
 /** Slot of `iova` in its table of `level` (ARM_LPAE_LVL_IDX). Bits above the root's are ignored: an address beyond IAS aliases. */
-export const slotAt = (
+export function slotAt(
 	config: LpaeConfig,
 	iova: number,
 	level: number,
-): number =>
-	Math.floor(iova / (config.geometry.span[level] as number)) &
-	(config.geometry.slotMask[level] as number);
+): number {
+	const mask = config.geometry.slotMask[level] as number;
+	// Below the two upper levels the index lies within the 32 bits that a shift keeps.
+	return level >= 2
+		? (iova >>> (config.geometry.shift[level] as number)) & mask
+		: Math.floor(iova / (config.geometry.span[level] as number)) & mask;
+}
+
+/** The number of the last-level table that covers `iova`, as if all existed. */
+export const tableKey = (config: LpaeConfig, iova: number): number =>
+	Math.floor(iova * config.tablesPerFrame);
 
 /** Entries left in this table page (arm_lpae_max_entries): 2^b pages count, also inside a concatenated root. */
 export const entriesLeft = (config: LpaeConfig, slot: number): number => {
@@ -52,22 +60,15 @@ export const knownTable = (
 	edit: Edit,
 	config: LpaeConfig,
 	iova: number,
-): Page | null =>
-	edit.walkCache.find(Math.floor(iova / config.lastTableSpan), edit.token);
+): Page | null => edit.knownTable(tableKey(config, iova));
 
 /** Remembers where a walk to `iova` found its last-level table. */
-export function keepTable(
+export const keepTable = (
 	edit: Edit,
 	config: LpaeConfig,
 	iova: number,
 	table: number,
-): void {
-	if (!edit.racing && edit.isLive(table))
-		edit.walkCache.keep(
-			Math.floor(iova / config.lastTableSpan),
-			edit.page(table),
-		);
-}
+): void => edit.keepTable(tableKey(config, iova), table);
 
 /** The table a table entry points to; a freed one is noted (iopte_deref). */
 export const deref = (edit: Edit, config: LpaeConfig, word: number): number =>
@@ -84,11 +85,11 @@ export const allocateTable = (
 export const syncEntries = (edit: Edit, count: number): void =>
 	edit.pushed(8 * count);
 
-/** __arm_lpae_init_pte: `count` leaves with flags, then one push. */
+/** __arm_lpae_init_pte: `count` leaves with flags, then one push. `page`: the table as it is now. */
 export function writeLeaves(
 	edit: Edit,
 	config: LpaeConfig,
-	table: number,
+	page: Page,
 	slot: number,
 	count: number,
 	pa: number,
@@ -99,17 +100,11 @@ export function writeLeaves(
 	const kept = Math.min(count, entriesInMemory(config, level, slot));
 	if (kept < count) edit.hazard = true;
 	if (pa + kept * span <= 2 ** 36)
-		edit.writeRun(
-			table,
-			slot,
-			kept,
-			pa * FRAME_STEP + flags,
-			span * FRAME_STEP,
-		);
+		edit.fill(page, slot, kept, pa * FRAME_STEP + flags, span * FRAME_STEP);
 	else
 		for (let i = 0; i < kept; i++)
 			edit.write(
-				table,
+				page.id,
 				slot + i,
 				addressField(pa + i * span) * FRAME_STEP + flags,
 			);

@@ -11,12 +11,12 @@ import type { Edit } from "../edit.ts";
 import { NO_TABLE } from "../race.ts";
 import { AP_RDONLY, DBM, FRAME_STEP, lpaeKind } from "../formats/arm-lpae.ts";
 import { gatherIsEmpty, releaseAfterFlush, type Gather } from "../gather.ts";
-import { wordAt, type Page } from "../page.ts";
+import { wordAt } from "../page.ts";
 import { findPage } from "../store.ts";
 import type { LpaeConfig } from "./lpae-config.ts";
 import { lpaeMap } from "./lpae-map.ts";
 import { freeTables, lpaeUnmap } from "./lpae-unmap.ts";
-import { LAST_LEVEL, slotAt, spanOf } from "./lpae-walk.ts";
+import { LAST_LEVEL, slotAt, spanOf, tableKey } from "./lpae-walk.ts";
 
 /** The leaf that a walk to `iova` ends at. */
 function findLeaf(
@@ -40,28 +40,41 @@ function findLeaf(
 /** arm_lpae_iova_to_phys. No range check: an address above IAS aliases into the table (facts §1.3). */
 function lookup(table: Walkable, iova: number): number {
 	const config = table.config as LpaeConfig;
-	const cache = table.walkCache;
-	if (cache !== undefined && config.granule === 1) {
-		const known = cache.find(Math.floor(iova / 512), table.token);
-		if (known !== null) {
-			// The slot mask of a root that is the last level may be smaller.
-			const mask = config.geometry.slotMask[LAST_LEVEL] as number;
-			const word = wordAt(known, iova & mask);
-			return word === 0 ? -1 : Math.floor(word / FRAME_STEP);
-		}
+	const key = tableKey(config, iova);
+	const known = table.walkCache?.find(key, table.token);
+	if (known != null) {
+		const word = wordAt(known, slotAt(config, iova, LAST_LEVEL));
+		return word === 0 ? -1 : addressOf(config, word, LAST_LEVEL, iova);
 	}
-	const leaf = findLeaf(table, config, iova);
-	if (leaf === undefined) return -1;
-	if (leaf.level === LAST_LEVEL)
-		table.walkCache?.keep(
-			Math.floor(iova / config.lastTableSpan),
-			findPage(table.store, leaf.table) as Page,
-		);
-	const base = config.codec.leafPa(leaf.word, leaf.level, 0);
+	let id = table.root;
+	for (let level = config.startLevel; level <= LAST_LEVEL; level++) {
+		const page = findPage(table.store, id);
+		if (page === undefined) return -1;
+		const word = wordAt(page, slotAt(config, iova, level));
+		if (word === 0) return -1;
+		if (lpaeKind(config.dialect, word, level) === LEAF) {
+			if (level === LAST_LEVEL) table.keepTable?.(key, id);
+			return addressOf(config, word, level, iova);
+		}
+		id = Math.floor(word / FRAME_STEP) / config.granule;
+	}
+	return -1;
+}
+
+/** What a leaf translates `iova` to: the code ORs the offset in, which shows when the base is not aligned. */
+function addressOf(
+	config: LpaeConfig,
+	word: number,
+	level: number,
+	iova: number,
+): number {
+	if (level === LAST_LEVEL && config.granule === 1)
+		return Math.floor(word / FRAME_STEP);
+	const base = config.codec.leafPa(word, level, 0);
 	// The defect of seed 5 took the offset modulo the granule, not the leaf.
 	const modulus = config.policy.iovaToPhysBlockDefect
 		? config.granule
-		: spanOf(config, leaf.level);
+		: spanOf(config, level);
 	const low = offsetIn(base, modulus);
 	return base - low + (low | offsetIn(iova, modulus));
 }

@@ -7,7 +7,7 @@
 import { ERRNO } from "../../vocabulary/errno.ts";
 import { isMultiple } from "../arithmetic.ts";
 import type { Edit } from "../edit.ts";
-import { NO_TABLE, SCRATCH_TABLE } from "../race.ts";
+import { NO_TABLE } from "../race.ts";
 import { FRAME_STEP, isPresent, leafWord } from "../formats/vtd.ts";
 import { writableLine } from "../page.ts";
 import type { VtdConfig } from "./vtd-config.ts";
@@ -82,8 +82,7 @@ function mapRange(
 		const level = chooseLevel(config, at, target, left, asked);
 		const span = SPAN[level] as number;
 		const key = Math.floor(at / ENTRIES);
-		const known =
-			level === 1 && !edit.racing ? edit.walkCache.find(key, edit.token) : null;
+		const known = level === 1 ? edit.knownTable(key) : null;
 		let table: number;
 		let slot: number;
 		if (known === null) {
@@ -91,8 +90,7 @@ function mapRange(
 			if (ref === NO_ENTRY) return -ERRNO.ENOMEM;
 			table = refTable(ref);
 			slot = refSlot(ref);
-			if (level === 1 && table !== SCRATCH_TABLE && !edit.racing)
-				edit.walkCache.keep(key, edit.page(table));
+			if (level === 1) edit.keepTable(key, table);
 		} else {
 			table = known.id;
 			slot = at & (ENTRIES - 1);
@@ -147,7 +145,7 @@ function setLeaves(
 ): boolean {
 	let taken = 0;
 	if (!edit.racing && edit.steps === null) {
-		const page = edit.own(table);
+		const page = edit.own(edit.page(table));
 		let value = word;
 		for (let s = slot; s < slot + count; s++, value += stride) {
 			const line = writableLine(page, s);

@@ -28,7 +28,7 @@ export function vtdUnmap(
 	const config = edit.config as VtdConfig;
 	const asked = size * count;
 	const key = Math.floor(iova / ENTRIES);
-	const known = edit.walkCache.find(key, edit.token);
+	const known = edit.knownTable(key);
 	const slot = iova & (ENTRIES - 1);
 	let done = asked;
 	if (known !== null && asked + slot <= ENTRIES && asked < ENTRIES)
@@ -53,7 +53,7 @@ function clearInTable(
 	let page: Page | null = null;
 	for (let s = slot; s < slot + count; s++) {
 		if (!isPresent(wordAt(page ?? known, s))) continue;
-		page ??= edit.own(known.id);
+		page ??= edit.own(known);
 		if (edit.steps === null) writableLine(page, s)[s & page.lineMask] = 0;
 		else edit.clear(known.id, s, 1);
 		if (first < 0) first = s;
@@ -74,8 +74,7 @@ function unmapRange(
 		if (edit.root === NO_TABLE) edit.hazard = true;
 		return 0;
 	}
-	if (stop.level === 1 && !edit.racing)
-		edit.walkCache.keep(Math.floor(iova / ENTRIES), edit.page(stop.table));
+	if (stop.level === 1) edit.keepTable(Math.floor(iova / ENTRIES), stop.table);
 	const isHole = !isPresent(stop.word);
 	const span = SPAN[stop.level] as number;
 	const enlarges = !isHole || config.policy.holeOnUnmap === "enlarge";

@@ -2,13 +2,20 @@
 import { offsetIn } from "../arithmetic.ts";
 import type { Driver, Walkable, WriteOutcome } from "../config.ts";
 import type { Edit } from "../edit.ts";
-import { SL_DIRTY, VTD_WRITE, frameIn, isPresent } from "../formats/vtd.ts";
-import { wordAt, type Page } from "../page.ts";
+import {
+	SL_DIRTY,
+	VTD_WRITE,
+	frameIn,
+	isLarge,
+	isPresent,
+} from "../formats/vtd.ts";
+import { wordAt } from "../page.ts";
+import { NO_TABLE } from "../race.ts";
 import { findPage } from "../store.ts";
 import type { VtdConfig } from "./vtd-config.ts";
 import { vtdMap } from "./vtd-map.ts";
 import { vtdDestroy, vtdSync, vtdUnmap } from "./vtd-unmap.ts";
-import { ENTRIES, SPAN, firstStop, slotAt } from "./vtd-walk.ts";
+import { ENTRIES, SPAN, firstStop, isReachable, slotAt } from "./vtd-walk.ts";
 
 /** intel_iommu_iova_to_phys: 0 outside the address width (here -1: none). */
 function lookup(table: Walkable, iova: number): number {
@@ -19,12 +26,19 @@ function lookup(table: Walkable, iova: number): number {
 		const word = wordAt(known, iova & (ENTRIES - 1));
 		return isPresent(word) ? frameIn(word) : -1;
 	}
-	const stop = firstStop(table, config, iova);
-	if (!isPresent(stop.word)) return -1;
-	if (stop.level === 1)
-		table.walkCache?.keep(key, findPage(table.store, stop.table) as Page);
-	if (config.policy.iovaToPhysBlockDefect) return frameIn(stop.word);
-	return frameIn(stop.word) + offsetIn(iova, SPAN[stop.level] as number);
+	if (table.root === NO_TABLE || !isReachable(config, iova)) return -1;
+	let id = table.root;
+	for (let level = config.levels; ; level--) {
+		const page = findPage(table.store, id);
+		const word = page === undefined ? 0 : wordAt(page, slotAt(iova, level));
+		if (level === 1 || !isPresent(word) || isLarge(word)) {
+			if (!isPresent(word)) return -1;
+			if (level === 1) table.keepTable?.(key, id);
+			if (config.policy.iovaToPhysBlockDefect) return frameIn(word);
+			return frameIn(word) + offsetIn(iova, SPAN[level] as number);
+		}
+		id = frameIn(word);
+	}
 }
 
 /** intel_iommu_read_and_clear_dirty: advances from the given address by leaf sizes without aligning (facts §7). */
