@@ -24,6 +24,25 @@ export type {
 	ReadOptions,
 } from "./log/store.ts";
 export {
+	AGENT_RULES,
+	type AgentCheck,
+	type AgentReport,
+	type AgentSetting,
+	checkAgent,
+} from "./orchestrator/backend/check.ts";
+export {
+	type AgentOptions,
+	connectAgent,
+	PROTOCOL,
+	spawnAgent,
+	streamAgent,
+} from "./orchestrator/backend/lines.ts";
+export {
+	type RecordedCall,
+	recordedBackend,
+	recordingBackend,
+} from "./orchestrator/backend/recorded.ts";
+export {
 	type Backend,
 	type BackendAnswer,
 	BackendError,

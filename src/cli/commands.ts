@@ -1,5 +1,6 @@
 /** Every command of the program, in the order its help lists them. */
 import type { Command } from "./command.ts";
+import { agentCommand } from "./agent.ts";
 import { exploreCommand } from "./explore.ts";
 import { inspectCommand, reportCommand } from "./inspect.ts";
 import { logCommand } from "./log.ts";
@@ -33,4 +34,5 @@ export const COMMANDS: readonly Command[] = [
 	bisectCommand,
 	shrinkCommand,
 	logCommand,
+	agentCommand,
 ];
