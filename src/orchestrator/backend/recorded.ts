@@ -8,7 +8,7 @@ import type {
 } from "./backend.ts";
 import { BackendError } from "./backend.ts";
 
-/** One recorded call with its answer. `args` absent: any will do. */
+/** One recorded call with its answer. Without `args` it takes whatever is asked. */
 export interface RecordedCall extends BackendAnswer {
 	readonly call: string;
 	readonly args?: CallFields;
