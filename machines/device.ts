@@ -26,6 +26,7 @@ export interface DeviceContext extends Answering {
 	readonly dev: DeviceId;
 	readonly requireDirect: boolean;
 	readonly cc: boolean;
+	readonly dirty: boolean;
 	readonly hw: DomainId | null;
 	readonly ctx: CtxId | null;
 	readonly idev: IdevId | null;
@@ -33,11 +34,12 @@ export interface DeviceContext extends Answering {
 	/** 2023 flows only: idev->hwpt. */
 	readonly hwpt: HwptId | null;
 }
-/** What a device starts with; `cc`: it can enforce cache coherency. */
+/** What a device starts with; `cc`: it can enforce cache coherency; `dirty`: its IOMMU can track dirty pages. */
 export interface DeviceInput {
 	readonly dev: DeviceId;
 	readonly requireDirect: boolean;
 	readonly cc: boolean;
+	readonly dirty: boolean;
 }
 
 type C = DeviceContext;
@@ -82,6 +84,7 @@ const actions = {
 				ctx: e.ctx,
 				idev: e.idev,
 				cc: c.cc,
+				dirty: c.dirty,
 			}),
 		]),
 	}),
@@ -146,10 +149,11 @@ export const device: Definition<DeviceContext, DeviceInput> = {
 		"fault.iopf.on",
 		"fault.iopf.off",
 	],
-	start: ({ dev, requireDirect, cc }) => ({
+	start: ({ dev, requireDirect, cc, dirty }) => ({
 		dev,
 		requireDirect,
 		cc,
+		dirty,
 		hw: null,
 		ctx: null,
 		idev: null,

@@ -63,6 +63,8 @@ function fillDomain(
 					: { mem: now, facts: unmapFacts(d, dom.dom, true) };
 				now = undone.mem;
 				facts.push(...undone.facts);
+				if (first)
+					facts.push(fact("area.sdom.set", ioas, { ioas, iova: u64(d.start) }));
 			}
 			return refuse(iopt, now, filled.errno, filled.step, facts);
 		}

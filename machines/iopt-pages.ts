@@ -270,7 +270,7 @@ export function holdPages(
 					: { errno };
 			if ("errno" in got) {
 				if (at > gap.first)
-					facts.push(pinFact("pages.pinned", id, gap.first, at - gap.first));
+					facts.push(pinned(pages, gap.first, at - gap.first));
 				return {
 					ok: false,
 					errno: got.errno,
@@ -283,9 +283,7 @@ export function holdPages(
 			npin += got.n;
 			at += got.n;
 		}
-		facts.push(
-			pinFact("pages.pinned", id, gap.first, gap.last - gap.first + 1),
-		);
+		facts.push(pinned(pages, gap.first, gap.last - gap.first + 1));
 	}
 	const held = withInterval(pages[holder], first, last, 1);
 	return {
@@ -295,14 +293,21 @@ export function holdPages(
 	};
 }
 
-const pinFact = (
-	type: "pages.pinned" | "pages.unpinned",
-	pages: PagesId,
+const pinned = (
+	{ id, acct }: Pick<Pages, "id" | "acct">,
 	first: number,
 	n: number,
-): Fact => fact(type, contextOf(pages), { pages, first, n });
-const undoPin = (pinned: Fact): Fact => {
-	const { pages, first, n } = (pinned as Fact<"pages.pinned">).data;
+): Fact =>
+	fact("pages.pinned", contextOf(id), {
+		pages: id,
+		first,
+		n,
+		...(acct === "NONE" ? {} : { acct }),
+	});
+const unpinned = (pages: PagesId, first: number, n: number): Fact =>
+	fact("pages.unpinned", contextOf(pages), { pages, first, n });
+const undoPin = (one: Fact): Fact => {
+	const { pages, first, n } = (one as Fact<"pages.pinned">).data;
 	return fact("pages.unpinned", contextOf(pages), {
 		pages,
 		first,
@@ -331,8 +336,8 @@ export function releasePages(
 		store = storeRemove(store, gap.first, gap.last);
 		const n = gap.last - gap.first + 1;
 		npin -= n;
-		const unpinned = pinFact("pages.unpinned", id, gap.first, n);
-		facts.push(undo ? undoPin(unpinned) : unpinned);
+		const gone = unpinned(id, gap.first, n);
+		facts.push(undo ? undoPin(gone) : gone);
 	}
 	return { mem: putPages(mem, { ...pages, store, npin }), facts };
 }
@@ -364,12 +369,13 @@ export function chargePages(
 	const mode = pages.acct;
 	const charged =
 		n > 0
-			? fact("acct.charged", ctx, { ctx, mode, n })
+			? fact("acct.charged", ctx, { ctx, mode, n, pages: id })
 			: fact("acct.uncharged", ctx, {
 					ctx,
 					mode,
 					n: -n,
 					...(undo ? { undo } : {}),
+					pages: id,
 				});
 	return {
 		ok: true,

@@ -127,6 +127,9 @@ export function areaAt(iopt: Iopt, iova: bigint): Area | undefined {
 	const area = treeFloor(iopt.areas, iova);
 	return area !== undefined && area.last >= iova ? area : undefined;
 }
+/** How many pins the area that holds byte `iova` counts. */
+export const naccAt = (iopt: Iopt, iova: bigint): number =>
+	areaAt(iopt, iova)?.nacc ?? 0;
 const meets = (a: Range, start: bigint, last: bigint): boolean =>
 	a.start <= last && a.last >= start;
 /** Tells whether [start, last] meets a reservation. */

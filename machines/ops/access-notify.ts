@@ -6,6 +6,7 @@ import { u64 } from "../../src/vocabulary/fields.ts";
 import { fact } from "../../src/vocabulary/records.ts";
 import type { Fact } from "../../src/vocabulary/records.ts";
 import type { NotifyAccesses } from "../iopt-unmap.ts";
+import { naccAt } from "../iopt.ts";
 import { unpinRange } from "../iopt-access.ts";
 import type { Exec } from "./exec.ts";
 import { ctxOf, putObj } from "./exec.ts";
@@ -41,6 +42,7 @@ export function notifyAccesses(x: Exec, ioasId: number): NotifyAccesses {
 						ioas: ioasNameOf(x, ioasId),
 						iova: u64(item.iova),
 						len: u64(item.last - item.iova + 1n),
+						nacc: naccAt(done.iopt, item.iova),
 					}),
 					...done.facts,
 				);

@@ -4,7 +4,7 @@
 import type { ErrnoName } from "../../src/vocabulary/errno.ts";
 import { u64 } from "../../src/vocabulary/fields.ts";
 import { fact } from "../../src/vocabulary/records.ts";
-import { IOVA_LAST } from "../iopt.ts";
+import { IOVA_LAST, naccAt } from "../iopt.ts";
 import type { CopyPages } from "../iopt-access.ts";
 import {
 	addAccess,
@@ -139,6 +139,7 @@ function unpinWhere(
 				ioas: ioas.name,
 				iova: u64(item.iova),
 				len: u64(item.last - item.iova + 1n),
+				nacc: naccAt(done.iopt, item.iova),
 			}),
 		);
 		settleIopt(x, ioas, { ok: true, ...done });
@@ -189,6 +190,7 @@ export function pinPages(
 			ioas: ioas.name,
 			iova: u64(iova),
 			len: u64(length),
+			nacc: naccAt(done.iopt, iova),
 		}),
 	);
 	return { item };

@@ -332,7 +332,8 @@ export const outsideAnswers: Answers = {
 		putObj(x, { ...idev, dev: name, group: dev.group, cc, u: 2 });
 		const devs = new Map(x.host.devs).set(name, { ...dev, idev: s.idev });
 		x.host = { ...x.host, devs };
-		const data = { dev: name, ctx: s.ctx, idev: s.idev, cc };
+		const dirty = ops.tracksDirty(dev);
+		const data = { dev: name, ctx: s.ctx, idev: s.idev, cc, dirty };
 		return done(fact("dev.bound", name, data));
 	},
 	"dev.check.detached": (x, s) =>

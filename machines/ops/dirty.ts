@@ -3,6 +3,7 @@
  * io_pagetable.c:iommu_read_and_clear_dirty). Facts: iommufd-semantics.md §2.10. Marks are kept a domain, in units of its smallest page.
  */
 import type { ErrnoName } from "../../src/vocabulary/errno.ts";
+import type { U64Range } from "../../src/vocabulary/fields.ts";
 import { u64 } from "../../src/vocabulary/fields.ts";
 import { fact } from "../../src/vocabulary/records.ts";
 import { areaAt, IOVA_LAST, smallestPage } from "../iopt.ts";
@@ -99,6 +100,7 @@ export function getDirtyBitmap(
 		cleared: clear,
 		bits: dirty.length,
 		...(walkErr === undefined ? {} : { walkErr }),
+		...toldRanges(dirty, args.iova + args.length - 1n),
 	};
 	emit(x, fact("dirty.read", h.dom, record));
 	if (clear)
@@ -111,6 +113,25 @@ export function getDirtyBitmap(
 			}),
 		);
 	return { dirty };
+}
+
+/** More pieces than this a record does not list. */
+const RANGES_MAX = 64;
+
+/** Reported leaves as ranges of the bitmap, adjoining ones joined, without what lies behind its end. */
+function toldRanges(
+	dirty: readonly DirtyRange[],
+	end: bigint,
+): { readonly ranges?: readonly U64Range[] } {
+	const joined: [bigint, bigint][] = [];
+	for (const { iova, length } of dirty) {
+		const last = iova + length - 1n < end ? iova + length - 1n : end;
+		const before = joined.at(-1);
+		if (before !== undefined && before[1] + 1n === iova) before[1] = last;
+		else if (joined.length === RANGES_MAX) return {};
+		else joined.push([iova, last]);
+	}
+	return { ranges: joined.map(([a, b]) => [u64(a), u64(b)] as const) };
 }
 
 function walkDirty(

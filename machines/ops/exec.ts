@@ -249,14 +249,19 @@ export function settleIopt(
 }
 
 /** A call that is several operations for the kernel: ends the current one (with `failure`) and begins the next. */
-export function nextOperation(x: Exec, op: string, failure?: Answer): void {
+export function nextOperation(
+	x: Exec,
+	op: string,
+	failure?: Answer,
+	args: { readonly [name: string]: number } = {},
+): void {
 	const { errno, step = "" } = failure ?? {};
 	emit(
 		x,
 		errno === undefined
 			? fact("op.commit", x.ctx, {})
 			: fact("op.fail", x.ctx, { errno, step }),
-		fact("op.begin", x.ctx, { op, args: {} }),
+		fact("op.begin", x.ctx, { op, args }),
 	);
 }
 

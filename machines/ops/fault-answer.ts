@@ -16,7 +16,8 @@ export function answered(
 	by: string,
 ): void {
 	const cookie = group.cookie === undefined ? {} : { cookie: group.cookie };
-	const record = { fq: fq.name, code, by, ...cookie, grpid: group.grpid };
+	const { dev, grpid } = group;
+	const record = { fq: fq.name, code, by, ...cookie, grpid, dev };
 	emit(x, fact("fault.answered", fq.name, record));
 }
 

@@ -109,7 +109,7 @@ export function mockDomain(
 		removeDevice(x, dev);
 		return undoId({ ...bound, settled: true });
 	}
-	nextOperation(x, "attach");
+	nextOperation(x, "attach", undefined, { pt: ptId });
 	const attached = attachByPt(x, dev, ptId, "attach", respond);
 	if (!("hwpt" in attached)) {
 		nextOperation(x, "unbind", attached);

@@ -280,7 +280,11 @@ function removeEntry(x: Exec, e: DmaEntry): void {
 	});
 	emit(
 		x,
-		fact("type1.entry.removed", x.ctx, { ctx: x.ctx, iova: u64(e.iova) }),
+		fact("type1.entry.removed", x.ctx, {
+			ctx: x.ctx,
+			iova: u64(e.iova),
+			len: u64(e.size),
+		}),
 	);
 }
 

@@ -131,7 +131,7 @@ function boot(x: Executor): void {
 			members: DEVS.map((dev) => ({ dev, requireDirect: false })),
 			kernelDrivers: 0,
 		},
-		() => true,
+		() => ({ cc: true, dirty: true }),
 	);
 	const dom = x.parts.outside.nextDomain;
 	x.tell(ask("dom.create", dom, { kind: "dma" }));

@@ -1,5 +1,6 @@
 /** HWP-10, HWP-11: the tables on both sides of a replace (facts iommufd §2.12, §3.6 W4, W5). */
-import type { DomainId } from "../vocabulary/ids.ts";
+import type { DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
+import { contextOf } from "../vocabulary/ids.ts";
 import type { Domain, Group, World } from "../world/types.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
@@ -68,4 +69,44 @@ export function drainedBeforeSwitch(
 		[bracket.seq, move.group.domSeq, drain.seq],
 		{ seq: drain.seq, since: bracket.seq },
 	);
+}
+
+/** The IOAS that a call named, by its number: `pt` of our commands, `pt_id` of recorded ones. */
+function namedIoas(
+	world: World,
+	args: unknown,
+	like: HwptId,
+): IoasId | undefined {
+	if (typeof args !== "object" || args === null) return undefined;
+	const { pt, pt_id: recorded } = args as Record<string, unknown>;
+	const id = pt ?? recorded;
+	if (typeof id !== "number") return undefined;
+	const prefix = `${contextOf(like)}/ioas:${id}@`;
+	for (const ioas of world.ioases.map.values())
+		if (!ioas.gone && ioas.id.startsWith(prefix)) return ioas.id;
+	return undefined;
+}
+
+/** HWP-7. */
+export function automaticOfIoas(
+	{ world, bracket }: Context,
+	{
+		data,
+		seq,
+	}: LogRecord<"dev.attached" | "dev.replaced" | "dev.replace.noop">,
+): Outcome {
+	const ioas = namedIoas(world, bracket.op?.args, data.hwpt);
+	const hwpt = world.hwpts.map.get(data.hwpt);
+	if (ioas === undefined || hwpt === undefined) return SKIP;
+	// A new automatic hwpt is published after the attach; until then only its IOAS is known.
+	const automatic = hwpt.auto || hwpt.state === "reserved";
+	const right = automatic && (hwpt.ioas === undefined || hwpt.ioas === ioas);
+	return right
+		? undefined
+		: broken(
+				`${data.dev} ${seq}`,
+				`the call named ${ioas}, and ${data.dev} came to ${data.hwpt}, ${automatic ? `which is on ${hwpt.ioas}` : "which is not automatic"}`,
+				[data.dev, data.hwpt, ioas],
+				[bracket.seq, hwpt.liveSeq],
+			);
 }

@@ -1,5 +1,9 @@
 /** HWP-1 … HWP-11: page-table objects and their domains (facts iommufd §1.5, §2.9, §6.2). */
-import { drainedBeforeSwitch, filledBeforeSwitch } from "./hwpt-moves.ts";
+import {
+	automaticOfIoas,
+	drainedBeforeSwitch,
+	filledBeforeSwitch,
+} from "./hwpt-moves.ts";
 import type { DomainId, HwptId } from "../vocabulary/ids.ts";
 import type { Domain, Hwpt, World } from "../world/types.ts";
 import { broken, SKIP, type Invariant, type Outcome } from "./invariant.ts";
@@ -259,6 +263,22 @@ export const HWPTS: readonly Invariant[] = [
 						[hwpt.id],
 						[hwpt.liveSeq],
 					);
+		},
+	},
+	{
+		id: "HWP-7",
+		when: "O",
+		severity: "error",
+		kernels: "6.6+",
+		sentence:
+			"A device that is attached by naming an IOAS comes to an automatic hwpt of that IOAS.",
+		harm: "a hwpt that user space made for one purpose is used for another",
+		source: ["drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain"],
+		brokenBy: "record sequence in test/invariants",
+		on: {
+			"dev.attached": automaticOfIoas,
+			"dev.replaced": automaticOfIoas,
+			"dev.replace.noop": automaticOfIoas,
 		},
 	},
 	{

@@ -1,9 +1,163 @@
-/** PIN and ACC rows that records decide (facts iommufd §6.4). */
-import type { AccessId } from "../vocabulary/ids.ts";
-import { pinKey } from "../world/apply-ioas.ts";
-import { broken, SKIP, type Invariant } from "./invariant.ts";
+/** PIN rows (facts iommufd §6.4): pinned pages, who holds them and who pays. */
+import type { PagesId } from "../vocabulary/ids.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { areaAt } from "../world/areas.ts";
+import { framesOf, presentFrames } from "../world/memory.ts";
+import { pagesHeld } from "../world/pins.ts";
+import type { Pages, PagesArea, World } from "../world/types.ts";
+import {
+	broken,
+	SKIP,
+	type Context,
+	type Invariant,
+	type Outcome,
+} from "./invariant.ts";
+
+const PAGE = 4096;
+
+const pagesIn = (world: World, id: string): Pages | undefined => {
+	const pages = world.pages.map.get(id as PagesId);
+	return pages?.shown === true ? pages : undefined;
+};
+
+/** A domain that still maps some of pages [first, last] through this area. */
+function mapping(
+	world: World,
+	entry: PagesArea,
+	first: number,
+	last: number,
+): string | undefined {
+	const ioas = world.ioases.map.get(entry.ioas);
+	const area = ioas === undefined ? undefined : areaAt(ioas.areas, entry.start);
+	const from = Math.max(first, entry.first);
+	const to = Math.min(last, entry.last);
+	if (ioas === undefined || area === undefined || from > to) return undefined;
+	const zero = BigInt(area.start) - BigInt(area.off);
+	const at = (page: number): bigint => zero + BigInt(page) * BigInt(PAGE);
+	const start = at(from) < area.start ? BigInt(area.start) : at(from);
+	const end = at(to + 1) > area.last ? BigInt(area.last) + 1n : at(to + 1);
+	return ioas.doms.find((dom) => {
+		const memory = world.domains.map.get(dom)?.memory ?? null;
+		if (memory === null) return false;
+		const frame = framesOf(start, memory.unit);
+		const beyond = framesOf(end, memory.unit);
+		return (
+			frame >= 0 &&
+			beyond > frame &&
+			presentFrames(memory, frame, beyond - frame) > 0
+		);
+	});
+}
+
+/** PIN-3. */
+function nobodyNeeds(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"pages.unpinned">,
+): Outcome {
+	const pages = pagesIn(world, data.pages);
+	if (pages === undefined) return SKIP;
+	const last = data.first + data.n - 1;
+	let who = pages.pins.some((p) => p.first <= last && p.last >= data.first)
+		? "an access holds"
+		: undefined;
+	for (const entry of pages.areas) {
+		const dom = mapping(world, entry, data.first, last);
+		if (dom !== undefined) who = `${dom} maps`;
+	}
+	return who === undefined
+		? undefined
+		: broken(
+				`${data.pages} ${seq}`,
+				`pages ${data.first} to ${last} of ${data.pages} were unpinned while ${who} some of them`,
+				[data.pages],
+				[pages.pinSeq],
+			);
+}
 
 export const PINS: readonly Invariant[] = [
+	{
+		id: "PIN-7",
+		when: "O",
+		severity: "error",
+		aspect: "pages",
+		sentence:
+			"Pages are pinned only while a domain stores them or an access holds them.",
+		harm: "an IOAS without hardware and users would pin memory for nobody",
+		source: ["drivers/iommu/iommufd/pages.c:iopt_area_fill_domains"],
+		brokenBy: "record sequence in test/invariants",
+		test: (world, id) => {
+			const pages = pagesIn(world, id);
+			if (pages === undefined) return SKIP;
+			const held =
+				pages.pins.length > 0 || pages.areas.some((area) => area.held);
+			return held || pages.npin <= 0
+				? undefined
+				: broken(
+						id,
+						`${id} has ${pages.npin} page(s) pinned for nobody`,
+						[pages.id],
+						[pages.pinSeq],
+					);
+		},
+	},
+	{
+		id: "PIN-1",
+		when: "Q",
+		severity: "error",
+		aspect: "pages",
+		sentence:
+			"Pinned are exactly the pages that some area stores in a domain or some access holds.",
+		harm: "a page is reachable by a device without being pinned, or pinned for ever",
+		source: ["drivers/iommu/iommufd/pages.c (rule in its header comment)"],
+		brokenBy: "record sequence in test/invariants",
+		test: (world, id) => {
+			const pages = pagesIn(world, id);
+			if (pages === undefined) return SKIP;
+			const held = pagesHeld(pages);
+			return held === pages.npin
+				? undefined
+				: broken(
+						id,
+						`${id} has ${pages.npin} page(s) pinned, and ${held} are stored or held`,
+						[pages.id],
+						[pages.pinSeq],
+					);
+		},
+	},
+	{
+		id: "PIN-3",
+		when: "S",
+		severity: "error",
+		sentence:
+			"A page is unpinned only when no domain maps it through these pages and no access holds it.",
+		harm: "a device or a driver reaches a page that is somebody else's by now",
+		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
+		brokenBy: "record sequence in test/invariants",
+		on: { "pages.unpinned": nobodyNeeds },
+	},
+	{
+		id: "PIN-5",
+		when: "Q",
+		severity: "error",
+		aspect: "pages",
+		sentence: "What is charged for pages is what is pinned of them.",
+		harm: "RLIMIT_MEMLOCK is bypassed, or used up by nothing",
+		source: ["drivers/iommu/iommufd/pages.c:do_update_pinned"],
+		brokenBy: "record sequence in test/invariants",
+		test: (world, id) => {
+			const pages = pagesIn(world, id);
+			if (pages === undefined) return SKIP;
+			const due = pages.acct === undefined ? 0 : pages.npin;
+			return pages.charged === due
+				? undefined
+				: broken(
+						id,
+						`${id} has ${pages.npin} page(s) pinned${pages.acct === undefined ? " on nobody's account" : ""}, and ${pages.charged} are charged`,
+						[pages.id],
+						[pages.pinSeq],
+					);
+		},
+	},
 	{
 		id: "PIN-2",
 		when: "S",
@@ -75,75 +229,6 @@ export const PINS: readonly Invariant[] = [
 							[],
 						);
 			},
-		},
-	},
-	{
-		id: "ACC-4",
-		when: "S",
-		severity: "error",
-		sentence: "An unpin names exactly the interval of an earlier pin.",
-		harm: "the look-up is exact: the pin would stay for ever",
-		source: ["drivers/iommu/iommufd/pages.c:iopt_pages_get_exact_access"],
-		brokenBy: "record sequence in test/invariants",
-		on: {
-			"access.unpinned": ({ world }, { data, seq }) => {
-				const access = world.accesses.map.get(data.access);
-				if (access === undefined) return SKIP;
-				const count = access.pins.get(pinKey(data)) ?? 0;
-				return count >= 0
-					? undefined
-					: broken(
-							`${data.access} ${seq}`,
-							`${data.access} unpinned 0x${data.len.toString(16)} bytes at 0x${data.iova.toString(16)}, which it had not pinned as such`,
-							[data.access, data.ioas],
-							[],
-						);
-			},
-		},
-	},
-	{
-		id: "ACC-5",
-		when: "O",
-		severity: "error",
-		aspect: "access",
-		sentence: "An access has no pins in an IOAS that it left.",
-		harm: "the user's unmap hook did not let go: pages of a foreign address space stay pinned",
-		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "record sequence in test/invariants",
-		test: (world, id) => {
-			const access = world.accesses.map.get(id as AccessId);
-			if (access === undefined || access.pins.size === 0) return SKIP;
-			for (const key of access.pins.keys())
-				if (access.ioas === undefined || !key.startsWith(`${access.ioas} `))
-					return broken(
-						id,
-						`${id} still has the pin ${key} and is attached to ${access.ioas ?? "nothing"}`,
-						[access.id],
-						[],
-					);
-			return undefined;
-		},
-	},
-	{
-		id: "ACC-6",
-		when: "Q",
-		severity: "error",
-		aspect: "access",
-		sentence: "No access stays between two IOASes.",
-		harm: "every later change of it is refused with EBUSY",
-		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "record sequence in test/invariants",
-		test: (world, id) => {
-			const access = world.accesses.map.get(id as AccessId);
-			if (access === undefined || access.gone) return SKIP;
-			return access.switching
-				? broken(
-						id,
-						`${id} is still switching with no operation open`,
-						[access.id],
-						[],
-					)
-				: undefined;
 		},
 	},
 ];

@@ -4,6 +4,8 @@
  */
 import type { DeviceId, DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord, RecordType } from "../vocabulary/records.ts";
+import type { U64 } from "../vocabulary/fields.ts";
+import { areaMeeting } from "../world/areas.ts";
 import { igKey } from "../world/create.ts";
 import type { World } from "../world/types.ts";
 import type { Aspect } from "./invariant.ts";
@@ -59,6 +61,20 @@ function listed(world: World, ctx: string, group: string, touch: Touch): void {
 		device(world, dev, touch);
 }
 
+/** Queues with unanswered faults: what handles lead to concerns them. */
+function waitingQueues(world: World, touch: Touch): void {
+	for (const [id, queue] of world.faultQueues.map)
+		if (queue.open.length > 0) touch("faultQueue", id);
+}
+
+/** The pages that the area at `iova` shows. */
+function touchPages(world: World, ioas: IoasId, iova: U64, touch: Touch): void {
+	const list = world.ioases.map.get(ioas)?.areas;
+	const pages =
+		list === undefined ? undefined : areaMeeting(list, iova, iova)?.pages;
+	if (pages !== undefined) touch("pages", pages);
+}
+
 export const TOUCHES: Touchers = {
 	"grp.member.added": (_, { data }, touch) => touch("group", data.group),
 	"grp.member.removed": (_, { data }, touch) => touch("group", data.group),
@@ -69,8 +85,14 @@ export const TOUCHES: Touchers = {
 	"grp.driver.bound": (_, { data }, touch) => touch("group", data.group),
 	"grp.driver.unbound": (_, { data }, touch) => touch("group", data.group),
 	"grp.domain.set": (_, { data }, touch) => touch("group", data.group),
-	"grp.handle.set": (_, { data }, touch) => touch("group", data.group),
-	"grp.handle.cleared": (_, { data }, touch) => touch("group", data.group),
+	"grp.handle.set": (world, { data }, touch) => {
+		touch("group", data.group);
+		waitingQueues(world, touch);
+	},
+	"grp.handle.cleared": (world, { data }, touch) => {
+		touch("group", data.group);
+		waitingQueues(world, touch);
+	},
 	"hw.attach": (world, { data }, touch) => device(world, data.dev, touch),
 	"hw.attach.failed": (world, { data }, touch) =>
 		device(world, data.dev, touch),
@@ -157,6 +179,25 @@ export const TOUCHES: Touchers = {
 		if (data.fault !== undefined) touch("faultQueue", data.fault);
 	},
 	"hwpt.unlinked": (world, { data }, touch) => hwpt(world, data.hwpt, touch),
+	"area.claimed": (_, { data }, touch) => {
+		if (data.pages !== undefined) touch("pages", data.pages);
+	},
+	"area.live": (world, { data }, touch) =>
+		touchPages(world, data.ioas, data.iova, touch),
+	"area.sdom.set": (world, { data }, touch) =>
+		touchPages(world, data.ioas, data.iova, touch),
+	"area.split": (world, { data }, touch) =>
+		touchPages(world, data.ioas, data.iova, touch),
+	"area.draining": (world, { data }, touch) =>
+		touchPages(world, data.ioas, data.iova, touch),
+	"pages.pinned": (_, { data }, touch) => touch("pages", data.pages),
+	"pages.unpinned": (_, { data }, touch) => touch("pages", data.pages),
+	"acct.charged": (_, { data }, touch) => {
+		if (data.pages !== undefined) touch("pages", data.pages);
+	},
+	"acct.uncharged": (_, { data }, touch) => {
+		if (data.pages !== undefined) touch("pages", data.pages);
+	},
 	"access.attached": (_, { data }, touch) => {
 		touch("access", data.access);
 		touch("ioas", data.ioas);
@@ -165,9 +206,17 @@ export const TOUCHES: Touchers = {
 		touch("access", data.access);
 		if (data.from !== undefined) touch("ioas", data.from);
 	},
-	"access.pinned": (_, { data }, touch) => touch("access", data.access),
-	"access.unpinned": (_, { data }, touch) => touch("access", data.access),
-	"access.gone": (_, { data }, touch) => touch("access", data.access),
+	"access.pinned": (world, { data }, touch) => {
+		touch("access", data.access);
+		touchPages(world, data.ioas, data.iova, touch);
+	},
+	"access.unpinned": (world, { data }, touch) => {
+		touch("access", data.access);
+		touchPages(world, data.ioas, data.iova, touch);
+	},
+	"access.gone": (_, { data }, touch) => {
+		touch("access", data.access);
+	},
 	"fault.iopf.on": (world, { data }, touch) => device(world, data.dev, touch),
 	"fault.iopf.off": (world, { data }, touch) => device(world, data.dev, touch),
 	"fault.queued": (_, { data }, touch) => touch("faultQueue", data.fq),

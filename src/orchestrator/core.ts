@@ -236,7 +236,13 @@ export class Core {
 				kernelDrivers: members.filter((m) => m.kernelDriver !== undefined)
 					.length,
 			},
-			(dev) => ops.enforcesCoherency(this.#outside.device(dev).dev),
+			(name) => {
+				const { dev } = this.#outside.device(name);
+				return {
+					cc: ops.enforcesCoherency(dev),
+					dirty: ops.tracksDirty(dev),
+				};
+			},
 		);
 		const dom = this.#outside.nextDomain;
 		const kind = ops.sharedBlocking ? "blocked" : "dma";

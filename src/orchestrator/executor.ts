@@ -89,13 +89,16 @@ export class Executor {
 		return runner;
 	}
 	/** Starts a group with its devices. */
-	spawnGroup(input: GroupInput, coherent: (dev: DeviceId) => boolean): void {
+	spawnGroup(
+		input: GroupInput,
+		able: (dev: DeviceId) => { readonly cc: boolean; readonly dirty: boolean },
+	): void {
 		this.spawn(input.group, iommuGroup, input, "host");
 		for (const { dev, requireDirect } of input.members)
 			this.spawn(
 				dev,
 				device,
-				{ dev, requireDirect, cc: coherent(dev) },
+				{ dev, requireDirect, ...able(dev) },
 				input.group,
 			);
 	}

@@ -39,8 +39,14 @@ export const IOMMUFD_RECORDS = {
 	/** 2023 flows only: the per-device pointer idev->hwpt changed (seed mail 3); absent = cleared. */
 	"idev.hwpt.set": { dev: "device", hwpt: "hwpt?", undo: "flag?" },
 
-	/** A device was bound to a context / unbound from it. `cc`: it can enforce cache coherency. */
-	"dev.bound": { dev: "device", ctx: "ctx", idev: "idev", cc: "flag" },
+	/** A device was bound to a context / unbound from it. `cc`: it can enforce cache coherency; `dirty`: its IOMMU can track dirty pages. */
+	"dev.bound": {
+		dev: "device",
+		ctx: "ctx",
+		idev: "idev",
+		cc: "flag",
+		dirty: "flag?",
+	},
 	"dev.unbound": { dev: "device", idev: "idev" },
 	/** Outcome of an attach / replace / detach for the caller. `first`/`last`: this call switched the group. */
 	"dev.attached": { dev: "device", hwpt: "hwpt", first: "flag" },
@@ -106,8 +112,8 @@ export const IOMMUFD_RECORDS = {
 	/** The storage domain of an area changed (iopt_unfill_domain). */
 	"area.sdom.set": { ioas: "ioas", iova: "hex", sdom: "domain?" },
 
-	/** Pages [first, first+n) of a pages object were pinned / unpinned (counted in PAGE_SIZE). */
-	"pages.pinned": { pages: "pages", first: "count", n: "count" },
+	/** Pages [first, first+n) of a pages object were pinned / unpinned (counted in PAGE_SIZE). `acct`: who is charged for them, when somebody is. */
+	"pages.pinned": { pages: "pages", first: "count", n: "count", acct: "text?" },
 	"pages.unpinned": {
 		pages: "pages",
 		first: "count",
@@ -115,8 +121,14 @@ export const IOMMUFD_RECORDS = {
 		undo: "flag?",
 	},
 	"pages.freed": { pages: "pages" },
-	"acct.charged": { ctx: "ctx", mode: "text", n: "count" },
-	"acct.uncharged": { ctx: "ctx", mode: "text", n: "count", undo: "flag?" },
+	"acct.charged": { ctx: "ctx", mode: "text", n: "count", pages: "pages?" },
+	"acct.uncharged": {
+		ctx: "ctx",
+		mode: "text",
+		n: "count",
+		undo: "flag?",
+		pages: "pages?",
+	},
 
 	/** A domain was allocated. `kind`: unmanaged, nested, dma, dma-fq, identity, blocked. Sizes in bytes; aperture inclusive. */
 	"dom.created": {
@@ -172,12 +184,20 @@ export const IOMMUFD_RECORDS = {
 	"access.attached": { access: "access", ioas: "ioas" },
 	"access.switching": { access: "access", from: "ioas?", to: "ioas?" },
 	"access.notified": { access: "access", iova: "hex", len: "hex" },
-	"access.pinned": { access: "access", ioas: "ioas", iova: "hex", len: "hex" },
+	/** `nacc`: pins that the area at `iova` counts afterwards (iopt_area.num_accesses). */
+	"access.pinned": {
+		access: "access",
+		ioas: "ioas",
+		iova: "hex",
+		len: "hex",
+		nacc: "count?",
+	},
 	"access.unpinned": {
 		access: "access",
 		ioas: "ioas",
 		iova: "hex",
 		len: "hex",
+		nacc: "count?",
 	},
 	"access.rw": {
 		access: "access",
@@ -198,6 +218,8 @@ export const IOMMUFD_RECORDS = {
 		cleared: "flag",
 		bits: "count",
 		walkErr: "errno?",
+		/** What was reported dirty, inside the range asked for; absent when it is in too many pieces. */
+		ranges: "ranges?",
 	},
 
 	"fault.queue.created": { fq: "faultQueue" },
@@ -217,13 +239,19 @@ export const IOMMUFD_RECORDS = {
 		by: "text",
 		cookie: "count?",
 		grpid: "count?",
+		dev: "device?",
 	},
 
 	/** Legacy VFIO type1 containers (facts §5): their DMA entries. */
 	"type1.created": { ctx: "ctx", version: "text", limit: "count?" },
 	"type1.entry.added": { ctx: "ctx", iova: "hex", len: "hex", prot: "count" },
 	"type1.entry.mapped": { ctx: "ctx", iova: "hex" },
-	"type1.entry.removed": { ctx: "ctx", iova: "hex", undo: "flag?" },
+	"type1.entry.removed": {
+		ctx: "ctx",
+		iova: "hex",
+		undo: "flag?",
+		len: "hex?",
+	},
 	"type1.unmapped": { ctx: "ctx", iova: "hex", len: "hex", bytes: "hex" },
 	"type1.domain.added": { ctx: "ctx", dom: "domain", fgsp: "flag?" },
 	"type1.domain.removed": { ctx: "ctx", dom: "domain" },

@@ -1,26 +1,23 @@
 /** Folding of what an IOAS holds: reservations, areas, domains, pins, accesses (facts §2.4-2.7, §2.14, §3.3). */
 import type { U64 } from "../vocabulary/fields.ts";
-import type { IoasId, PagesId } from "../vocabulary/ids.ts";
+import type { IoasId } from "../vocabulary/ids.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
 import { editArea, insertArea, removeArea, type Area } from "./areas.ts";
 import { domainOf, ioasOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
+import {
+	hidePages,
+	holdPages,
+	pagesBetween,
+	pagesOf,
+	pinRange,
+	showPages,
+} from "./pins.ts";
 import { drop, edit, put } from "./table.ts";
-import type { Pages, World } from "./types.ts";
+import type { World } from "./types.ts";
 
 function areaForWrite(world: World, ioas: IoasId, iova: U64): Area | undefined {
 	return editArea(ioasOf(world, ioas).areas, iova);
-}
-
-/** The pages object for writing, made when it is new. */
-function pagesOf(world: World, id: PagesId): Pages {
-	return (
-		edit(world.pages, world.own, id) ??
-		put(world.pages, world.own, id, {
-			own: world.own,
-			id,
-			npin: 0,
-		})
-	);
 }
 
 function splitArea(world: World, ioas: IoasId, iova: U64, at: U64): void {
@@ -28,8 +25,21 @@ function splitArea(world: World, ioas: IoasId, iova: U64, at: U64): void {
 	const area = editArea(list, iova);
 	if (area === undefined) return;
 	const { last } = area;
+	const held = area.sdom !== undefined;
+	hidePages(world, ioas, area);
 	area.last = typeof at === "number" ? at - 1 : at - 1n;
-	insertArea(list, { ...area, own: list.own, start: at, last });
+	const { first } = pagesBetween(area, at, at);
+	const off = area.pages === undefined ? 0 : offAt(area, at, first);
+	const upper = { ...area, own: list.own, start: at, last, off };
+	insertArea(list, upper);
+	showPages(world, ioas, area, held);
+	showPages(world, ioas, upper, held);
+}
+
+/** Byte of the pages object that stands at `at` of an area; `page` holds it. */
+function offAt(area: Area, at: U64, page: number): U64 {
+	const base = BigInt(area.off) + BigInt(at) - BigInt(area.start);
+	return page < 2 ** 40 ? Number(base) : base;
 }
 
 export const APPLY_IOAS: Appliers = {
@@ -39,6 +49,7 @@ export const APPLY_IOAS: Appliers = {
 	"ioas.hugepages.set": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
 		ioas.noLarge = !data.on;
+		if (!data.on) world.seen.noLarge = true;
 		ioas.align = data.align;
 		ioas.alignKnown = true;
 	},
@@ -62,14 +73,14 @@ export const APPLY_IOAS: Appliers = {
 		ioas.resv = ioas.resv.filter((entry) => entry.owner !== data.owner);
 	},
 
-	"area.claimed": (world, { data, seq }) => {
+	"area.claimed": (world, { data, seq, op }) => {
 		world.seen.areas = true;
 		const ioas = ioasOf(world, data.ioas);
 		const { areas } = ioas;
 		ioas.unsettled++;
 		world.unsettled++;
 		world.effect.ioas = ioas;
-		insertArea(areas, {
+		const area: Area = {
 			own: areas.own,
 			start: data.iova,
 			last: data.last,
@@ -79,9 +90,11 @@ export const APPLY_IOAS: Appliers = {
 			sdom: undefined,
 			state: "claimed",
 			prevent: false,
-			nacc: 0,
+			op,
 			seq,
-		});
+		};
+		insertArea(areas, area);
+		showPages(world, data.ioas, area, false);
 	},
 	"area.live": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
@@ -94,12 +107,13 @@ export const APPLY_IOAS: Appliers = {
 		}
 		area.state = "live";
 		area.sdom = data.sdom;
+		if (data.sdom !== undefined) holdPages(world, data.ioas, area, true);
 	},
 	"area.prevented": (world, { data }) => {
 		const area = areaForWrite(world, data.ioas, data.iova);
 		if (area !== undefined) area.prevent = true;
 	},
-	"area.draining": (world, { data }) => {
+	"area.draining": (world, { data, op }) => {
 		const ioas = ioasOf(world, data.ioas);
 		const area = editArea(ioas.areas, data.iova);
 		if (area === undefined) return;
@@ -108,16 +122,21 @@ export const APPLY_IOAS: Appliers = {
 			world.unsettled++;
 		}
 		area.state = "draining";
+		area.op = op;
 	},
 	"area.sdom.set": (world, { data }) => {
 		const area = areaForWrite(world, data.ioas, data.iova);
-		if (area !== undefined) area.sdom = data.sdom;
+		if (area === undefined) return;
+		area.sdom = data.sdom;
+		holdPages(world, data.ioas, area, data.sdom !== undefined);
 	},
 	"area.gone": (world, { data }) => {
 		const ioas = ioasOf(world, data.ioas);
 		world.effect.ioas = ioas;
 		const area = removeArea(ioas.areas, data.iova);
-		if (area === undefined || area.state === "live") return;
+		if (area === undefined) return;
+		hidePages(world, data.ioas, area);
+		if (area.state === "live") return;
 		ioas.unsettled--;
 		world.unsettled--;
 	},
@@ -145,12 +164,23 @@ export const APPLY_IOAS: Appliers = {
 		domainOf(world, data.dom).ioas = undefined;
 	},
 
-	"pages.pinned": (world, { data }) => {
+	"pages.pinned": (world, { data, seq }) => {
 		world.seen.pins = true;
-		pagesOf(world, data.pages).npin += data.n;
+		const pages = pagesOf(world, data.pages);
+		pages.npin += data.n;
+		pages.pinSeq = seq;
+		if (data.acct !== undefined) pages.acct = data.acct;
 	},
-	"pages.unpinned": (world, { data }) => {
-		pagesOf(world, data.pages).npin -= data.n;
+	"pages.unpinned": (world, { data, seq }) => {
+		const pages = pagesOf(world, data.pages);
+		pages.npin -= data.n;
+		pages.pinSeq = seq;
+	},
+	"acct.charged": (world, { data }) => {
+		if (data.pages !== undefined) pagesOf(world, data.pages).charged += data.n;
+	},
+	"acct.uncharged": (world, { data }) => {
+		if (data.pages !== undefined) pagesOf(world, data.pages).charged -= data.n;
 	},
 	"pages.freed": (world, { data }) => {
 		world.effect.pinsLeft = world.pages.map.get(data.pages)?.npin;
@@ -176,10 +206,8 @@ export const APPLY_IOAS: Appliers = {
 		access.switching = data.to !== undefined;
 		if (data.to === undefined) moveAccess(world, data.access, undefined);
 	},
-	"access.pinned": (world, { data }) =>
-		countPin(world, data.access, pinKey(data), 1),
-	"access.unpinned": (world, { data }) =>
-		countPin(world, data.access, pinKey(data), -1),
+	"access.pinned": (world, { data }) => countPin(world, data, 1),
+	"access.unpinned": (world, { data }) => countPin(world, data, -1),
 	"access.gone": (world, { data }) => {
 		moveAccess(world, data.access, undefined);
 		const access = edit(world.accesses, world.own, data.access);
@@ -209,9 +237,15 @@ function moveAccess(world: World, id: string, to: IoasId | undefined): void {
 	}
 }
 
-function countPin(world: World, id: string, key: string, by: 1 | -1): void {
-	const access = edit(world.accesses, world.own, id as never);
+function countPin(
+	world: World,
+	data: LogRecord<"access.pinned" | "access.unpinned">["data"],
+	by: 1 | -1,
+): void {
+	pinRange(world, ioasOf(world, data.ioas), data.iova, data.len, by);
+	const access = edit(world.accesses, world.own, data.access);
 	if (access === undefined) return;
+	const key = pinKey(data);
 	const pins = new Map(access.pins);
 	const count = (pins.get(key) ?? 0) + by;
 	if (count === 0) pins.delete(key);

@@ -223,6 +223,7 @@ export const APPLY_OBJECTS: Appliers = {
 		const device = deviceOf(world, data.dev);
 		device.idev = data.idev;
 		device.ctx = data.ctx;
+		device.dirty = data.dirty;
 		put(world.idevs, world.own, data.idev, {
 			own: world.own,
 			id: data.idev,
@@ -240,7 +241,11 @@ export const APPLY_OBJECTS: Appliers = {
 		drop(world.idevs, world.own, data.idev);
 	},
 
-	"obj.ref": (world, { data }) => setCount(world, data.obj, data.u),
+	"obj.ref": (world, { data }) => {
+		setCount(world, data.obj, data.u);
+		if (data.why === "access")
+			ioasOf(world, data.obj as never).accRefs += data.delta;
+	},
 	"obj.gone": (world, { data }) => objectGone(world, data.obj),
 
 	"ioas.created": (world, { data, seq }) => void newIoas(world, data.ioas, seq),

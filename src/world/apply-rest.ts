@@ -50,7 +50,7 @@ function addEntry(type1: Type1, r: LogRecord<"type1.entry.added">): Type1 {
 		sdom: undefined,
 		state: "claimed",
 		prevent: false,
-		nacc: 0,
+		op: r.op,
 		seq: r.seq,
 	};
 	insertArea(entries, newest);
@@ -87,7 +87,11 @@ export const APPLY_REST: Appliers = {
 		const at =
 			data.grpid === undefined
 				? 0
-				: queue.open.findIndex((key) => key.endsWith(` ${data.grpid}`));
+				: queue.open.findIndex((key) =>
+						data.dev === undefined
+							? key.endsWith(` ${data.grpid}`)
+							: key === `${data.dev} ${data.grpid}`,
+					);
 		queue.open = queue.open.filter((_, i) => i !== at);
 	},
 	"type1.created": (world, { data }) =>

@@ -55,6 +55,7 @@ export const KEPT_STEPS: ReadonlySet<string> = new Set<RecordType>([
 	"dom.created",
 	"dom.freed",
 	"type1.entry.added",
+	"type1.entry.removed",
 ]);
 
 /** Records that end an operation. */

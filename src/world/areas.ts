@@ -20,7 +20,8 @@ export interface Area {
 	sdom: DomainId | undefined;
 	state: "claimed" | "live" | "draining";
 	prevent: boolean;
-	nacc: number;
+	/** The operation that builds it or tears it down, while it is not live. */
+	op: number;
 	readonly seq: number;
 }
 interface Chunk {

@@ -68,6 +68,7 @@ export function createWorld(header: LogHeader): World {
 			resv: false,
 			iopt: false,
 			pins: false,
+			noLarge: false,
 		},
 		effect: {
 			ioas: undefined,
@@ -157,6 +158,7 @@ export function newDevice(
 		regions: member === undefined ? undefined : regionsOf(member),
 		sids: member?.aliases ?? (rid === undefined ? [] : [rid]),
 		idev: undefined,
+		dirty: undefined,
 		ctx: undefined,
 		hwpt: undefined,
 		since: 0,
@@ -252,6 +254,7 @@ export function newIoas(world: World, id: IoasId, createdSeq: number): Ioas {
 		hwpts: [],
 		hwptsAlive: 0,
 		accs: [],
+		accRefs: 0,
 		align: 1,
 		alignKnown: false,
 		noLarge: false,

@@ -74,6 +74,8 @@ export interface Device {
 	readonly sids: readonly number[];
 	idev: IdevId | undefined;
 	ctx: CtxId | undefined;
+	/** Its IOMMU can track dirty pages; undefined = the log does not tell. */
+	dirty: boolean | undefined;
 	/** Attached (in ig.list), and to which hwpt; `since` is the seq of the list entry. */
 	hwpt: HwptId | undefined;
 	since: number;
@@ -177,6 +179,8 @@ export interface Ioas {
 	/** Hwpts made on it and not gone; more than `hwpts` in the 2023 flows, where unlinked ones live on. */
 	hwptsAlive: number;
 	accs: readonly AccessId[];
+	/** Counts taken on it for accesses, less those given back. */
+	accRefs: number;
 	align: number;
 	/** True when records told the alignment. */
 	alignKnown: boolean;
@@ -184,11 +188,33 @@ export interface Ioas {
 	u: number | undefined;
 	createdSeq: number;
 }
+/** An area that shows a part of a pages object; `held`: a domain stores its frames. `first` and `last` count pages. */
+export interface PagesArea {
+	readonly ioas: IoasId;
+	readonly start: U64;
+	readonly first: number;
+	readonly last: number;
+	readonly held: boolean;
+}
+/** Pages [first, last] that an access holds. */
+export interface PagesPin {
+	readonly first: number;
+	readonly last: number;
+}
 /** Pinned user memory behind one map call. */
 export interface Pages {
 	own: Owner;
 	readonly id: PagesId;
 	npin: number;
+	/** Who is charged for its pins; undefined = nobody, as far as the log tells. */
+	acct: string | undefined;
+	charged: number;
+	/** seq of the last record that pinned or unpinned. */
+	pinSeq: number;
+	areas: readonly PagesArea[];
+	pins: readonly PagesPin[];
+	/** Some area showed them: the log tells who holds them. */
+	shown: boolean;
 }
 export interface Access {
 	own: Owner;
@@ -338,4 +364,6 @@ export interface Seen {
 	iopt: boolean;
 	/** pages.pinned: the log tells pins. */
 	pins: boolean;
+	/** ioas.hugepages.set off: some IOAS maps page by page. */
+	noLarge: boolean;
 }

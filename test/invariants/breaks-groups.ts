@@ -329,6 +329,7 @@ export const GROUP_BREAKS: { readonly [id: string]: Break } = {
 		before: (b) =>
 			b.op("destroy", () => {
 				b.add("hwpt.unlinked", { hwpt: H2 });
+				b.add("ioas.align.set", { ioas: IOAS_B, align: 1 });
 				b.add("iopt.dom.removed", { ioas: IOAS_B, dom: "domain:4" });
 				b.add("dom.freed", { dom: "domain:4" });
 				b.ref(IOAS_B, -1);

@@ -343,13 +343,13 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 			b.op("x", () => {
 				b.add("access.created", { access, pinning: true });
 				b.add("access.attached", { access, ioas: IOAS });
-				b.ref(IOAS, 1);
+				b.ref(IOAS, 1, "access");
 				b.add("access.pinned", { access, ioas: IOAS, iova: 0, len: 0x1000 });
 			}),
 		bad: (b) =>
 			b.op("detach", () => {
-				b.ref(IOAS, -1);
-				b.ref(IOAS_B, 1);
+				b.ref(IOAS, -1, "access");
+				b.ref(IOAS_B, 1, "access");
 				b.add("access.attached", { access, ioas: IOAS_B });
 			}),
 	},
@@ -632,6 +632,14 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 					dom: D3,
 					iova: 0x20_0000,
 					last: 0x3f_ffff,
+				});
+				// A flush that has not completed.
+				b.add("inv.issued", {
+					iommu: UNIT,
+					inv: 9,
+					kind: "iotlb",
+					gran: "domain",
+					did: 5,
 				});
 				b.add("dom.map", {
 					dom: D3,

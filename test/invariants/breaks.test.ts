@@ -6,10 +6,12 @@ import type { LogHeader } from "../../src/vocabulary/header.ts";
 import { bound, Builder, header, TOPOLOGY } from "../world/build.ts";
 import { GROUP_BREAKS, wholeLife, type Break } from "./breaks-groups.ts";
 import { MEMORY_BREAKS } from "./breaks-memory.ts";
+import { USER_BREAKS } from "./breaks-users.ts";
 
 const BREAKS: { readonly [id: string]: Break } = {
 	...GROUP_BREAKS,
 	...MEMORY_BREAKS,
+	...USER_BREAKS,
 };
 
 /** Regions that only some breaks need. */

@@ -305,6 +305,7 @@ export const SEED_INPUT = {
 	dev: "device:a",
 	requireDirect: true,
 	cc: true,
+	dirty: true,
 	hwpt: "ctx:1/hwpt:1@1",
 	dom: "domain:1",
 	ioas: "ctx:1/ioas:2@1",

@@ -22,7 +22,7 @@ const area = (own: object, start: number, last: number): Area => ({
 	sdom: undefined,
 	state: "live",
 	prevent: false,
-	nacc: 0,
+	op: 0,
 	seq: start + 1,
 });
 const step = fc.record({ slot: fc.nat(400), remove: fc.boolean() });

@@ -81,11 +81,11 @@ export class Builder {
 
 	readonly #users = new Map<string, number>();
 	/** A count that moves: starts where the kernel's starts. */
-	ref(obj: ObjectId, delta: number): void {
+	ref(obj: ObjectId, delta: number, why?: string): void {
 		const start = obj.includes("/idev:") ? 2 : 1;
 		const u = (this.#users.get(obj) ?? start) + delta;
 		this.#users.set(obj, u);
-		this.add("obj.ref", { obj, delta, u });
+		this.add("obj.ref", { obj, delta, u, ...(why ? { why } : {}) });
 	}
 
 	/** An operation; `errno` makes it fail at `step`. */

@@ -64,6 +64,11 @@ export class ConformJudge {
 		}
 	}
 
+	/** How often each invariant of the catalogue was checked so far, in its order. */
+	get checked(): readonly number[] {
+		return this.#judge.verdicts.checked;
+	}
+
 	/** The sequence ends; what was violated. */
 	finish(): JudgedViolation[] {
 		this.#judge.finish();

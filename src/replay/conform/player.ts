@@ -84,7 +84,6 @@ export class Player {
 	 * changed nothing (the injected one lies in code the model does not have). A success must be the model's.
 	 */
 	#follow(record: JsonObject): Played {
-		const before = this.session.checkpoint();
 		let diff: ReturnType<typeof differences>;
 		// Twice over: what fails says ENOMEM, or a driver makes EINVAL of it, which lets an attach through an IOAS go on (facts §2.11).
 		for (let n = 0; n <= 2 * INJECT_MAX; n++) {
@@ -97,12 +96,18 @@ export class Player {
 				if (step === "resp") return "EFAULT";
 				return n % 2 === 0 ? "ENOMEM" : "EINVAL";
 			};
-			const reply = this.#reply(record);
+			this.session.failNth = k;
+			const now = this.session.attempt(
+				() => {
+					const reply = this.#reply(record);
+					return reply && differences(record, reply);
+				},
+				(different) => different === undefined,
+			);
 			this.session.fail = undefined;
-			const now = reply === undefined ? undefined : differences(record, reply);
+			this.session.failNth = 0;
 			if (now === undefined) return { kind: "skipped", reason: ARMED };
 			diff ??= now;
-			this.session.restore(before);
 			if (k > 0 && !fired) break;
 		}
 		return record["errno"] === null || diff === undefined

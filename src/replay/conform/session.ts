@@ -4,6 +4,7 @@
  */
 import type { CtxId } from "../../vocabulary/ids.ts";
 import type { ErrnoName } from "../../vocabulary/errno.ts";
+import type { Json } from "../../vocabulary/fields.ts";
 import type { Fact } from "../../vocabulary/records.ts";
 import { fact } from "../../vocabulary/records.ts";
 import type { Exec } from "../../../machines/ops/exec.ts";
@@ -57,13 +58,17 @@ export class Session {
 	memlockPages: number | undefined;
 	/** Fault injection for sweeps. */
 	fail: ((step: string) => ErrnoName | undefined) | undefined;
+	/** Which failable step of the call `fail` strikes, for records; 0 = none. */
+	failNth = 0;
 	/** Name of the call that is played, for records. */
 	operation = "";
 	/** Lowest free object ids that calls on other threads hold at this moment. */
 	heldIds = 0;
 	/** Contexts whose file is closed but held by others. */
 	protected readonly closing = new Set<CtxId>();
-	readonly #sink: FactSink;
+	readonly #listener: FactSink;
+	/** Facts of an attempt that may be taken back. */
+	#held: (readonly Fact[])[] | undefined;
 	protected opened = 0;
 	#firstFd: number | undefined;
 
@@ -74,8 +79,29 @@ export class Session {
 	) {
 		this.memory = memory;
 		this.host = host;
-		this.#sink = sink;
+		this.#listener = sink;
 		sink(bootFacts(host));
+	}
+
+	#sink(facts: readonly Fact[]): void {
+		if (this.#held === undefined) this.#listener(facts);
+		else this.#held.push(facts);
+	}
+	/** Tries something: what it did is told only when it is kept, and taken back otherwise. */
+	attempt<T>(body: () => T, keep: (result: T) => boolean): T {
+		const before = this.checkpoint();
+		const told: (readonly Fact[])[] = [];
+		this.#held = told;
+		let kept = false;
+		try {
+			const result = body();
+			kept = keep(result);
+			return result;
+		} finally {
+			this.#held = undefined;
+			if (kept) for (const facts of told) this.#listener(facts);
+			else this.restore(before);
+		}
 	}
 
 	/** What operations ask of the outside, for calls of process `proc`. */
@@ -92,8 +118,13 @@ export class Session {
 		};
 	}
 
-	/** Runs one operation. */
-	run<A extends Answer>(ctx: CtxId, proc: number, body: (x: Exec) => A): A {
+	/** Runs one operation; `args` as its records show them. */
+	run<A extends Answer>(
+		ctx: CtxId,
+		proc: number,
+		body: (x: Exec) => A,
+		args: { readonly [name: string]: Json } = {},
+	): A {
 		let answer: A | undefined;
 		const outcome = perform(this.host, ctx, this.env(proc), (x) => {
 			answer = body(x);
@@ -101,7 +132,10 @@ export class Session {
 		});
 		this.host = outcome.host;
 		this.#sink([
-			fact("op.begin", ctx, { op: this.operation, args: {} }),
+			fact("op.begin", ctx, {
+				op: this.operation,
+				args: this.failNth === 0 ? args : { ...args, fail_nth: this.failNth },
+			}),
 			...outcome.facts,
 			outcome.errno === undefined || outcome.settled === true
 				? fact("op.commit", ctx, {})

@@ -279,8 +279,13 @@ const HANDLERS: { readonly [op: string]: Handler } = {
 			),
 		),
 	MOCK_DOMAIN_REPLACE: (c) =>
-		run(c, (x) =>
-			mockReplace(x, c.in.num("id"), c.in.num("pt_id"), respondAlways),
+		replyOf(
+			c.session.run(
+				c.ctx,
+				c.proc,
+				(x) => mockReplace(x, c.in.num("id"), c.in.num("pt_id"), respondAlways),
+				{ pt: c.in.num("pt_id") },
+			),
 		),
 	MD_CHECK_MAP: (c) =>
 		run(c, (x) =>
