@@ -181,7 +181,7 @@ export const ALIGNMENT_AND_LEAVES: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/io_pagetable.c:iopt_calculate_iova_alignment",
 		],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1-auto with omit=ioas.align.set",
 	},
 	{
 		id: "IOP-12",

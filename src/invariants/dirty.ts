@@ -137,7 +137,7 @@ export const DIRTY: readonly Invariant[] = [
 		sentence: "Switching dirty tracking on clears every dirty bit from before.",
 		harm: "the snapshot is not clean: old writes are reported as new",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_dirty_tracking"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario dirty-enabled-twice with omit=dirty.cleared",
 		on: {
 			"dirty.cleared": ({ memory }, { data, seq }) => {
 				memory.set(`DRT-4 ${data.dom}`, seq);

@@ -156,7 +156,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 			"During a switch every member is on the old domain, the new one, or, after a failure, the blocking one.",
 		harm: "DMA reaches a third domain",
 		source: ["drivers/iommu/iommu.c:__iommu_group_set_domain_internal"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario torn-group with omit=grp.blocking.set",
 		on: {
 			"hw.attach": ({ world, bracket }, { data, seq }) => {
 				const group = groupOf(world, data.dev);

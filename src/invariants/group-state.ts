@@ -90,7 +90,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"A group has a current hwpt exactly while some device of it is attached.",
 		harm: "one pointer for the group is the whole design: hardware and list would disagree",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_group_release"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=ig.hwpt.set",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || world.perDevice) return SKIP;
@@ -207,7 +207,7 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"An attach handle is stored exactly while devices are attached, and it names the group's domain.",
 		harm: "page faults are routed to the wrong queue",
 		source: ["drivers/iommu/iommu.c:iommu_attach_group_handle"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=grp.handle.set#2",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || !world.seen.handles || world.perDevice)

@@ -144,7 +144,7 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "An automatic hwpt has at least one attached device.",
 		harm: "an orphan that nobody frees (R3)",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hw_pagetable_put"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1-auto with omit=obj.gone",
 		test: (world, id) => {
 			const hwpt = hwptIn(world, id);
 			if (hwpt === undefined || hwpt.state !== "live" || !hwpt.auto)
@@ -182,7 +182,7 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "A hwpt and its domain belong to each other for life.",
 		harm: "one page table under two names",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario only-one-attached with omit=obj.gone",
 		test: (world, id) => {
 			const hwpt = hwptIn(world, id);
 			if (hwpt === undefined || hwpt.state !== "live" || hwpt.dom === undefined)
@@ -230,7 +230,7 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_destroy",
 		],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=hwpt.live",
 	},
 	{
 		id: "HWP-6",

@@ -136,7 +136,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "A live area is mapped completely in every domain of its IOAS.",
 		harm: "a lost mapping: the device faults on memory it was given",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_fill_domain"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario sibling-region with omit=dom.map",
 	},
 	{
 		id: "IOP-8",
@@ -146,7 +146,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "The domains of an IOAS map nothing outside its areas.",
 		harm: "a leftover mapping: DMA into memory that was given back",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unfill_domains"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario sibling-region with omit=area.claimed#3",
 	},
 	{
 		id: "IOP-9",
@@ -215,7 +215,7 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "At rest no area is half built or half torn down.",
 		harm: "it blocks every unmap with EBUSY for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=area.live",
 	},
 	{
 		id: "IOP-14",
@@ -237,6 +237,6 @@ export const IOVA: readonly Invariant[] = [
 			"What is unmapped from a user's domain had been mapped, all of it.",
 		harm: "the accounting of pinned pages goes wrong",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1-auto with omit=dom.map",
 	},
 ];

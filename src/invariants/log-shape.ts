@@ -167,7 +167,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Attach and detach of a device alternate; a replace stands between them.",
 		harm: "the flag in VFIO and the list in iommufd disagree",
 		source: ["drivers/vfio/iommufd.c"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-2 with omit=dev.detached",
 		on: {
 			"dev.attached": (context, { data, seq }) =>
 				alternates(context, data.dev, seq, "attached"),
@@ -220,7 +220,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"A failed operation leaves objects, areas, claims and counts as they were, with the exceptions listed in facts §6.6.",
 		harm: "leaks, or state that no caller knows of",
 		source: ["facts iommufd §2, §6.6"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario bind-refusals with omit=grp.blocking.set",
 	},
 	{
 		id: "LOG-4",
@@ -236,7 +236,7 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Every step marked as undo takes back an earlier step of the same operation.",
 		harm: "the rollback does more than was done",
 		source: ["facts iommufd §2"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario torn-group with omit=hw.attach#10",
 	},
 	{
 		id: "LOG-5",

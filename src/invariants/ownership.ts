@@ -67,7 +67,7 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"A group owned by a context counts as many claims as the context has devices of it bound.",
 		harm: "the group stays owned after its last unbind, or is given back while a device is still bound",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_bind"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=dev.bound",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || group.ocnt === undefined) return SKIP;
@@ -145,7 +145,7 @@ export const OWNERSHIP: readonly Invariant[] = [
 		sentence: "A group without owner uses its default domain, or none yet.",
 		harm: "a user's page table outlives its ownership",
 		source: ["drivers/iommu/iommu.c:__iommu_release_dma_ownership"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=grp.owner.claimed",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (

@@ -84,7 +84,7 @@ export const PINS: readonly Invariant[] = [
 			"Pages are pinned only while a domain stores them or an access holds them.",
 		harm: "an IOAS without hardware and users would pin memory for nobody",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_fill_domains"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=area.sdom.set",
 		test: (world, id) => {
 			const pages = pagesIn(world, id);
 			if (pages === undefined) return SKIP;
@@ -109,7 +109,7 @@ export const PINS: readonly Invariant[] = [
 			"Pinned are exactly the pages that some area stores in a domain or some access holds.",
 		harm: "a page is reachable by a device without being pinned, or pinned for ever",
 		source: ["drivers/iommu/iommufd/pages.c (rule in its header comment)"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=pages.pinned",
 		test: (world, id) => {
 			const pages = pagesIn(world, id);
 			if (pages === undefined) return SKIP;
@@ -132,7 +132,7 @@ export const PINS: readonly Invariant[] = [
 			"A page is unpinned only when no domain maps it through these pages and no access holds it.",
 		harm: "a device or a driver reaches a page that is somebody else's by now",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1-auto with omit=dom.unmap",
 		on: { "pages.unpinned": nobodyNeeds },
 	},
 	{
@@ -215,7 +215,7 @@ export const PINS: readonly Invariant[] = [
 		sentence: "Pages are freed with nothing pinned.",
 		harm: "a leak of pinned memory",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_release_pages"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario reader-is-asked with omit=pages.unpinned",
 		on: {
 			"pages.freed": ({ world }, { data, seq }) => {
 				const { pinsLeft } = world.effect;

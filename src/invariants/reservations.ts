@@ -236,7 +236,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 		sentence: "A device that is not attached owns no reservation anywhere.",
 		harm: "the range stays unusable",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-2 with omit=resv.dropped",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device === undefined || device.hwpt !== undefined) return SKIP;
@@ -264,7 +264,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/device.c:iommufd_group_do_replace_reserved_iova",
 		],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=resv.dropped",
 		test: (world, id) => {
 			const owners = [...world.ioases.map.values()].filter(
 				(ioas) => !ioas.gone && ioas.resv.some((entry) => entry.owner === id),
@@ -289,7 +289,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
 		harm: "a leaked reservation blocks maps for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "scenario replace-1 with omit=iopt.dom.added",
 		test: (world, id) => {
 			const ioas = world.ioases.map.get(id as IoasId);
 			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)

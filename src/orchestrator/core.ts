@@ -25,7 +25,13 @@ import { transactionsOf } from "./flows.ts";
 import { Outside } from "./outside.ts";
 import { sameJson } from "./same-json.ts";
 import { resumeFrom, stateOf, type SystemState } from "./state.ts";
-import { type Switches, switchesFrom, switchesToJson } from "./switches.ts";
+import {
+	type Omission,
+	omissionsOf,
+	type Switches,
+	switchesFrom,
+	switchesToJson,
+} from "./switches.ts";
 
 /** What every kind of system can be told. */
 export interface CoreOptions {
@@ -115,6 +121,9 @@ export class Core {
 	#made: LogRecord[] = [];
 	/** Records of the running operation that stand in the log already: they are found again, not made. */
 	#known: LogRecord[] = [];
+	readonly #omissions: readonly Omission[];
+	/** Steps so far, by type; counted only when some are forgotten. */
+	readonly #counted = new Map<string, number>();
 
 	constructor(
 		header: LogHeader,
@@ -123,6 +132,7 @@ export class Core {
 	) {
 		this.header = header;
 		this.switches = switchesFrom(header.switches);
+		this.#omissions = omissionsOf(this.switches.omit);
 		this.#clock = options.clock;
 		this.#seen = seen;
 		this.#outside = new Outside(header.topology, this.switches);
@@ -164,7 +174,17 @@ export class Core {
 		return all.map(([id, { state, context }]) => ({ id, state, context }));
 	}
 
+	/** Is this step one that the kernel is made to forget? */
+	#forgets(type: string): boolean {
+		const n = (this.#counted.get(type) ?? 0) + 1;
+		this.#counted.set(type, n);
+		return this.#omissions.some(
+			(one) => one.type === type && (one.n === 0 || one.n === n),
+		);
+	}
+
 	#emit(one: Fact): void {
+		if (this.#omissions.length > 0 && this.#forgets(one.type)) return;
 		const seq = ++this.#seq;
 		const known = this.#known.shift();
 		if (known !== undefined) {

@@ -5,6 +5,7 @@
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import { isErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
+import { isRecordType } from "../vocabulary/records.ts";
 
 /** The five replace flows (DESIGN §3). */
 export const FLOWS = [
@@ -61,6 +62,11 @@ export interface Switches {
 	readonly failNth: number;
 	/** The operation whose answer cannot be copied out (EFAULT): "attach", "replace", "hwptAlloc", "ioasAlloc"; "" = none. */
 	readonly unwritableResult: string;
+	/**
+	 * Steps that the kernel forgets: record types, separated by commas; `TYPE#n` is only the n-th of the run. What the record would have told does not
+	 * happen, and everything goes on as if it had. "" = none.
+	 */
+	readonly omit: string;
 	/** What a rollback must allocate (reserve again, fill again) cannot be had: ENOMEM. Hazard W6 of facts §3.6. */
 	readonly failRollback: boolean;
 	readonly refuse: readonly RefuseRule[];
@@ -85,6 +91,7 @@ export const DEFAULT_SWITCHES: Switches = {
 	replaceChecksOwner: false,
 	failNth: 0,
 	unwritableResult: "",
+	omit: "",
 	failRollback: false,
 	refuse: [],
 };
@@ -103,6 +110,29 @@ function refuseProblem(rule: unknown): string | undefined {
 		? undefined
 		: "needs when: forward, undo or any";
 }
+
+/** One step that is forgotten: every one of its type, or (n > 0) only the n-th. */
+export interface Omission {
+	readonly type: string;
+	readonly n: number;
+}
+/** The steps of an `omit` switch. Throws RangeError that names the one that is no step. */
+export const omissionsOf = (omit: string): readonly Omission[] =>
+	omit === ""
+		? []
+		: omit.split(",").map((text) => {
+				const [type = "", n = "0", ...rest] = text.trim().split("#");
+				if (
+					!isRecordType(type) ||
+					type.startsWith("op.") ||
+					!/^\d{1,9}$/.test(n) ||
+					rest.length > 0
+				)
+					throw new RangeError(
+						`omit: ${JSON.stringify(text)} is no step; a step is a record type as docs/log-format.md lists them (op.* apart), with #n only the n-th`,
+					);
+				return { type, n: Number(n) };
+			});
 
 /**
  * Fills the switches given by name up with the defaults. Throws RangeError that names the switch when one is unknown or its value is of
@@ -126,6 +156,7 @@ export function switchesFrom(given: {
 			!(Number.isSafeInteger(value) && (value as number) >= 0)
 		)
 			throw new RangeError("failNth must be a count, 0 for none");
+		if (name === "omit" && typeof value === "string") omissionsOf(value);
 		if (name === "refuse") {
 			if (!Array.isArray(value))
 				throw new RangeError("refuse must be a list of rules");

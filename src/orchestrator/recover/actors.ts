@@ -94,6 +94,7 @@ export function deviceActor(
 		dev,
 		requireDirect: resv.some(({ kind }) => kind === "direct"),
 		cc: facts.ops.enforcesCoherency(facts.dev),
+		dirty: facts.ops.tracksDirty(facts.dev),
 		hw: d.hw ?? null,
 		ctx: d.ctx ?? null,
 		idev: d.idev ?? null,

@@ -59,6 +59,18 @@ export function integer(fields: JsonObject, name: string): bigint {
 	throw new Error(`field ${name} is missing or no unsigned integer`);
 }
 
+/** A structure of a recorded call, `in` or `out`; undefined when the recording shows none. */
+export function structure(
+	record: JsonObject,
+	name: "in" | "out",
+): JsonObject | undefined {
+	const value = record[name];
+	if (value === undefined) return undefined;
+	if (typeof value !== "object" || value === null || Array.isArray(value))
+		throw new Error(`${name} is no structure`);
+	return value as JsonObject;
+}
+
 /** Hex as recordings write 64-bit values. */
 export const hex = (value: bigint): string => `0x${value.toString(16)}`;
 /** Ranges as recordings write them. */

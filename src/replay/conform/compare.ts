@@ -1,6 +1,7 @@
 /**
  * Compares a recorded answer with the model's: return value, errno, every field, ranges, data, bitmap, capabilities, faults.
  */
+import { structure } from "./call.ts";
 import type { JsonObject, Reply } from "./call.ts";
 
 /** How two answers differ, as short texts. */
@@ -60,8 +61,8 @@ function compareFields(
 	reply: Reply,
 	check: (name: string, want: unknown, got: unknown) => void,
 ): void {
-	const before = record["in"] as JsonObject | undefined;
-	const after = record["out"] as JsonObject | undefined;
+	const before = structure(record, "in");
+	const after = structure(record, "out");
 	if (before === undefined || after === undefined) return;
 	const written = reply.out ?? {};
 	for (const name of Object.keys(after))

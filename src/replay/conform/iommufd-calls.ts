@@ -29,7 +29,7 @@ import type { Range } from "../../../machines/iopt.ts";
 import type { BitmapNote } from "./bitmap.ts";
 import { bytesOf, noteOf, setRange } from "./bitmap.ts";
 import type { Fields, JsonObject, Reply } from "./call.ts";
-import { hexRanges, replyOf } from "./call.ts";
+import { hexRanges, integer, replyOf } from "./call.ts";
 import type { Session } from "./session.ts";
 import { SYZ, syzIova } from "./syz.ts";
 
@@ -51,10 +51,12 @@ function bytesIn(c: Incoming): Uint8Array | undefined {
 function rangesIn(c: Incoming): readonly Range[] | undefined {
 	const list = c.record["in_ranges"];
 	if (!Array.isArray(list)) return undefined;
-	return (list as [string, string][]).map(([start, last]) => ({
-		start: BigInt(start),
-		last: BigInt(last),
-	}));
+	return list.map((range: unknown) => {
+		if (!Array.isArray(range) || range.length !== 2)
+			throw new Error("in_ranges is no list of [start, last]");
+		const ends = { start: range[0] as unknown, last: range[1] as unknown };
+		return { start: integer(ends, "start"), last: integer(ends, "last") };
+	});
 }
 
 const PAGE_BYTES = 4096;
@@ -319,5 +321,5 @@ function dirtyBitmap(c: Incoming): Reply {
 
 /** Runs one iommufd command. Undefined: the table has no such command. */
 export function iommufdCall(cmd: string, c: Incoming): Reply | undefined {
-	return HANDLERS[cmd]?.(c);
+	return Object.hasOwn(HANDLERS, cmd) ? HANDLERS[cmd]?.(c) : undefined;
 }

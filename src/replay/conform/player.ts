@@ -13,7 +13,7 @@ import {
 	unknownErrno,
 } from "./abi.ts";
 import type { JsonObject, Reply } from "./call.ts";
-import { Fields, hex, integer, refusal } from "./call.ts";
+import { Fields, hex, integer, refusal, structure } from "./call.ts";
 import { differences } from "./compare.ts";
 import { iommufdCall } from "./iommufd-calls.ts";
 import type { FactSink } from "./session.ts";
@@ -229,7 +229,7 @@ export class Player {
 			proc: procOf(record),
 			record,
 		};
-		const fields = record["in"] as JsonObject | undefined;
+		const fields = structure(record, "in");
 		if (!isIommufdCommand(cmd)) {
 			const incoming = { ...base, in: new Fields(fields ?? {}, () => 8) };
 			return vfioCall(cmd, incoming) ?? refusal("ENOTTY");
@@ -269,10 +269,7 @@ export class Player {
 								faults: got.faults.map(faultRecord),
 							};
 			} else {
-				const responses = record["responses"] as
-					| { cookie: number; code: number }[]
-					| undefined;
-				const done = writeResponses(x, file.obj, length, responses);
+				const done = writeResponses(x, file.obj, length, responsesOf(record));
 				reply =
 					"errno" in done
 						? refusal(done.errno)
@@ -298,6 +295,20 @@ function written(
 		bytes,
 	);
 	return typeof value === "string" ? hex(after) : Number(after);
+}
+
+/** The responses of a write; undefined = its memory was not readable. */
+function responsesOf(
+	record: JsonObject,
+): { cookie: number; code: number }[] | undefined {
+	const list = record["responses"];
+	if (list === undefined) return undefined;
+	const isResponse = (one: unknown): boolean =>
+		typeof (one as { cookie?: unknown } | null)?.cookie === "number" &&
+		typeof (one as { code?: unknown }).code === "number";
+	if (!Array.isArray(list) || !list.every(isResponse))
+		throw new Error("responses is no list of cookies and codes");
+	return list as { cookie: number; code: number }[];
 }
 
 const isCall = (record: JsonObject): boolean =>

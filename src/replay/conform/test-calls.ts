@@ -341,6 +341,7 @@ const HANDLERS: { readonly [op: string]: Handler } = {
 
 /** Runs one operation of IOMMU_TEST_CMD; an operation that the selftest does not know answers EOPNOTSUPP. */
 export function testCall(op: string | null, c: Incoming): Reply {
-	const handler = op === null ? undefined : HANDLERS[op];
+	const handler =
+		op !== null && Object.hasOwn(HANDLERS, op) ? HANDLERS[op] : undefined;
 	return handler === undefined ? refusal("EOPNOTSUPP") : handler(c);
 }

@@ -280,5 +280,5 @@ function hwInfo(s: TraceSession, c: TraceCall): Reply {
 
 /** Runs a call; undefined: the model does not know it. */
 export function traceCall(s: TraceSession, c: TraceCall): Reply | undefined {
-	return HANDLERS[c.call]?.(s, c);
+	return Object.hasOwn(HANDLERS, c.call) ? HANDLERS[c.call]?.(s, c) : undefined;
 }

@@ -25,13 +25,15 @@ const BACKTRACK_MAX = 3000;
 const INJECT_MAX = 80;
 
 /** Calls that are not answers of VFIO or iommufd, by name. */
-const SKIPPED: { readonly [call: string]: string } = {
-	EDU_DMA: "EDU_DMA: a DMA of the device, not an answer of VFIO or iommufd",
-	EDU_DMA_READ:
-		"EDU_DMA_READ: a DMA of the device, not an answer of VFIO or iommufd",
-	SYSFS_WRITE:
-		"SYSFS_WRITE: driver core and sysfs, not an answer of VFIO or iommufd",
-};
+const SKIPPED: ReadonlyMap<string, string> = new Map(
+	Object.entries({
+		EDU_DMA: "EDU_DMA: a DMA of the device, not an answer of VFIO or iommufd",
+		EDU_DMA_READ:
+			"EDU_DMA_READ: a DMA of the device, not an answer of VFIO or iommufd",
+		SYSFS_WRITE:
+			"SYSFS_WRITE: driver core and sysfs, not an answer of VFIO or iommufd",
+	}),
+);
 const INJECTED = "call with an injected fault: followed, not compared";
 
 /** Calls that make an object, and calls that hold an id for a while. */
@@ -108,7 +110,7 @@ export class TracePlayer {
 		for (const option of found.#path) {
 			const c = this.#call(option.index);
 			if (c.call === "SYSFS_WRITE") this.#sysfs(c);
-			if (SKIPPED[c.call] === undefined) this.#perform(c, option.variant);
+			if (!SKIPPED.has(c.call)) this.#perform(c, option.variant);
 		}
 	}
 
@@ -263,7 +265,7 @@ export class TracePlayer {
 		this.#path.length = progress(pending);
 		this.#path.push(option);
 		if (c.call === "SYSFS_WRITE") this.#sysfs(c);
-		const reason = SKIPPED[c.call];
+		const reason = SKIPPED.get(c.call);
 		if (reason !== undefined) {
 			this.#outcomes.set(c.line, { kind: "skipped", reason });
 			return left;
