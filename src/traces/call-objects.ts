@@ -159,14 +159,25 @@ export function settleDraining(
 }
 
 /** End of IOMMU_IOAS_UNMAP. A failed one has removed the areas before the one it stopped at (facts §2.6: not atomic). */
-export function unmapDone({ state, lane, call, op }: CallScope): void {
-	if (op?.ioas === undefined || (op.saw & SAW.areaGone) !== 0) return;
+export function unmapDone(scope: CallScope): void {
+	const { state, op } = scope;
+	const gone = areasLost(scope);
+	// Opened by a marker: their places wait where the unmap began.
+	if (op !== undefined) settleDraining(state, op, gone);
+	if (op?.ioas !== undefined && gone.length > 0)
+		areasGone(state, scope.lane, op.ioas, gone);
+}
+
+/** The areas that an unmap took away and that no probe has told of. */
+function areasLost({ state, lane, call, op }: CallScope): readonly U64[] {
+	if (op?.ioas === undefined || (op.saw & SAW.areaGone) !== 0) return [];
 	const range = unmapRange(op);
-	if (range === undefined) return;
-	if (call.errno !== 0 && errnoName(call.errno) !== "ENOENT") return;
+	if (range === undefined) return [];
+	if (call.errno !== 0 && errnoName(call.errno) !== "ENOENT") return [];
 	const starts = areasInside(op.ioas, range[0], range[1]);
-	if (call.errno !== 0 || !call.known) drainAreas(state, lane, op.ioas, starts);
-	areasGone(state, lane, op.ioas, starts);
+	// A failed one has removed the areas before the one it stopped at: they were not drained at its begin.
+	if (call.known && call.errno !== 0) drainAreas(state, lane, op.ioas, starts);
+	return starts;
 }
 
 /** The slices of the source under a copy: [destination start, length] each; undefined when the source is not fully known. */
