@@ -1,4 +1,9 @@
 /** What happened, for people: per call who was attached or moved, which groups were switched, which calls changed nothing. */
+import {
+	newPredictions,
+	notePrediction,
+	type Predictions,
+} from "../invariants/prediction.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { DeviceId, DomainId, GroupId, HwptId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -33,6 +38,8 @@ export interface Summary {
 	unmaps: number;
 	invalidations: number;
 	dmas: number;
+	/** How what devices saw met what the projection predicted. */
+	readonly predictions: Predictions;
 	/** Calls in progress: op → what is known. */
 	readonly open: Map<number, Call & { moved: DeviceId[] }>;
 }
@@ -48,6 +55,7 @@ export const newSummary = (): Summary => ({
 	unmaps: 0,
 	invalidations: 0,
 	dmas: 0,
+	predictions: newPredictions(),
 	open: new Map(),
 });
 
@@ -153,7 +161,17 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 	["dom.map", (summary) => void summary.maps++],
 	["dom.unmap", (summary) => void summary.unmaps++],
 	["inv.issued", (summary) => void summary.invalidations++],
-	["dma.done", (summary) => void summary.dmas++],
+	[
+		"dma.done",
+		(summary, world, record) => {
+			summary.dmas++;
+			notePrediction(
+				summary.predictions,
+				world,
+				record as LogRecord<"dma.done">,
+			);
+		},
+	],
 ]);
 
 /** Those who fill a summary, by record type: each sees its records before they are folded. */

@@ -11,7 +11,12 @@ import { deviceId, groupId } from "../vocabulary/ids.ts";
 /** A group as read. */
 export interface GroupEntry {
 	readonly number: number;
-	readonly members: { readonly name: string; readonly driver: string }[];
+	readonly members: {
+		readonly name: string;
+		readonly driver: string;
+		/** Requester id it uses instead of its own, where its place on the bus tells. */
+		readonly alias?: number;
+	}[];
 	resv: readonly ReservedRegion[];
 }
 
@@ -45,9 +50,25 @@ export function parseGroups(text: string): GroupEntry[] {
 		}
 		const member = /^\s+(\S{1,100})(?:.*\bdriver=(\S+))?/.exec(line);
 		if (member?.[1] !== undefined)
-			group.members.push({ name: member[1], driver: member[2] ?? "none" });
+			group.members.push({
+				name: member[1],
+				driver: member[2] ?? "none",
+				...aliasOf(member[1], line),
+			});
 	}
 	return groups;
+}
+
+/**
+ * An end point directly below a bridge that is not on the root bus sits on a conventional bus (below a PCIe switch there are only ports):
+ * the bridge sends its requests as device 0 of that bus (drivers/pci/search.c:pci_for_each_dma_alias).
+ */
+function aliasOf(name: string, line: string): { alias?: number } {
+	const above = /\bpath=pci\S*?\/([^\s/]+)\/([^\s/]+)\/([^\s/]+)$/.exec(line);
+	if (above === null || above[3] !== name || / class=0x0604/.test(line))
+		return {};
+	const bus = /^[0-9a-f]+:([0-9a-f]{2}):/i.exec(name)?.[1];
+	return bus === undefined ? {} : { alias: Number.parseInt(bus, 16) << 8 };
 }
 
 function region(text: string): ReservedRegion | undefined {
@@ -85,9 +106,10 @@ export function topologyOf(
 			driver,
 			members: members
 				.filter(({ name }) => !absent.has(name))
-				.map(({ name, driver: bound }) => ({
+				.map(({ name, driver: bound, alias }) => ({
 					dev: deviceId(name),
 					resv,
+					...(alias === undefined ? {} : { aliases: [alias] }),
 					...(USER_DRIVERS.has(bound) ? {} : { kernelDriver: bound }),
 				})),
 		}))
