@@ -46,6 +46,8 @@ function summary(file: FileReport): object {
 					records: report.records,
 					more: report.more,
 					staleWindows: report.staleWindows,
+					kernelVerdicts: report.kernelVerdicts,
+					predictions: predictions(report.summary),
 					calls: report.summary.calls,
 					counts: counts(report.summary),
 				}),
@@ -53,6 +55,20 @@ function summary(file: FileReport): object {
 		...(imported === undefined
 			? {}
 			: { lines: imported.lines, unexplainedLines: imported.unexplainedCount }),
+	};
+}
+
+function predictions(s: NonNullable<FileReport["report"]>["summary"]): object {
+	const { predicted, unpredicted, sizes, outside, agreed, disagreed } =
+		s.predictions;
+	return {
+		predicted,
+		unpredicted,
+		sizes: Object.fromEntries([...sizes].toSorted(([a], [b]) => a - b)),
+		outside,
+		agreed,
+		disagreed,
+		witnessed: s.witnessed,
 	};
 }
 

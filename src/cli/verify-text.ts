@@ -7,6 +7,7 @@ import { encodeRecord } from "../log/record-line.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { Style } from "./io.ts";
 import { type Io, printable } from "./io.ts";
+import { kernelLines } from "./kernel-text.ts";
 import { findingNote } from "./finding-note.ts";
 
 /**
@@ -51,6 +52,8 @@ export function fileText(
 	if (report.warnings.length > 0 && !options.brief)
 		lines.push(...warningLines(report.warnings, options));
 	lines.push(...gapLines(file, options));
+	if (!options.brief && header?.origin === "import")
+		lines.push(...kernelLines(report));
 	if (!options.brief) lines.push(...callLines(report.summary.calls, options));
 	else if (header?.origin === "import")
 		lines.push(...didLine(report.summary.calls));

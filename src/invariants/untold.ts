@@ -3,8 +3,10 @@
  * absence of such an event, or on what it would have changed, are not certain any more.
  */
 
-/** Families of checks (the part of the id before the dash) that an event feeds. Events that are not here feed none. */
+/** Checks, or families of them (the part of the id before the dash), that an event feeds. Events that are not here feed none. */
 const FEEDS: readonly (readonly [RegExp, string])[] = [
+	// A kprobe that missed an IOVA's release or a flush of the queue makes a reuse look early.
+	[/^missed in interrupts$/, "PT-33 PT-34"],
 	[/^(?:map|unmap)$/, "PT IOP HWP LOG"],
 	[/^(?:map|unmap)(?:_sg|_fast)?_(?:in|ret)$/, "PT IOP HWP LOG"],
 	[/^attach_device_to_domain$|^dev_set_domain_/, "GRP LOG OWN HWP VFT PT"],

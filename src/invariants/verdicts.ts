@@ -146,7 +146,11 @@ function objection(
 	invariant: Invariant,
 	finding: Finding,
 ): string | undefined {
-	const untold = verdicts.untold.get(familyOf(invariant.id));
+	const untold =
+		verdicts.untold.size === 0
+			? undefined
+			: (verdicts.untold.get(familyOf(invariant.id)) ??
+				verdicts.untold.get(invariant.id));
 	if (untold !== undefined) return `${untold}: ${finding.message}`;
 	if (world.lostOpen || world.lostSeq > (finding.since ?? 0))
 		return `events were lost (#${world.lostSeq}): ${finding.message}`;
@@ -294,10 +298,16 @@ export function withdrawFed(
 	seq: number,
 ): void {
 	const families = fedBy(event);
-	const why = `the recording has no ${event} line (#${seq})`;
+	const why = event.includes(" ")
+		? `probe hits were ${event} (#${seq})`
+		: `the recording has no ${event} line (#${seq})`;
 	for (const family of families)
 		if (!verdicts.untold.has(family)) verdicts.untold.set(family, why);
-	take(verdicts, ({ id }) => families.includes(familyOf(id)), why);
+	take(
+		verdicts,
+		({ id }) => families.includes(familyOf(id)) || families.includes(id),
+		why,
+	);
 }
 
 /** Turns findings into unexplained entries. */

@@ -8,12 +8,14 @@ import {
 	spacesOf,
 	subtract,
 	unitOf,
+	WINDOW_DOMAINS_MAX,
 	type FrameRange,
 	type Invalidation,
 	type Iotlb,
 	type Space,
 	type Stale,
 	type Unit,
+	type WindowSum,
 } from "./state.ts";
 
 /** More stale ranges than this in one tag are merged into one that covers them all (a log without any flush). */
@@ -78,6 +80,24 @@ export function cleared(
 		windows.frames += n;
 		if (windows.frames > windows.framesMax) windows.framesMax = windows.frames;
 	}
+}
+
+/** The flush of [start, start+n) is left to the flush queue. */
+export function leftToQueue(
+	iotlb: Iotlb,
+	dom: DomainId,
+	start: number,
+	n: number,
+): void {
+	for (const space of spacesOf(iotlb, dom))
+		for (let at = space.stale.length - 1; at >= 0; at--) {
+			const stale = space.stale[at] as Stale;
+			if (stale.start === start && stale.n === n && !stale.queued) {
+				stale.queued = true;
+				break;
+			}
+			if (!stale.queued && meets(stale.parts, start, n)) stale.queued = true;
+		}
 }
 
 /** Keeps the newest half and those already reported: a log without flushes must not grow without bound. */
@@ -270,6 +290,19 @@ function dropRange(
 		space.clean.push({ start, n });
 }
 
+/** Where the windows of a stale range's kind and domain are counted. */
+function windowSum(iotlb: Iotlb, stale: Stale): WindowSum | undefined {
+	const { byDomain } = iotlb.windows;
+	let found = byDomain.get(stale.dom);
+	if (found === undefined) {
+		if (byDomain.size >= WINDOW_DOMAINS_MAX) return undefined;
+		const none = (): WindowSum => ({ count: 0, longestNs: 0, frames: 0 });
+		found = { strict: none(), lazy: none() };
+		byDomain.set(stale.dom, found);
+	}
+	return stale.queued ? found.lazy : found.strict;
+}
+
 /** What is left of a stale range after a flush; keeps the statistics. Always true. */
 function note(
 	iotlb: Iotlb,
@@ -285,6 +318,12 @@ function note(
 	windows.frames -= frames;
 	windows.count++;
 	const ns = t - stale.t;
+	const sum = windowSum(iotlb, stale);
+	if (sum !== undefined) {
+		sum.count++;
+		sum.frames += frames;
+		if (ns > sum.longestNs) sum.longestNs = ns;
+	}
 	if (ns > windows.longestNs || windows.longest === null) {
 		windows.longestNs = ns;
 		windows.longest = {

@@ -118,6 +118,20 @@ export interface Unit {
 	issued: number;
 	completed: number;
 }
+/** Windows of one kind: how many, the longest, and the bytes that lay open in all of them together, in frames. */
+export interface WindowSum {
+	count: number;
+	longestNs: number;
+	frames: number;
+}
+/** The windows of one domain: unmaps that flush before they return, and those left to the flush queue. */
+export interface DomainWindows {
+	readonly strict: WindowSum;
+	readonly lazy: WindowSum;
+}
+/** Domains whose windows are kept apart; those of later ones are only in the totals. */
+export const WINDOW_DOMAINS_MAX = 256;
+
 /** Windows between the clearing of an entry and the completed invalidation. Times in ns. */
 export interface Windows {
 	count: number;
@@ -132,6 +146,7 @@ export interface Windows {
 	/** Frames stale now / at most at one time. */
 	frames: number;
 	framesMax: number;
+	readonly byDomain: Map<DomainId, DomainWindows>;
 }
 /** The projection. */
 export interface Iotlb {
@@ -162,7 +177,14 @@ export const newIotlb = (own: object): Iotlb => ({
 	units: new Map(),
 	byDomain: new Map(),
 	nextStale: 1,
-	windows: { count: 0, longestNs: 0, longest: null, frames: 0, framesMax: 0 },
+	windows: {
+		count: 0,
+		longestNs: 0,
+		longest: null,
+		frames: 0,
+		framesMax: 0,
+		byDomain: new Map(),
+	},
 	dropped: [],
 });
 
@@ -211,7 +233,15 @@ export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
 		own,
 		units,
 		byDomain,
-		windows: { ...iotlb.windows },
+		windows: {
+			...iotlb.windows,
+			byDomain: new Map(
+				[...iotlb.windows.byDomain].map(([dom, { strict, lazy }]) => [
+					dom,
+					{ strict: { ...strict }, lazy: { ...lazy } },
+				]),
+			),
+		},
 		dropped: iotlb.dropped.slice(),
 	};
 }

@@ -4,6 +4,7 @@ import {
 	notePrediction,
 	type Predictions,
 } from "../invariants/prediction.ts";
+import { meets } from "../iotlb/state.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { DeviceId, DomainId, GroupId, HwptId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -38,12 +39,23 @@ export interface Summary {
 	unmaps: number;
 	invalidations: number;
 	dmas: number;
+	/** Bytes that page-selective commands named, commands for a whole domain id or more, and page-selective ones that met nothing stale. */
+	readonly flushing: {
+		pageCommands: number;
+		pageBytes: number;
+		wholeCommands: number;
+		needless: number;
+		unmappedBytes: number;
+	};
+	/** Uses of cached translations that an independent witness saw. */
+	witnessed: number;
 	/** How what devices saw met what the projection predicted. */
 	readonly predictions: Predictions;
 	/** Calls in progress: op → what is known. */
 	readonly open: Map<number, Call & { moved: DeviceId[] }>;
 }
 export const CALLS_MAX = 500;
+const PAGE = 4096;
 
 /** Nothing has happened. */
 export const newSummary = (): Summary => ({
@@ -55,6 +67,14 @@ export const newSummary = (): Summary => ({
 	unmaps: 0,
 	invalidations: 0,
 	dmas: 0,
+	flushing: {
+		pageCommands: 0,
+		pageBytes: 0,
+		wholeCommands: 0,
+		needless: 0,
+		unmappedBytes: 0,
+	},
+	witnessed: 0,
 	predictions: newPredictions(),
 	open: new Map(),
 });
@@ -118,6 +138,31 @@ function close(
 	}
 }
 
+function noteFlush(
+	{ flushing }: Summary,
+	world: World,
+	{ data }: LogRecord<"inv.issued">,
+): void {
+	if (data.kind !== "iotlb" && data.kind !== "piotlb") return;
+	const { addr, mask } = data;
+	if (addr === undefined || mask === undefined) {
+		flushing.wholeCommands++;
+		return;
+	}
+	flushing.pageCommands++;
+	flushing.pageBytes += PAGE * 2 ** mask;
+	const space = world.iotlb.units.get(data.iommu)?.spaces.get(data.did ?? -1);
+	if (space === undefined) return;
+	const n = 2 ** mask;
+	const start = Math.floor(Number(addr) / PAGE / n) * n;
+	const met =
+		space.stale.some(({ parts }) => meets(parts, start, n)) ||
+		space.tables.some(
+			(one) => one.start < start + n && start < one.start + one.n,
+		);
+	if (!met) flushing.needless++;
+}
+
 const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 	["dev.attached", outcome("attached")],
 	["dev.replaced", outcome("replaced")],
@@ -159,8 +204,23 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 			),
 	],
 	["dom.map", (summary) => void summary.maps++],
-	["dom.unmap", (summary) => void summary.unmaps++],
-	["inv.issued", (summary) => void summary.invalidations++],
+	[
+		"dom.unmap",
+		(summary, _, record) => {
+			summary.unmaps++;
+			summary.flushing.unmappedBytes += Number(
+				(record as LogRecord<"dom.unmap">).data.unmapped,
+			);
+		},
+	],
+	[
+		"inv.issued",
+		(summary, world, record) => {
+			summary.invalidations++;
+			noteFlush(summary, world, record as LogRecord<"inv.issued">);
+		},
+	],
+	["witness.hit", (summary) => void summary.witnessed++],
 	[
 		"dma.done",
 		(summary, world, record) => {

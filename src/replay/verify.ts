@@ -8,6 +8,7 @@ import { CATALOGUE } from "../invariants/catalogue.ts";
 import type { Fidelity, LogHeader, Origin } from "../vocabulary/header.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
+import { kernelVerdicts, type KernelVerdicts } from "./kernel-verdicts.ts";
 import { newSummary, summariser, type Summary } from "./summary.ts";
 
 /** The three outcomes. */
@@ -51,6 +52,8 @@ export interface Report {
 	/** Every invariant of the catalogue, those never exercised included. */
 	readonly invariants: readonly InvariantCount[];
 	readonly staleWindows: StaleWindows;
+	/** What the log shows about the kernel, by topic. */
+	readonly kernelVerdicts: KernelVerdicts;
 	/** What was called, who was switched, which calls were no-ops. */
 	readonly summary: Summary;
 }
@@ -162,6 +165,7 @@ function reportOf(
 			bytesMax: windows.framesMax * 4096,
 			bytesLeft: windows.frames * 4096,
 		},
+		kernelVerdicts: kernelVerdicts(judge, summary),
 		summary,
 	};
 }

@@ -61,6 +61,9 @@ export interface RunInput {
 	readonly counts: RecorderCounts;
 }
 
+/** kprobes miss hits inside interrupts, nowhere else (facts/trace-formats.md §8): src/invariants/untold.ts knows what that feeds. */
+const MISSED_IN_INTERRUPTS = "missed in interrupts";
+
 /** One pass over a recording. */
 export class Run {
 	private readonly state: State;
@@ -104,6 +107,7 @@ export class Run {
 				{
 					n: counts.missed,
 					why: "probe hits missed since boot (recorder's count)",
+					event: MISSED_IN_INTERRUPTS,
 				},
 				undefined,
 			);

@@ -10,6 +10,7 @@ import {
 } from "../iotlb/contexts.ts";
 import {
 	cleared,
+	leftToQueue,
 	complete,
 	issue,
 	mapped,
@@ -176,6 +177,11 @@ function changeTagBy(
 }
 
 export const APPLY_MEMORY: Appliers = {
+	"fq.queued": (world, { data }) => {
+		const iova = Math.floor(Number(data.iova) / 4096);
+		const n = Math.ceil(Number(data.len) / 4096);
+		if (world.iotlb.armed) leftToQueue(iotlbOf(world), data.dom, iova, n);
+	},
 	"dom.map": applyMap,
 	"dom.unmap": applyUnmap,
 	"did.assigned": (world, { data, seq }) => {
