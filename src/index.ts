@@ -12,6 +12,7 @@
  * console.log(system.records.length > 0); // true
  * ```
  */
+export { parseTopology, TopologyError } from "./drivers/topology-file.ts";
 export type { Violation } from "./invariants/verdicts.ts";
 export { LogError, type LogErrorCode } from "./log/error.ts";
 export { openFileStore } from "./log/file-store.ts";

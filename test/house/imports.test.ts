@@ -20,7 +20,7 @@ const RANKS: readonly (readonly string[])[] = [
 		"src/traces",
 		"src/scenarios",
 	],
-	["src/inspector", "src/cli", "src/index.ts"],
+	["src/inspector", "src/cli", "src/index.ts", "src/jetstream.ts"],
 ];
 const PURE = [
 	"src/vocabulary",

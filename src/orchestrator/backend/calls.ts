@@ -247,6 +247,46 @@ const SPELLINGS: Spellings = {
 	accessDestroy: null,
 };
 
+const SAMPLE = {
+	ctx: "ctx:1",
+	dev: "device:0000:00:00.0",
+	iova: "0x0",
+	length: "0x0",
+	va: "0x0",
+	ranges: [],
+	entries: "",
+	entryLen: 0,
+	option: "huge-pages",
+	hwpt: 1,
+	idev: 1,
+	value: 0,
+	done: 0,
+	bytes: "0x0",
+	fault: 1,
+	data: { type: 0, bytes: "" },
+};
+/** Every command with its call and the names of the fields, for the documentation. */
+export const callTable = (): readonly {
+	readonly op: string;
+	readonly call: string | undefined;
+	readonly args: readonly string[];
+	readonly out: readonly string[];
+}[] =>
+	Object.entries(SPELLINGS).map(([op, spelling]) => {
+		if (spelling === null) return { op, call: undefined, args: [], out: [] };
+		const { call, args, out, told } = spelling as Spelling<OpName>;
+		const sent = args(SAMPLE as never, { idev: () => 1 });
+		const back = out?.({ ...SAMPLE, ioas: 1, align: 1 } as never) ?? {};
+		const hardware =
+			told === undefined ? [] : [op === "dirtyGet" ? "dirty" : "faults"];
+		return {
+			op,
+			call,
+			args: [...(op === "open" ? ["iommufd"] : []), ...Object.keys(sent)],
+			out: [...Object.keys(back), ...hardware],
+		};
+	});
+
 const spellingOf = (op: OpName) => SPELLINGS[op] as Spelling<OpName> | null;
 
 /** The call of a command; undefined when it is none. */
