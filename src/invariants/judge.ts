@@ -7,6 +7,7 @@ import type { DomainId, GroupId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { applyRecord, closeOp, noteStep } from "../world/apply.ts";
 import { createWorld, snapshotWorld } from "../world/create.ts";
+import { type WorldImage, worldFrom, worldImage } from "../world/image.ts";
 import type { World } from "../world/types.ts";
 import {
 	hasTouched,
@@ -46,7 +47,25 @@ export interface Judge {
 	next(record: LogRecord): void;
 	/** The log ends here: what is checked at rest is checked now. Call once. */
 	finish(): void;
+	/** Everything it knows, as plain data: `resumeJudge` goes on from it. */
+	image(): JudgeImage;
 }
+
+/** A judge written down. One graph: its parts name each other. */
+export interface JudgeImage {
+	readonly world: WorldImage;
+	/** Ids of the catalogue, whose order the counts follow. */
+	readonly catalogue: readonly string[];
+	readonly found: Omit<Verdicts, "header" | "catalogue" | "onViolation">;
+	readonly brackets: Map<number, Bracket>;
+	readonly idle: Bracket;
+	readonly unrested: Bracket;
+	readonly memory: Map<string, number>;
+}
+
+/** Where a judge begins that does not begin with the log. */
+type JudgeStart = Pick<Judge, "world" | "memory"> &
+	Partial<Pick<JudgeImage, "found" | "brackets" | "idle" | "unrested">>;
 
 interface State {
 	readonly context: Context & { bracket: Bracket };
@@ -68,13 +87,13 @@ export function createJudge(
 	header: LogHeader,
 	catalogue: readonly Invariant[] = CATALOGUE,
 	observers: ReadonlyMap<string, Observer> = NO_OBSERVERS,
-	from?: Pick<Judge, "world" | "memory">,
+	from?: JudgeStart,
 ): Judge {
 	const world = from?.world ?? createWorld(header);
-	const verdicts = newVerdicts(header, catalogue);
+	const verdicts = { ...newVerdicts(header, catalogue), ...from?.found };
 	const plan = planFor(header, catalogue, observers);
-	const brackets = new Map<number, Bracket>();
-	const idle = newBracket(0, undefined);
+	const brackets = from?.brackets ?? new Map<number, Bracket>();
+	const idle = from?.idle ?? newBracket(0, undefined);
 	const now: string[] = [];
 	const state: State = {
 		context: { world, bracket: idle, brackets, memory: new Map(from?.memory) },
@@ -82,11 +101,11 @@ export function createJudge(
 		idle,
 		plan,
 		verdicts,
-		unrested: newBracket(0, undefined),
+		unrested: from?.unrested ?? newBracket(0, undefined),
 		now,
 		touch: (aspect, id) => void now.push(aspect, id),
 	};
-	for (const invariant of plan.lost)
+	for (const invariant of from?.found === undefined ? plan.lost : [])
 		unexplain(
 			verdicts,
 			invariant.id,
@@ -100,6 +119,33 @@ export function createJudge(
 		memory: state.context.memory,
 		next: (record) => judgeRecord(state, record),
 		finish: () => finish(state),
+		image: () => imageOf(state),
+	};
+}
+
+/** The judge that was written down, of this version's whole catalogue; takes the image's parts over. */
+export const resumeJudge = (header: LogHeader, image: JudgeImage): Judge =>
+	createJudge(header, CATALOGUE, NO_OBSERVERS, {
+		...image,
+		world: worldFrom(header, image.world),
+	});
+
+function imageOf({
+	context,
+	verdicts,
+	brackets,
+	idle,
+	unrested,
+}: State): JudgeImage {
+	const { header: _, catalogue, onViolation: __, ...found } = verdicts;
+	return {
+		world: worldImage(context.world),
+		catalogue: catalogue.map(({ id }) => id),
+		found,
+		brackets,
+		idle,
+		unrested,
+		memory: context.memory,
 	};
 }
 

@@ -1,5 +1,6 @@
 /** What a system on a store is made from, what recovery found, and what can be wrong with both. */
 import type { Violation } from "../invariants/verdicts.ts";
+import type { SnapshotStore } from "../log/snapshots.ts";
 import type { LogStore } from "../log/store.ts";
 import type { Backend } from "./backend/backend.ts";
 import type { CoreOptions } from "./core.ts";
@@ -14,6 +15,8 @@ export interface LiveOptions extends CoreOptions {
 	readonly onBroken?: "refuse" | "start";
 	/** A log with an operation whose end nobody knows: refuse to start (default), or go on as if it had not happened. */
 	readonly onUnknown?: "refuse" | "not-done";
+	/** Where snapshots of this log are (`snapshotStore`, `takeSnapshot`): then only what was appended since the newest is folded. */
+	readonly snapshots?: SnapshotStore;
 	/** Judge every record (default). False saves the time; then `violations$` is empty and recovery only folds. */
 	readonly judge?: boolean;
 }
@@ -31,8 +34,10 @@ export interface OpenOperation {
 }
 /** What was found when the log was opened. */
 export interface Recovery {
-	/** Records that were folded; 0 for a new log. */
+	/** Records of the log; 0 for a new one. */
 	readonly records: number;
+	/** The record up to which a snapshot gave the state: only later ones were folded. 0: all were. */
+	readonly snapshot: number;
 	readonly violations: readonly Violation[];
 	readonly operation: OpenOperation | undefined;
 	/** A saga that had not ended: `resumeSaga()` carries it on; until then other commands are refused. */

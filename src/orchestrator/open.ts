@@ -12,12 +12,8 @@ import { Core, type Decision, DriftError } from "./core.ts";
 import { LiveCore } from "./live.ts";
 import type { LiveOptions, OpenOperation, Recovery } from "./live-options.ts";
 import { RecoveryError } from "./live-options.ts";
-import {
-	commandOf,
-	type Folded,
-	foldStore,
-	newFold,
-} from "./recover/fold-store.ts";
+import { commandOf, type Folded } from "./recover/fold-store.ts";
+import { foldFromSnapshot } from "./recover/fold-snapshot.ts";
 import { stateFromFold } from "./recover/state-from-fold.ts";
 
 interface Opened {
@@ -79,7 +75,7 @@ function coreAt(folded: Folded, store: LogStore, options: LiveOptions): Core {
 export async function openLive(options: LiveOptions): Promise<Opened> {
 	const { store, backend, judge } = options;
 	checkHeader(store);
-	const folded = store.head.seq === 0 ? newFold(store) : await foldStore(store);
+	const { folded, from } = await foldFromSnapshot(store, options.snapshots);
 	const records = folded.seq + folded.open.length;
 	checkFold(folded, options);
 	const core = coreAt(folded, store, options);
@@ -92,7 +88,7 @@ export async function openLive(options: LiveOptions): Promise<Opened> {
 	try {
 		if (records === 0) await live.append(core.boot().records);
 		const operation = await finishOperation(live, core, folded, options);
-		live.recovery = recoveryOf(records, folded, operation);
+		live.recovery = recoveryOf(records, from, folded, operation);
 	} catch (error) {
 		if (options.onUnknown !== "not-done" || !endsUnknown(error)) throw error;
 		// The operation has its op.unknown now: go on behind it.
@@ -126,10 +122,12 @@ async function endDrifted(
 
 const recoveryOf = (
 	records: number,
+	snapshot: number,
 	{ judge, saga }: Folded,
 	operation: OpenOperation | undefined,
 ): Recovery => ({
 	records,
+	snapshot,
 	violations: [...judge.verdicts.violations],
 	operation,
 	saga: saga && { seq: saga.seq, name: saga.saga },

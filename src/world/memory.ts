@@ -12,6 +12,7 @@ import {
 } from "../pagetable/table.ts";
 import type { Edit } from "../pagetable/edit.ts";
 import { newGather, type Gather } from "../pagetable/gather.ts";
+import { type TableImage, tableFrom, tableImage } from "../pagetable/image.ts";
 import type { PageTable } from "../pagetable/state.ts";
 import { visitLeaves } from "../pagetable/walk.ts";
 import { FRAME_SHIFT, MOCK_FRAME_SHIFT } from "../vocabulary/address.ts";
@@ -20,12 +21,17 @@ import type { U64 } from "../vocabulary/fields.ts";
 /** A page table being folded. `shift` is log2 of its unit in bytes. */
 export interface Memory {
 	readonly edit: Edit;
+	/** What its table was made from. */
+	readonly made: TableMade;
 	readonly shift: number;
 	/** The same in bytes. */
 	readonly unit: number;
 	/** Collects tables that an unmap unlinks; freed at once, as nobody reads them later in a macro log. */
 	readonly gather: Gather;
 }
+
+/** What a table is made from. */
+type TableMade = ReturnType<typeof requestFor>;
 
 /** The page-table format that a driver personality uses. Everything VT-d-like that is not named below is a VT-d second stage. */
 function requestFor(
@@ -62,23 +68,43 @@ export function newMemory(
 	apertureLast: U64 | undefined,
 	pgsizes: U64 | undefined,
 ): Memory {
-	const { shift, request } = requestFor(pageMin, apertureLast, pgsizes);
-	return wrap(beginEdit(createTable(request, { holeOnUnmap: "count" })), shift);
+	const made = requestFor(pageMin, apertureLast, pgsizes);
+	return wrap(beginEdit(emptyTable(made)), made);
 }
 
-const wrap = (edit: Edit, shift: number): Memory => ({
+const emptyTable = ({ request }: TableMade): PageTable =>
+	createTable(request, { holeOnUnmap: "count" });
+
+const wrap = (edit: Edit, made: TableMade): Memory => ({
 	edit,
-	shift,
-	unit: 2 ** shift,
+	made,
+	shift: made.shift,
+	unit: 2 ** made.shift,
 	gather: newGather(true),
 });
+
+/** A memory as plain data. */
+export interface MemoryImage {
+	readonly made: TableMade;
+	readonly table: TableImage;
+}
+
+/** Writes a memory down. */
+export const memoryImage = (memory: Memory): MemoryImage => ({
+	made: memory.made,
+	table: tableImage(commitEdit(memory.edit)),
+});
+
+/** The memory that was written down. */
+export const memoryFrom = ({ made, table }: MemoryImage): Memory =>
+	wrap(beginEdit(tableFrom(emptyTable(made).config, table)), made);
 
 /** The state reached; the memory may go on, later changes do not show in it. */
 export const freeze = (memory: Memory): PageTable => commitEdit(memory.edit);
 
 /** The same content for another holder; both may change without the other seeing it. */
 export function shareMemory(memory: Memory): Memory {
-	const shared = wrap(beginEdit(commitEdit(memory.edit)), memory.shift);
+	const shared = wrap(beginEdit(commitEdit(memory.edit)), memory.made);
 	// Snapshots are kept by the dozen; where their edits once walked is of no use to them.
 	memory.edit.forgetWalks();
 	return shared;
