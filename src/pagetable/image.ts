@@ -3,9 +3,14 @@
  * with other states is its own then.
  */
 import type { FormatConfig } from "./config.ts";
-import { lineIsBlank, type TableStateIndex, zeroPage } from "./page.ts";
+import {
+	lineIsBlank,
+	OwnerToken,
+	type TableStateIndex,
+	zeroPage,
+} from "./page.ts";
 import type { PageTable, TableCounts } from "./state.ts";
-import { eachPage, PageStore, putPage } from "./store.ts";
+import { eachPage, emptyStore, putPage } from "./store.ts";
 
 /** One table page; lines that were never written are left out. */
 interface PageImage {
@@ -42,8 +47,8 @@ export function tableImage(table: PageTable): TableImage {
 
 /** The state that was written down. */
 export function tableFrom(config: FormatConfig, image: TableImage): PageTable {
-	const owner = {};
-	const store = new PageStore(owner, []);
+	const owner = new OwnerToken();
+	const store = emptyStore();
 	for (const { id, level, bits, sizePages, state, lines } of image.pages) {
 		const page = zeroPage(id, level, bits, sizePages, owner);
 		page.state = state;
