@@ -7,7 +7,7 @@ import type { DomainId, GroupId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { applyRecord, closeOp, noteStep } from "../world/apply.ts";
 import { createWorld, snapshotWorld } from "../world/create.ts";
-import { type WorldImage, worldFrom, worldImage } from "../world/image.ts";
+import { worldFrom } from "../world/image.ts";
 import type { World } from "../world/types.ts";
 import {
 	hasTouched,
@@ -25,6 +25,7 @@ import {
 	type Invariant,
 	type When,
 } from "./invariant.ts";
+import { type JudgeImage, judgeImage } from "./judge-image.ts";
 import { planFor, type Observer, type Plan } from "./plan.ts";
 import type { Touch } from "./touches.ts";
 import {
@@ -49,18 +50,6 @@ export interface Judge {
 	finish(): void;
 	/** Everything it knows, as plain data: `resumeJudge` goes on from it. */
 	image(): JudgeImage;
-}
-
-/** A judge written down. One graph: its parts name each other. */
-export interface JudgeImage {
-	readonly world: WorldImage;
-	/** Ids of the catalogue, whose order the counts follow. */
-	readonly catalogue: readonly string[];
-	readonly found: Omit<Verdicts, "header" | "catalogue" | "onViolation">;
-	readonly brackets: Map<number, Bracket>;
-	readonly idle: Bracket;
-	readonly unrested: Bracket;
-	readonly memory: Map<string, number>;
 }
 
 /** Where a judge begins that does not begin with the log. */
@@ -119,7 +108,7 @@ export function createJudge(
 		memory: state.context.memory,
 		next: (record) => judgeRecord(state, record),
 		finish: () => finish(state),
-		image: () => imageOf(state),
+		image: () => judgeImage({ ...state, ...state.context }),
 	};
 }
 
@@ -129,25 +118,6 @@ export const resumeJudge = (header: LogHeader, image: JudgeImage): Judge =>
 		...image,
 		world: worldFrom(header, image.world),
 	});
-
-function imageOf({
-	context,
-	verdicts,
-	brackets,
-	idle,
-	unrested,
-}: State): JudgeImage {
-	const { header: _, catalogue, onViolation: __, ...found } = verdicts;
-	return {
-		world: worldImage(context.world),
-		catalogue: catalogue.map(({ id }) => id),
-		found,
-		brackets,
-		idle,
-		unrested,
-		memory: context.memory,
-	};
-}
 
 /** A judge that goes on from where another one stands, without its findings. That one must stand between two operations. */
 export const forkJudge = (judge: Judge): Judge =>
