@@ -108,7 +108,7 @@ export function createJudge(
 		memory: state.context.memory,
 		next: (record) => judgeRecord(state, record),
 		finish: () => finish(state),
-		image: () => judgeImage({ ...state, ...state.context }),
+		image: () => judgeImage({ ...state.context, ...state }),
 	};
 }
 

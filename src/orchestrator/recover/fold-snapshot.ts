@@ -5,7 +5,8 @@
  */
 import { deserialize, serialize } from "node:v8";
 import { CATALOGUE } from "../../invariants/catalogue.ts";
-import { type JudgeImage, resumeJudge } from "../../invariants/judge.ts";
+import type { JudgeImage } from "../../invariants/judge-image.ts";
+import { resumeJudge } from "../../invariants/judge.ts";
 import type { Head } from "../../log/seal.ts";
 import { logHas, type SnapshotStore } from "../../log/snapshots.ts";
 import type { LogStore } from "../../log/store.ts";
