@@ -1,7 +1,9 @@
 /** Names of actors in short, for pictures. The full name is always in the title. */
+import { visible } from "./visible.ts";
 
 /** `device:0000:01:00.0` → `0000:01:00.0`; `ctx:1/hwpt:3@1` → `hwpt 3`; a second generation keeps its mark: `hwpt 3@2`. */
-export function shortName(actor: string, manyContexts = false): string {
+export function shortName(name: string, manyContexts = false): string {
+	const actor = visible(name);
 	if (actor.startsWith("device:")) return actor.slice("device:".length);
 	const inContext = /^ctx:(\d+)\/([a-z-]+):(\d+)(?:@(\d+))?$/.exec(actor);
 	if (inContext !== null) {

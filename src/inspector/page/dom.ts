@@ -1,19 +1,44 @@
 /// <reference lib="dom" />
 /**
  * Elements as functions. All text goes through Preact as text nodes and attributes: nothing in this page is ever parsed as HTML, so
- * a name in a log cannot become markup.
+ * a name in a log cannot become markup; and none is shown without `visible`, so it cannot reorder or hide its neighbours.
  */
 import { type ComponentChild, h, type VNode } from "preact";
+import { visible } from "../model/visible.ts";
 
 /** Attributes and listeners of an element. */
 export type Props = Readonly<Record<string, unknown>> | null;
 /** Makes one kind of element. */
 export type Tag = (props: Props, ...children: ComponentChild[]) => VNode;
 
+/** Attributes that people read. */
+const READ = ["title", "aria-label"] as const;
+
+function readable(props: Props): Props {
+	if (props === null) return props;
+	let changed: Record<string, unknown> | undefined;
+	for (const key of READ) {
+		const text = props[key];
+		if (typeof text !== "string") continue;
+		const shown = visible(text);
+		if (shown !== text) {
+			changed ??= { ...props };
+			changed[key] = shown;
+		}
+	}
+	return changed ?? props;
+}
+
 const tag =
 	(name: string): Tag =>
 	(props, ...children) =>
-		h(name, props as never, ...children);
+		h(
+			name,
+			readable(props) as never,
+			...children.map((child) =>
+				typeof child === "string" ? visible(child) : child,
+			),
+		);
 
 /** HTML elements in use. */
 export const html = {

@@ -1,5 +1,6 @@
 /** Paints the timeline's numbers on a canvas. */
 import type { Span } from "../model/spans.ts";
+import { visible } from "../model/visible.ts";
 import { SPAN_ROWS_MAX } from "../model/spans.ts";
 import type { TimelinePicture } from "../model/timeline.ts";
 import { colour } from "./theme.ts";
@@ -77,7 +78,7 @@ function paintSpans(
 		const top = DENSITY_HEIGHT + MARK_HEIGHT + row * SPAN_HEIGHT;
 		paper.fillStyle = fills[outcome];
 		paper.fillRect(left, top, width, SPAN_HEIGHT - 1);
-		const label = outcome === "fail" ? `✕ ${name}` : name;
+		const label = visible(outcome === "fail" ? `✕ ${name}` : name);
 		if (width < LABEL_WIDTH_MIN) continue;
 		paper.fillStyle = colour("--span-text");
 		paper.save();

@@ -322,6 +322,20 @@ function Drawing({ layout, different, wrong }: DrawingProps): VNode {
 	);
 }
 
+/** What the picture says, in a sentence. */
+function verdictOf(
+	{ devices }: TopologyLayout,
+	wrong: number,
+	surprising: number,
+): string {
+	if (wrong > 0)
+		return `▲ ${wrong} ${wrong === 1 ? "device translates" : "devices translate"} through another domain than the books say, or in a way that no flush reaches.`;
+	const known = devices.filter(({ item }) => item.hardware !== undefined);
+	if (known.length === 0)
+		return "What hardware does is not known at this record: the log has shown no attach and no context entry yet.";
+	return `Books and hardware agree${known.length === devices.length ? "" : `, for the ${counted(known.length, "device")} whose hardware is known`}.${surprising === 0 ? "" : ` △ ${counted(surprising, "device")} not attached, yet translating through a user's domain.`}`;
+}
+
 /** The view. */
 export function TopologyView({ log, at, beside }: ViewProps): VNode {
 	const answer = useCall(
@@ -361,9 +375,7 @@ export function TopologyView({ log, at, beside }: ViewProps): VNode {
 		{ class: "topology" },
 		p(
 			{ class: `verdict ${wrong.length > 0 ? "error" : ""}`, role: "status" },
-			wrong.length === 0
-				? `Books and hardware agree.${surprising === 0 ? "" : ` △ ${counted(surprising, "device")} not attached, yet translating through a user's domain.`}`
-				: `▲ ${wrong.length} ${wrong.length === 1 ? "device translates" : "devices translate"} through another domain than the books say.`,
+			verdictOf(layout, wrong.length, surprising),
 		),
 		h(Drawing, { layout, different, wrong: wrong.length }),
 	);
