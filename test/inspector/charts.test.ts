@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createMachine, setup } from "xstate";
 import { toXState } from "../../machines/define.ts";
@@ -24,6 +28,10 @@ import {
 	machineOf,
 	TRANSACTION_MACHINES,
 } from "../../src/inspector/model/machines.ts";
+
+/** Debian packages graphviz and libxml2-utils: real readers, where they are installed. */
+const hasProgram = (name: string): boolean =>
+	spawnSync(name, ["-V"]).error === undefined;
 
 const OURS = [...ENTITY_MACHINES, ...TRANSACTION_MACHINES];
 
@@ -324,6 +332,37 @@ describe("exports", () => {
 			expect(automaton.states).toContain(automaton.initial);
 		},
 	);
+
+	it("Mermaid: a machine's regions are all entered, without a divider, which Mermaid 11 reads inside states only", () => {
+		const text = mermaidChart(chartOfDefinition(machineOf("domain") as never));
+		const lines = text.split("\n").map((line) => line.trim());
+		expect(lines.slice(2, 4)).toEqual(["[*] --> content", "[*] --> use"]);
+		expect(lines).not.toContain("--");
+	});
+
+	it.skipIf(!hasProgram("xmllint"))("SVG and SCXML pass xmllint", () => {
+		const folder = mkdtempSync(join(tmpdir(), "charts-"));
+		const files = charts.flatMap((chart, i) => {
+			const texts = [chartSvg(layoutChart(chart)), scxml(chart)];
+			return texts.map((text, k) => {
+				const path = join(folder, `${i}-${k}.xml`);
+				writeFileSync(path, text);
+				return path;
+			});
+		});
+		const run = spawnSync("xmllint", ["--noout", ...files]);
+		rmSync(folder, { recursive: true });
+		expect(String(run.stderr)).toBe("");
+		expect(run.status).toBe(0);
+	});
+
+	it.skipIf(!hasProgram("dot"))("Graphviz reads every automaton", () => {
+		const run = spawnSync("dot", ["-Tcanon"], {
+			input: charts.map((chart) => rvDot(chart)).join("\n"),
+		});
+		expect(String(run.stderr)).toBe("");
+		expect(String(run.stdout).match(/^digraph/gm)).toHaveLength(charts.length);
+	});
 
 	it("refuses to multiply regions beyond use", () => {
 		const region = {

@@ -17,7 +17,13 @@ export const mermaidText = (text: string): string =>
 /** The diagram as text. */
 export function mermaidChart(chart: Chart): string {
 	const lines = ["stateDiagram-v2", `\t%% ${chart.id}`];
-	body(chart, stateAt(chart, ""), "\t", lines);
+	const root = stateAt(chart, "");
+	if (root.kind === "parallel") {
+		// Mermaid knows regions inside a state only, and fails to lay out nested ones: the machine's own regions stand side by side, all entered.
+		for (const { path } of childrenOf(chart, ""))
+			lines.push(`\t[*] --> ${mermaidId(path)}`);
+		body(chart, { ...root, kind: "compound" }, "\t", lines);
+	} else body(chart, root, "\t", lines);
 	return `${lines.join("\n")}\n`;
 }
 
@@ -47,12 +53,29 @@ function body(
 		}
 		if (child.kind === "final")
 			lines.push(`${indent}${mermaidId(child.path)} --> [*]`);
+		// What leaves a region must stand in it: after the next "--" Mermaid takes its state for one of the next region.
+		if (isParallel) arrows(chart, state.path, child.path, indent, lines);
 	}
+	if (!isParallel) arrows(chart, state.path, undefined, indent, lines);
+}
+
+/** The arrows of a level; of one region of it, or of all. */
+function arrows(
+	chart: Chart,
+	level: string,
+	region: string | undefined,
+	indent: string,
+	lines: string[],
+): void {
 	for (const edge of chart.edges) {
 		const drawn = ends(edge);
-		if (drawn.level !== state.path) continue;
+		if (drawn.level !== level) continue;
+		if (region !== undefined && drawn.from !== region) continue;
+		const isAcross = region !== undefined && drawn.to !== region;
+		const to = isAcross ? drawn.from : drawn.to;
+		const label = isAcross ? `${drawn.label} → ${drawn.to}` : drawn.label;
 		lines.push(
-			`${indent}${mermaidId(drawn.from)} --> ${mermaidId(drawn.to)}: ${mermaidText(drawn.label)}`,
+			`${indent}${mermaidId(drawn.from)} --> ${mermaidId(to)}: ${mermaidText(label)}`,
 		);
 	}
 }
