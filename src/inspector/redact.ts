@@ -22,6 +22,8 @@ const PCI_ADDRESS = /\b[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.[0-7]\b/gi;
 const HEADER_TEXT = new Set(["source"]);
 /** Fields that hold a physical address. */
 const PHYSICAL = new Set(["pa"]);
+/** Fields that hold requester ids: a PCI device's bus, device and function as a number. */
+const REQUESTER = new Set(["sid", "aliases"]);
 /** Fields that hold free text of people or programs. */
 const FREE_TEXT = new Set(["task", "what", "why", "event"]);
 
@@ -36,6 +38,8 @@ export function redactor(random: (below: number) => number): Redactor {
 class NameBook implements Redactor {
 	readonly #names = new Map<string, string>();
 	readonly #counts = new Map<string, number>();
+	readonly #requesters = new Map<number, number>();
+	readonly #segments: string[] = [];
 	readonly #shiftBytes: number;
 
 	constructor(shiftBytes: number) {
@@ -54,6 +58,8 @@ class NameBook implements Redactor {
 
 	#value(key: string, value: unknown): unknown {
 		if (typeof value === "string") return this.#text(key, value);
+		if (typeof value === "number" && REQUESTER.has(key))
+			return this.#requester(value);
 		if (Array.isArray(value))
 			return value.map((item) => this.#value(key, item));
 		if (typeof value !== "object" || value === null) return value;
@@ -96,16 +102,34 @@ class NameBook implements Redactor {
 		return `${text.slice(0, text.length - digits.length)}ffff${number}`;
 	}
 
-	/** A device keeps the shape of its name: a PCI address stays one. */
+	/** A device keeps the shape of its name: a PCI address stays one, whose requester id is replaced alike. */
 	#device(name: string): string {
 		const known = this.#names.get(name);
 		if (known !== undefined) return known;
-		const number = this.#count("device");
-		const pci = /^device:[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.[0-7]$/i.test(name);
-		const made = pci
-			? `${DEVICE}ffff:${hex2(number >> 8)}:${hex2((number >> 3) & 31)}.${number & 7}`
-			: `${DEVICE}device-${number}`;
+		const requester = requesterIn(name);
+		const made =
+			requester === undefined
+				? `${DEVICE}device-${this.#count("device")}`
+				: DEVICE + this.#address(name, this.#requester(requester));
 		this.#names.set(name, made);
+		return made;
+	}
+
+	/** Segments count down from ffff: the same bus, device and function exist in each. */
+	#address(name: string, requester: number): string {
+		const segment = name.slice(DEVICE.length, DEVICE.length + 4).toLowerCase();
+		let number = this.#segments.indexOf(segment);
+		if (number < 0) number = this.#segments.push(segment) - 1;
+		const digits = (0xffff - number).toString(16);
+		return `${digits}:${hex2(requester >> 8)}:${hex2((requester >> 3) & 31)}.${requester & 7}`;
+	}
+
+	/** A requester id goes the way of the device that it names; one that names none of this log gets a number all the same. */
+	#requester(id: number): number {
+		const known = this.#requesters.get(id);
+		if (known !== undefined) return known;
+		const made = this.#count("device");
+		this.#requesters.set(id, made);
 		return made;
 	}
 
@@ -123,6 +147,18 @@ class NameBook implements Redactor {
 		this.#counts.set(kind, next);
 		return next;
 	}
+}
+
+/** The requester id in a PCI address; undefined for other names. */
+function requesterIn(name: string): number | undefined {
+	const parts = /^device:[\da-f]{4}:([\da-f]{2}):([\da-f]{2})\.([0-7])$/i.exec(
+		name,
+	);
+	if (parts === null) return undefined;
+	const [bus, slot] = [parts[1], parts[2]].map((digits) =>
+		Number.parseInt(digits as string, 16),
+	) as [number, number];
+	return (bus << 8) | (slot << 3) | Number(parts[3]);
 }
 
 const hex2 = (value: number): string =>

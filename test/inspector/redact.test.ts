@@ -1,5 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { join } from "node:path";
+import { logSource } from "../../src/cli/log-source.ts";
+import type { Judgement } from "../../src/inspector/worker/protocol.ts";
+import { Session } from "../../src/inspector/worker/session.ts";
+import type { LogSource } from "../../src/inspector/source.ts";
 import { redactor } from "../../src/inspector/redact.ts";
 import { generatedLog } from "./generate.ts";
 
@@ -86,6 +91,55 @@ describe("redaction", () => {
 			),
 		);
 	});
+
+	it("takes requester ids along with the addresses that they are, in any order, segments apart", () => {
+		const redact = fixed();
+		const line = (data: object) =>
+			JSON.parse(redact.line(JSON.stringify({ data }))).data;
+		const first = line({ sid: 0x0208 });
+		const { dev } = line({ dev: "device:0000:02:01.0" });
+		const parts = /^device:ffff:(..):(..)\.(.)$/.exec(dev) as RegExpExecArray;
+		const [bus, slot, fn] = parts.slice(1).map((d) => Number.parseInt(d, 16));
+		expect(
+			((bus as number) << 8) | ((slot as number) << 3) | (fn as number),
+		).toBe(first.sid);
+		expect(line({ dev: "device:0001:02:01.0" }).dev).toBe(
+			dev.replace("ffff", "fffe"),
+		);
+		expect(line({ aliases: [0x0208, 3] }).aliases[0]).toBe(first.sid);
+		expect(JSON.stringify(first)).not.toContain(String(0x0208));
+	});
+
+	it.each(["f2_attach_v1.B1", "a_bridge_v1.M1", "f1_same_single_v1.A1"])(
+		"leaves the verdict on %s as it is, record by record",
+		async (name) => {
+			const source = (await logSource(
+				join(import.meta.dirname, "../../logs/kernel", name),
+			);
+			const pieces: Uint8Array[] = [];
+			for await (const piece of source.read(0, new AbortController().signal))
+				pieces.push(piece);
+			const text = Buffer.concat(pieces).toString();
+			const redact = fixed();
+			const redacted = text
+				.split("\n")
+				.map((line) => (line === "" ? "" : redact.line(line)))
+				.join("\n");
+			const found = (log: string) => {
+				const session = new Session(async () => undefined);
+				session.push(Buffer.from(log));
+				session.finish();
+				while (session.work());
+				session.track.finish();
+				const judged = session.calls.violations({}) as Judgement;
+				return [...judged.violations, ...judged.warnings].map(
+					({ id, seq, evidence }) => `${id} ${seq} ${evidence}`,
+				);
+			};
+			expect(found(redacted)).toEqual(found(text));
+			expect(redacted).not.toMatch(/\b0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/);
+		},
+	);
 
 	it("never lets a broken line through", () => {
 		expect(fixed().line('{"actor":"device:0000:3b:00.0"')).not.toContain(
