@@ -115,7 +115,7 @@ describe("redaction", () => {
 		async (name) => {
 			const source = (await logSource(
 				join(import.meta.dirname, "../../logs/kernel", name),
-			);
+			)) as LogSource;
 			const pieces: Uint8Array[] = [];
 			for await (const piece of source.read(0, new AbortController().signal))
 				pieces.push(piece);
