@@ -2,6 +2,7 @@
 import { runVectors } from "../replay/vectors.ts";
 import { type Command, UsageError } from "./command.ts";
 import { compared } from "./compared.ts";
+import { EXIT } from "./exit.ts";
 
 /** The command. */
 export const vectorsCommand: Command = {
@@ -22,6 +23,7 @@ docs/page-tables.md describes the model, the file format and what is left out by
 		const report = await runVectors(args.words, {
 			onProgress: (calls) => io.progress(`${calls} calls`),
 		});
-		return compared(report, args.flag("json"), io);
+		const code = compared(report, args.flag("json"), io);
+		return report.unusable.length > 0 ? EXIT.unusable : code;
 	},
 };

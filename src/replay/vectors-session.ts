@@ -79,7 +79,7 @@ export class VectorSession {
 			case "sweep":
 				return sweep(line, this.#opened());
 			case "destroy":
-				return destroy(this.#opened());
+				return this.#destroy(this.#opened());
 			default:
 				throw new VectorLineError(
 					`op ${JSON.stringify(line.op)} is not one of ${Object.keys(INPUT_FIELDS).join(", ")}`,
@@ -102,7 +102,7 @@ export class VectorSession {
 			this.#edit = edit;
 			return { ...configAnswer(edit.config), ev: printEffects(edit) };
 		} catch (error) {
-			if (error instanceof PageTableConfigError) return { ok: false, ev: [] };
+			if (error instanceof PageTableConfigError) return refusal(line);
 			throw error;
 		}
 	}
@@ -158,28 +158,51 @@ export class VectorSession {
 		return { q };
 	}
 
+	#destroy(edit: Edit): Answer {
+		const freedBefore = edit.counts.freed;
+		edit.effects = [];
+		edit.config.driver.destroy(edit);
+		this.#edit = null;
+		return {
+			freed: edit.counts.freed - freedBefore,
+			leakedPages: edit.counts.livePages,
+		};
+	}
+
 	#hardwareWrite(line: VectorLine, edit: Edit): Answer {
 		const { frame } = addressOf(line.iova, "iova");
 		return { res: edit.config.driver.hardwareWrite(edit, frame) };
 	}
 }
 
+/** The allocator returned NULL. What the hardware offers (geo) was input; no page was allocated. */
+const refusal = (line: VectorLine): Answer => ({
+	ok: false,
+	...(line.geo === undefined ? {} : { geo: line.geo as VectorJson }),
+	...(line.ev === undefined ? {} : { ev: [] }),
+});
+
 /** What `lookup` answers when an AMD replica leads to a first slot that is a table pointer (VECTORS.md, defect 2). */
 const STRAY_REPLICA = -2;
 
+/** Tables of one session: 64 MiB of them in a kernel. A hostile line must not fill the memory. */
+const TABLES_MAX = 16_384;
+
 function begin(edit: Edit, line: VectorLine): void {
 	edit.effects = [];
+	const left = TABLES_MAX - (edit.counts.allocated - edit.counts.freed);
 	edit.allocationsLeft =
 		line.allocFailAfter === undefined
-			? Number.POSITIVE_INFINITY
-			: countField(line, "allocFailAfter");
+			? left
+			: Math.min(left, countField(line, "allocFailAfter"));
 }
 
 function finish(edit: Edit, answer: Answer): Answer {
+	if (edit.counts.allocated - edit.counts.freed >= TABLES_MAX)
+		throw new VectorLineError(`more than ${TABLES_MAX} tables`);
 	answer.ev = printEffects(edit);
 	answer.live = edit.counts.livePages;
 	if (edit.hazard) answer.hz = true;
-	edit.allocationsLeft = Number.POSITIVE_INFINITY;
 	return answer;
 }
 
@@ -280,14 +303,4 @@ function sweep(line: VectorLine, edit: Edit): Answer {
 	);
 	const rec = runs.map(([at, length]) => [hexOfFrame(at), hexOfFrame(length)]);
 	return { ret, rec, ev: printEffects(edit) };
-}
-
-function destroy(edit: Edit): Answer {
-	const freedBefore = edit.counts.freed;
-	edit.effects = [];
-	edit.config.driver.destroy(edit);
-	return {
-		freed: edit.counts.freed - freedBefore,
-		leakedPages: edit.counts.livePages,
-	};
 }

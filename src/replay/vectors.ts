@@ -30,6 +30,8 @@ export interface VectorsReport {
 	mismatched: number;
 	skipped: { reason: string; count: number }[];
 	mismatches: VectorMismatch[];
+	/** Files that could not be read to their end, or hold no line: unusable input. Each is a mismatch, too. */
+	unusable: string[];
 }
 
 /** Options of a run. */
@@ -47,6 +49,8 @@ export const SKIP_REASONS = {
 } as const;
 
 const MISMATCH_LIMIT = 50;
+/** Characters shown of a line that is no JSON. */
+const SHOWN_MAX = 200;
 const PROGRESS_EVERY = 10_000;
 
 /** Runs vector files, in the order given. A file that cannot be read counts as one mismatch. */
@@ -61,6 +65,7 @@ export async function runVectors(
 		mismatched: 0,
 		skipped: [],
 		mismatches: [],
+		unusable: [],
 	};
 	for (const path of paths) await runFile(path, report, options);
 	return report;
@@ -77,10 +82,16 @@ async function runFile(
 			for (const text of lines) run.line(text);
 	} catch (error) {
 		if (!(error instanceof VectorsReadError)) throw error;
-		run.mismatch("file", "a readable vector file", error.message);
+		run.unusable("a readable vector file", error.message);
 		return;
 	}
 	run.end();
+}
+
+/** Where JSON.parse gave up, from 1: it says so, or the text ends too early. */
+function columnOf(error: unknown, text: string): number {
+	const position = /at position (\d+)/.exec(String(error))?.[1];
+	return 1 + (position === undefined ? text.length : Number(position));
 }
 
 /** One file on its way through the model. */
@@ -105,8 +116,10 @@ class FileRun {
 		let line: unknown;
 		try {
 			line = JSON.parse(text);
-		} catch {
-			this.mismatch("line", "one JSON object", text.slice(0, 200));
+		} catch (error) {
+			const column = columnOf(error, text);
+			const actual = `column ${column}: ${text.slice(0, SHOWN_MAX)}`;
+			this.mismatch("line", "one JSON object", actual);
 			return;
 		}
 		if (typeof line !== "object" || line === null || Array.isArray(line))
@@ -118,7 +131,13 @@ class FileRun {
 
 	/** A file without one call says nothing: that is an error of the caller. */
 	end(): void {
-		if (this.#index < 0) this.mismatch("file", "vector lines", "an empty file");
+		if (this.#index < 0) this.unusable("vector lines", "an empty file");
+	}
+
+	/** What there is of the file cannot be all of it. */
+	unusable(expected: string, actual: string): void {
+		this.#report.unusable.push(this.#path);
+		this.mismatch("file", expected, actual);
 	}
 
 	#call(line: VectorLine): void {

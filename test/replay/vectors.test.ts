@@ -90,6 +90,7 @@ describe("what cannot be right is a mismatch", () => {
 		const report = await runVectors(paths);
 		const files = report.mismatches.filter((one) => one.call === "file");
 		expect(files.map((one) => one.file)).toEqual(paths);
+		expect(report.unusable).toEqual(paths);
 		expect(report.matched).toBeGreaterThan(100);
 	});
 

@@ -159,7 +159,9 @@ function sweep(
 	let at = iova;
 	do {
 		const found = fetchEntry(edit, at);
-		const length = found.size === 0 ? 1 : found.size;
+		// Beyond the mode; the code goes on page by page, and finds nothing.
+		if (found.size === 0) break;
+		const length = found.size;
 		const isHere =
 			found.isEntry && isPresent(edit.read(found.table, found.slot));
 		if (isHere && takeDirty(edit, found, keep)) record(at, length);

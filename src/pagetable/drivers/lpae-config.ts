@@ -116,7 +116,10 @@ function restrictSizes(request: TableRequest): {
 	};
 }
 
-/** Where the walk starts and how large the root is (arm_lpae_alloc_pgtable, and its callers for stage 2 and Mali). */
+/**
+ * Where the walk starts and how large the root is (arm_lpae_alloc_pgtable, and its callers for stage 2 and Mali). With no more input bits
+ * than a page has, the walk starts at level 4, where nothing can be mapped; the kernel does not refuse that.
+ */
 function walkShape(
 	dialect: LpaeDialect,
 	ias: number,
@@ -124,7 +127,7 @@ function walkShape(
 ): { readonly startLevel: number; readonly rootBits: number } {
 	const bitsPerLevel = granuleShift - 3;
 	const vaBits = ias - granuleShift;
-	const levels = Math.ceil(vaBits / bitsPerLevel);
+	const levels = Math.max(0, Math.ceil(vaBits / bitsPerLevel));
 	const startLevel = MAX_LEVELS - levels;
 	const rootBits = vaBits - bitsPerLevel * (levels - 1);
 	// Concatenated start tables: one level less to walk.
@@ -150,9 +153,12 @@ export function lpaeConfig(
 	const quirks = request.quirks ?? [];
 	checkLimits(format, dialect, request, quirks);
 	const { granuleShift, pageSizes, ias, oas } = restrictSizes(request);
-	if (ias <= granuleShift)
-		refuse(format, `${ias} input bits are less than one page`);
 	const { startLevel, rootBits } = walkShape(dialect, ias, granuleShift);
+	if (rootBits < 0)
+		refuse(
+			format,
+			`${ias} input bits are too few: a negative shift in the kernel`,
+		);
 	const bitsPerLevel = granuleShift - 3;
 	const coherent = request.coherent ?? true;
 	const physicalSize = PHYSICAL_SIZE_CODES[oas] ?? -1;

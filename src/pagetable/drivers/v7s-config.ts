@@ -46,11 +46,13 @@ export function v7sConfig(
 			? `quirk ${unknown} is not supported`
 			: ias > (mtk ? 34 : 32) || oas > (mtk ? 35 : 32)
 				? `input ${ias} or output ${oas} bits are too many`
-				: mtk && !quirks.includes("NO_PERMS")
-					? "quirk ARM_MTK_EXT needs NO_PERMS"
-					: quirks.includes("ARM_MTK_TTBR_EXT") && !mtk
-						? "quirk ARM_MTK_TTBR_EXT needs ARM_MTK_EXT"
-						: undefined;
+				: ias < 20
+					? `${ias} input bits are too few: a negative shift in the kernel`
+					: mtk && !quirks.includes("NO_PERMS")
+						? "quirk ARM_MTK_EXT needs NO_PERMS"
+						: quirks.includes("ARM_MTK_TTBR_EXT") && !mtk
+							? "quirk ARM_MTK_TTBR_EXT needs ARM_MTK_EXT"
+							: undefined;
 	if (reason !== undefined)
 		throw new PageTableConfigError(`arm_v7s: ${reason}`);
 	const bitmap = request.pageSizes ?? 0x1111000n;

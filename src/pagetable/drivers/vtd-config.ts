@@ -38,7 +38,7 @@ const KNOWN = {
 	iovaToPhysBlockDefect: [false, true],
 } as const;
 
-/** Settles a request. `levels` is 3, 4 or 5. */
+/** Settles a request. `levels` is 2 to 6; hardware has 3, 4 and 5. */
 export function vtdConfig(
 	request: TableRequest,
 	overrides: PolicyOverrides,
@@ -46,10 +46,14 @@ export function vtdConfig(
 	const levels = request.levels ?? 4;
 	if (![2, 3, 4, 5, 6].includes(levels))
 		throw new PageTableConfigError(
-			`VT-d tables have 3, 4 or 5 levels, not ${levels}`,
+			`VT-d tables have 2 to 6 levels (agaw 0 to 4), not ${levels}`,
 		);
 	const superpage = request.superpage ?? 2;
 	const gaw = request.gaw ?? Math.min(64, 12 + 9 * levels);
+	if (superpage > 2 || gaw < 12 || gaw > 64)
+		throw new PageTableConfigError(
+			`VT-d: superpage ${superpage} is not 0, 1 or 2, or width ${gaw} is not within 12 and 64 bits`,
+		);
 	return {
 		format: "vtd",
 		unitShift: 12,

@@ -54,6 +54,8 @@ function sweep(
 	let at = iova;
 	do {
 		const stop = firstStop(edit, config, at);
+		// Out of reach: level_size(0) is an undefined shift there (it may never end); here the sweep does.
+		if (stop.level === 0) break;
 		const span = SPAN[stop.level] as number;
 		if (isPresent(stop.word) && (stop.word & SL_DIRTY) !== 0) {
 			if (!keep)
