@@ -21,6 +21,7 @@ import type { FaultArgs, HexData } from "./commands-fault.ts";
 import { allocNested, FAULT_HANDLERS, userData } from "./commands-fault.ts";
 import type { PlainArgs } from "./commands-plain.ts";
 import { fromHex, PLAIN_HANDLERS, plainly } from "./commands-plain.ts";
+import { VFIO_HANDLERS, type VfioArgs } from "./commands-vfio.ts";
 import { unmapPlain } from "./unmap-plain.ts";
 import { besideOf, isBeside, onPlain } from "./plain.ts";
 import type { Executor } from "./executor.ts";
@@ -28,7 +29,11 @@ import type { Outcome } from "./executor-parts.ts";
 import type { Role } from "./flows.ts";
 
 /** Arguments by operation; those that run on plain state are in commands-plain.ts, commands-access.ts, commands-fault.ts. */
-export interface CommandArgs extends PlainArgs, AccessArgs, FaultArgs {
+export interface CommandArgs
+	extends PlainArgs,
+		AccessArgs,
+		FaultArgs,
+		VfioArgs {
 	/** Opens /dev/iommu: an iommufd context. */
 	readonly open: object;
 	/** The last close of a context. EBUSY while devices, accesses or open queue files hold its file. */
@@ -323,6 +328,7 @@ const HANDLERS: Handlers = {
 	...PLAIN_HANDLERS,
 	...ACCESS_HANDLERS,
 	...FAULT_HANDLERS,
+	...VFIO_HANDLERS,
 };
 
 /** Tells whether `name` is an operation. */

@@ -67,6 +67,14 @@ export interface CommandResults {
 	/** The id of the IOAS in the compatibility slot; undefined after a SET. */
 	readonly vfioIoas: number | undefined;
 	readonly vfioIoasClear: undefined;
+	readonly vfioSetIommu: undefined;
+	/** 1 when the extension is there, else 0. */
+	readonly vfioCheckExtension: number;
+	/** The page sizes that all domains share, as a bitmap of bytes. */
+	readonly vfioInfo: U64;
+	readonly vfioMap: undefined;
+	/** How many bytes were unmapped. */
+	readonly vfioUnmap: U64;
 	readonly dirtySet: undefined;
 	/** The dirty leaves of the range. */
 	readonly dirtyGet: readonly IovaSpan[];
@@ -146,6 +154,11 @@ const READERS: Readers = {
 	vfioIoas: (result) =>
 		result["ioas"] === undefined ? undefined : Number(result["ioas"]),
 	vfioIoasClear: nothing,
+	vfioSetIommu: nothing,
+	vfioCheckExtension: num("ret"),
+	vfioInfo: address("pgsizes"),
+	vfioMap: nothing,
+	vfioUnmap: address("bytes"),
 	dirtySet: nothing,
 	dirtyGet: (result) =>
 		rows(result, "dirty").map(({ iova, length }) => ({

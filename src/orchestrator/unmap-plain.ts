@@ -10,7 +10,7 @@ import type { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 
 /** Runs with some accesses out of reach: a deaf one keeps its pins, and (A9 mended) one without a hook is not asked. */
-function outOfReach(x: Executor, exec: Exec, run: () => Answer): Answer {
+export function outOfReach(x: Executor, exec: Exec, run: () => Answer): Answer {
 	const { asksEveryAccess } = x.parts.outside.switches;
 	const hidden: Access[] = [];
 	for (const obj of exec.host.ctxs.get(exec.ctx)?.objs.values() ?? []) {

@@ -2,6 +2,7 @@
  * Commands as calls of user space, in the spelling of recorded calls (call, args, out). `iommufd` is the number of the context, `dev` the
  * bus name of the device: the agent keeps the files. What hardware or kernel drivers do of themselves is no call, and is not sent.
  */
+import { VFIO } from "../../../machines/ops/compat.ts";
 import { MAP_FLAG } from "../../../machines/ops/map.ts";
 import type { Json } from "../../vocabulary/fields.ts";
 import type { CtxId, DeviceId } from "../../vocabulary/ids.ts";
@@ -171,6 +172,44 @@ const SPELLINGS: Spellings = {
 	vfioIoasClear: {
 		call: "IOMMU_VFIO_IOAS",
 		args: ({ ctx }) => ({ iommufd: fd(ctx), op: "CLEAR", ioas_id: 0 }),
+	},
+	vfioSetIommu: {
+		call: "VFIO_SET_IOMMU",
+		args: ({ ctx, version }) => ({
+			iommufd: fd(ctx),
+			type: version === "v1" ? VFIO.TYPE1_IOMMU : VFIO.TYPE1v2_IOMMU,
+		}),
+	},
+	vfioCheckExtension: {
+		call: "VFIO_CHECK_EXTENSION",
+		args: ({ ctx, extension }) => ({ iommufd: fd(ctx), extension }),
+		out: ({ ret }) => ({ ret: ret! }),
+	},
+	vfioInfo: {
+		call: "VFIO_IOMMU_GET_INFO",
+		args: ({ ctx }) => ({ iommufd: fd(ctx) }),
+		out: ({ pgsizes }) => ({ iova_pgsizes: pgsizes! }),
+	},
+	vfioMap: {
+		call: "VFIO_IOMMU_MAP_DMA",
+		args: (a) => ({
+			iommufd: fd(a.ctx),
+			flags: a.prot,
+			vaddr: a.va,
+			iova: a.iova,
+			size: a.length,
+			...(a.mm === undefined ? {} : { mm: a.mm }),
+		}),
+	},
+	vfioUnmap: {
+		call: "VFIO_IOMMU_UNMAP_DMA",
+		args: ({ ctx, iova, length }) => ({
+			iommufd: fd(ctx),
+			flags: iova === undefined && length === undefined ? 2 : 0,
+			iova: iova ?? "0x0",
+			size: length ?? "0x0",
+		}),
+		out: ({ bytes }) => ({ size: bytes! }),
 	},
 	dirtySet: {
 		call: "IOMMU_HWPT_SET_DIRTY_TRACKING",

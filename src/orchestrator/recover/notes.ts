@@ -326,7 +326,8 @@ const FAULTS: Noters = {
 		const queue = queueOf(notes, data.fq);
 		const answered = (group: FaultGroup): boolean =>
 			data.cookie === undefined
-				? group.grpid === data.grpid
+				? group.grpid === data.grpid &&
+					(data.dev === undefined || group.dev === data.dev)
 				: group.cookie === data.cookie;
 		const { deliver, response } = queue;
 		const from = response.some(answered) ? "response" : "deliver";
