@@ -207,7 +207,10 @@ function read(name: string): string {
 	try {
 		return readFileSync(name, "utf8");
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === "EISDIR")
+			throw new UsageError(`${name} is a folder; a scenario is a file`);
+		if (code !== "ENOENT") throw error;
 		throw new UsageError(
 			`${name}: neither a file nor a scenario of the program; --list prints those`,
 		);

@@ -60,13 +60,8 @@ export function buildChecks(
 	/** Per page: levels of non-negative leaf entries (mask), and their targets (mask). */
 	const levels = new Int32Array(model.pages);
 	const targets = new Int32Array(model.pages);
-	const live = pageMask(
-		model,
-		[...scenario.live, ...scenario.keep].length > 0
-			? [...scenario.live, ...scenario.keep]
-			: [],
-	);
-	const keep = scenario.keep.length > 0 ? pageMask(model, scenario.keep) : 0;
+	const keep = pageMask(model, scenario.keep, ["keep"]);
+	const live = pageMask(model, scenario.live, ["live"]) | keep;
 	const leaves = caches.entries
 		.map((entry, bit) => ({ ...entry, bit }))
 		.filter((entry) => entry.kind !== "walk");

@@ -1,12 +1,11 @@
 /** Explores concurrent calls: verdict, shortest way to each violation, and that way as a log. */
-import { LineCounter, parseDocument } from "yaml";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { CallScenario } from "./call-scenario.ts";
 import { callScenarioSchema } from "./call-scenario.ts";
 import { StoreFull } from "./call-store.ts";
 import { type CallSystem, callSystem, ROOM } from "./call-system.ts";
 import { DEFAULT_LIMITS, SHORTEST_STATES } from "./explore.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { parseFile } from "./scenario-file.ts";
 import { type Limits, type SearchResult, search } from "./search.ts";
 import type { ExploreLog } from "./to-log.ts";
 
@@ -34,21 +33,8 @@ export interface CallResult {
 }
 
 /** Parses a scenario about calls (YAML or JSON). Throws ScenarioError. */
-export function parseCallScenario(text: string, file: string): CallScenario {
-	const lines = new LineCounter();
-	const doc = parseDocument(text, { lineCounter: lines });
-	const broken = doc.errors[0];
-	if (broken !== undefined) {
-		const at = lines.linePos(broken.pos[0]);
-		throw new ScenarioError(`${file}:${at.line}:${at.col}: ${broken.message}`);
-	}
-	const result = callScenarioSchema.safeParse(doc.toJS({ maxAliasCount: 100 }));
-	if (result.success) return result.data;
-	const issue = result.error.issues[0];
-	throw new ScenarioError(
-		`${file}: ${issue?.path.join(".")}: ${issue?.message}`,
-	);
-}
+export const parseCallScenario = (text: string, file: string): CallScenario =>
+	parseFile(callScenarioSchema, text, file);
 
 /** Options of `exploreCalls`. `now`: a monotonic clock in milliseconds; `full`: without partial-order reduction. */
 export interface CallOptions {

@@ -10,6 +10,7 @@ import {
 	type Model,
 	STATUS,
 	TABLE,
+	type Table,
 	isLeaf,
 	isTable,
 	valueText,
@@ -88,9 +89,21 @@ export function buildMemory(
 		}
 	}
 
-	function link(s: Uint8Array, table: number, into: string): void {
+	function link(
+		s: Uint8Array,
+		table: number,
+		parent: Table,
+		index: number,
+	): void {
 		const t = tables[table];
 		if (t === undefined) return;
+		const into = `${parent.name}[${index}]`;
+		if (t.level !== parent.level - 1)
+			raise(
+				"PT-2",
+				() =>
+					`${into}, an entry of level ${parent.level}, points to ${t.name}, whose entries are of level ${t.level}`,
+			);
 		const status = s[t.status] as number;
 		if (status === STATUS.linked)
 			raise("PT-1", () => `${t.name} is linked a second time, by ${into}`);
@@ -126,7 +139,7 @@ export function buildMemory(
 		if (old === value || status !== STATUS.linked) return;
 		if (isTable(old) && parentOf(s, old - TABLE) === undefined)
 			setUnlinked(s, old - TABLE);
-		if (isTable(value)) link(s, value - TABLE, `${t.name}[${index}]`);
+		if (isTable(value)) link(s, value - TABLE, t, index);
 	}
 
 	function free(s: Uint8Array, value: number, by: number): void {

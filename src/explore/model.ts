@@ -6,7 +6,7 @@
  * under the root.
  */
 import type { Personality, Scenario, Step } from "./scenario-schema.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { ScenarioError } from "./scenario-error.ts";
 
 /** Value bytes: what a slot or a register holds. Leaves are LEAF + 2·target + dirty. */
 export const EMPTY = 0;
@@ -111,6 +111,7 @@ export function setMask32(s: Uint8Array, at: number, mask: number): void {
 export function pageMask(
 	model: Pick<Model, "pages" | "scenario">,
 	pages: "all" | readonly (number | string)[],
+	path?: readonly (string | number)[],
 ): number {
 	if (pages === "all") return (1 << model.pages) - 1;
 	let mask = 0;
@@ -118,19 +119,24 @@ export function pageMask(
 		const page = Number(text);
 		if (!(page < model.pages))
 			throw new ScenarioError(
-				`${model.scenario.name}: page ${page} does not exist; the geometry has pages 0 to ${model.pages - 1}`,
+				`page ${page} does not exist; the geometry has pages 0 to ${model.pages - 1}`,
+				path,
 			);
 		mask |= 1 << page;
 	}
 	return mask;
 }
 
-const isOn = (step: Step, switches: Readonly<Record<string, boolean>>) => {
+const isOn = (
+	step: Step,
+	switches: Readonly<Record<string, boolean>>,
+	path: readonly (string | number)[],
+) => {
 	if (step.when === undefined) return true;
 	const off = step.when.startsWith("!");
 	const name = off ? step.when.slice(1) : step.when;
 	if (!Object.hasOwn(switches, name))
-		throw new ScenarioError(`no switch ${name} (named by "when")`);
+		throw new ScenarioError(`no switch ${name} (named by "when")`, path);
 	return switches[name] !== off;
 };
 
@@ -153,14 +159,15 @@ function registersOf(steps: readonly Step[]): string[] {
 /** Resolves a scenario. Throws ScenarioError when names or sizes do not fit. */
 export function buildModel(scenario: Scenario): Model {
 	const { levels, slots: rootSlots, fanout } = scenario.geometry;
-	const fail = (text: string): never => {
-		throw new ScenarioError(`${scenario.name}: ${text}`);
+	const fail = (text: string, ...path: (string | number)[]): never => {
+		throw new ScenarioError(text, path);
 	};
 	const pages = rootSlots * fanout ** (levels - 1);
 	if (pages > MAX_PAGES)
-		fail(`${pages} pages; the explorer takes at most ${MAX_PAGES}`);
+		fail(`${pages} pages; the explorer takes at most ${MAX_PAGES}`, "geometry");
 	const names = ["root", ...Object.keys(scenario.tables)];
-	if (names.length > MAX_TABLES) fail(`more than ${MAX_TABLES - 1} tables`);
+	if (names.length > MAX_TABLES)
+		fail(`more than ${MAX_TABLES - 1} tables`, "tables");
 	let at = 0;
 	const take = (n: number): number => {
 		at += n;
@@ -173,17 +180,27 @@ export function buildModel(scenario: Scenario): Model {
 		const spec = scenario.tables[name];
 		const level = number === 0 ? levels : (spec?.level ?? 1);
 		if (number > 0 && level >= levels)
-			fail(`table ${name}: level ${level} is not below the root's ${levels}`);
+			fail(
+				`table ${name}: level ${level} is not below the root's ${levels}`,
+				"tables",
+				name,
+				"level",
+			);
 		const size = number === 0 ? rootSlots : fanout;
 		const holds = number === 0 ? scenario.root : (spec?.holds ?? {});
-		const words = Array.from({ length: size }, () => EMPTY);
-		for (const [key, text] of Object.entries(holds)) {
-			const value = valueOf(scenario, names, text);
-			if (key === "all") words.fill(value);
-			else if (/^\d+$/.test(key) && Number(key) < size)
-				words[Number(key)] = value;
+		const { all = "empty", ...some } = holds;
+		const path = number === 0 ? ["root"] : ["tables", name, "holds"];
+		const everywhere = valueOf(scenario, names, all, [...path, "all"]);
+		const words = Array.from({ length: size }, () => everywhere);
+		for (const [key, text] of Object.entries(some)) {
+			const value = valueOf(scenario, names, text, [...path, key]);
+			if (/^\d+$/.test(key) && Number(key) < size) words[Number(key)] = value;
 			else
-				fail(`${name} has no slot ${key}; it has 0 to ${size - 1}, or "all"`);
+				fail(
+					`${name} has no slot ${key}; it has 0 to ${size - 1}, or "all"`,
+					...path,
+					key,
+				);
 		}
 		return {
 			name,
@@ -202,8 +219,17 @@ export function buildModel(scenario: Scenario): Model {
 				if (tables[word - TABLE]?.level !== table.level - 1)
 					fail(
 						`${table.name} (entries of level ${table.level}) cannot point to ${names[word - TABLE]}`,
+						...(table === tables[0]
+							? ["root"]
+							: ["tables", table.name, "holds"]),
 					);
 	const threads = threadModels(scenario, take, used, zero);
+	const { observe } = scenario;
+	if (observe !== undefined && !threads.some((t) => t.name === observe))
+		fail(
+			`observe: no thread ${observe}; there are ${threads.map((t) => t.name).join(", ")}`,
+			"observe",
+		);
 	const locks = new Map<string, number>();
 	for (const thread of threads)
 		for (const step of thread.steps)
@@ -260,20 +286,26 @@ function threadModels(
 	zero: number,
 ): ThreadModel[] {
 	const models: ThreadModel[] = [];
-	for (const thread of scenario.threads)
+	for (const [source, thread] of scenario.threads.entries())
 		for (let i = 1; i <= thread.instances; i++) {
 			const steps = thread.steps
-				.flatMap((step): Step[] => {
-					if (isOn(step, scenario.switches)) return [step];
+				.flatMap((step, at): Step[] => {
+					const origin = ["threads", source, "steps", at];
+					if (isOn(step, scenario.switches, origin))
+						return [{ ...step, origin }];
 					// What is switched off keeps its label, so that jumps to it go to what follows.
 					return step.label === undefined
 						? []
-						: [{ verb: "nothing", args: true, label: step.label }];
+						: [{ verb: "nothing", args: true, label: step.label, origin }];
 				})
 				.map((step) => instantiate(step, i));
 			const name = thread.instances > 1 ? `${thread.name}${i}` : thread.name;
 			if (models.some((m) => m.name === name))
-				throw new ScenarioError(`${scenario.name}: two threads named ${name}`);
+				throw new ScenarioError(`two threads named ${name}`, [
+					"threads",
+					source,
+					"name",
+				]);
 			models.push({
 				name,
 				steps,
@@ -286,7 +318,7 @@ function threadModels(
 			});
 		}
 	if (models.length > 8)
-		throw new ScenarioError(`${scenario.name}: more than 8 threads`);
+		throw new ScenarioError("more than 8 threads", ["threads"]);
 	return models;
 }
 
@@ -295,6 +327,7 @@ export function valueOf(
 	scenario: Scenario,
 	tables: readonly string[],
 	text: string,
+	path?: readonly (string | number)[],
 ): number {
 	const dirty = text.endsWith("+dirty");
 	const name = dirty ? text.slice(0, -"+dirty".length) : text;
@@ -304,7 +337,8 @@ export function valueOf(
 	const target = scenario.targets.indexOf(name);
 	if (target >= 0) return LEAF + 2 * target + (dirty ? 1 : 0);
 	throw new ScenarioError(
-		`${scenario.name}: ${text} is neither empty, nor a table (${tables.slice(1).join(", ") || "none"}), nor a target (${scenario.targets.join(", ")})`,
+		`${text} is neither empty, nor a table (${tables.slice(1).join(", ") || "none"}), nor a target (${scenario.targets.join(", ")})`,
+		path,
 	);
 }
 

@@ -8,7 +8,7 @@ import type { DirtyHardware } from "./dirty.ts";
 import type { Footprint, Resources } from "./footprint.ts";
 import type { Memory, Raise } from "./memory.ts";
 import type { Model, ThreadModel } from "./model.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { ScenarioError } from "./scenario-error.ts";
 import type { Step } from "./scenario-schema.ts";
 import { Scope } from "./scope.ts";
 import { controlDrafts } from "./steps-control.ts";
@@ -96,18 +96,37 @@ export function compileThread(
 	const labels = new Map<string, number>();
 	let at = 0;
 	const drafts: { step: Step; index: number; list: Draft[] }[] = [];
+	/** Jumps, with the step that makes them. */
+	const wanted: [Step, string][] = [];
+	/** What a step's compiling says is wrong, with the step's place. */
+	const located = <T>(step: Step, compile: () => T): T => {
+		try {
+			return compile();
+		} catch (error) {
+			if (!(error instanceof ScenarioError) || error.path !== undefined)
+				throw error;
+			throw new ScenarioError(error.message, step.origin);
+		}
+	};
 	const jump = (label: string) => {
 		const to = labels.get(label);
 		if (to !== undefined) return to;
 		if (label === "end") return operations.length;
-		throw new ScenarioError(
-			`${parts.model.scenario.name}: thread ${thread.name} has no label ${label}`,
-		);
+		throw new ScenarioError(`thread ${thread.name} has no label ${label}`);
 	};
 	const scope = new Scope(parts, thread, number, jump);
 	thread.steps.forEach((step, index) => {
-		const list = draftsOf(scope, step);
-		if (step.label !== undefined) labels.set(step.label, at);
+		const jumps = scope.targets.length;
+		const list = located(step, () => draftsOf(scope, step));
+		for (const label of scope.targets.slice(jumps)) wanted.push([step, label]);
+		if (step.label !== undefined) {
+			if (labels.has(step.label))
+				throw new ScenarioError(
+					`thread ${thread.name} has two labels ${step.label}`,
+					step.origin,
+				);
+			labels.set(step.label, at);
+		}
 		at += list.length;
 		drafts.push({ step, index, list });
 	});
@@ -125,7 +144,7 @@ export function compileThread(
 		throw new ScenarioError(
 			`thread ${thread.name} has more than 250 operations`,
 		);
-	for (const label of scope.targets) jump(label);
+	for (const [step, label] of wanted) located(step, () => jump(label));
 	return operations;
 }
 

@@ -1,4 +1,5 @@
 /** Where each table may ever be linked, from the start state and from every step that writes a table pointer. */
+import type { Step } from "./scenario-schema.ts";
 import { type Model, TABLE, entriesAt, isTable, valueOf } from "./model.ts";
 
 /** For each table, the entries (of the level above its own) under which it may stand, ascending. The root has none. */
@@ -48,26 +49,32 @@ function noteLinks(
 	anywhere: Set<number>,
 ): void {
 	const names = model.tables.map((t) => t.name);
-	const note = (slot: string, text: string) => {
+	const note = (slot: string, text: string, origin: Step["origin"]) => {
 		if (text.startsWith("$")) {
 			model.tables.forEach((_, t) => t > 0 && anywhere.add(t));
 			return;
 		}
-		const value = valueOf(model.scenario, names, text);
+		const value = valueOf(model.scenario, names, text, origin);
 		if (!isTable(value)) return;
 		const { register, name, index } = slotParts(slot);
 		if (register) anywhere.add(value - TABLE);
-		else links.push([names.indexOf(name), index, value - TABLE]);
+		else {
+			const from = names.indexOf(name);
+			const to = value - TABLE;
+			// A pointer of the wrong level is a violation (PT-2), and nothing that hardware could keep.
+			if (model.tables[from]?.level === (model.tables[to]?.level ?? 0) + 1)
+				links.push([from, index, to]);
+		}
 	};
 	for (const thread of model.threads)
-		for (const { verb, args } of thread.steps) {
+		for (const { verb, args, origin } of thread.steps) {
 			if (verb === "write" || verb === "cas" || verb === "swap")
-				note(args.slot, args.value);
+				note(args.slot, args.value, origin);
 			if (verb === "fill")
 				for (const [i, text] of Object.entries(args.except ?? {}))
-					note(`${args.table}[${i}]`, text);
+					note(`${args.table}[${i}]`, text, origin);
 			if (verb === "fill" && !args.value.startsWith("$"))
 				for (let i = 0; i < model.fanout; i++)
-					note(`${args.table}[${i}]`, args.value);
+					note(`${args.table}[${i}]`, args.value, origin);
 		}
 }

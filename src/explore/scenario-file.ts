@@ -1,17 +1,27 @@
 /** Reads scenario text (YAML or JSON, which is a subset of it) and says where it is wrong; sets switches and parameters. */
 import { LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import { ScenarioError } from "./scenario-error.ts";
 import { type Scenario, scenarioSchema } from "./scenario-schema.ts";
-
-/** A scenario that cannot be used. The message names file, line and column where they are known. */
-export class ScenarioError extends Error {
-	override readonly name = "ScenarioError";
-}
+import { tableSystem } from "./table-system.ts";
 
 /** A scenario larger than this is refused: bytes. A large one of our own has 6 kB. */
 const MAX_TEXT = 1_000_000;
 
-/** Parses a scenario. `file` stands in messages only. Throws ScenarioError. */
-export function parseScenario(text: string, file: string): Scenario {
+/** Parses a scenario and resolves its names. `file` stands in messages only. Throws ScenarioError. */
+export const parseScenario = (text: string, file: string): Scenario =>
+	parseFile(scenarioSchema, text, file, (scenario) => {
+		const system = tableSystem(scenario, { explicit: false });
+		system.initial(new Uint8Array(system.bytes));
+	});
+
+/** Parses YAML or JSON of a schema; ScenarioError says where it is wrong. */
+export function parseFile<T>(
+	schema: z.ZodType<T>,
+	text: string,
+	file: string,
+	check: (value: T) => void = () => {},
+): T {
 	if (text.length > MAX_TEXT)
 		throw new ScenarioError(
 			`${file}: ${text.length} characters; a scenario has at most ${MAX_TEXT}`,
@@ -21,20 +31,33 @@ export function parseScenario(text: string, file: string): Scenario {
 	const broken = doc.errors[0];
 	if (broken !== undefined) {
 		const at = lines.linePos(broken.pos[0]);
-		throw new ScenarioError(
-			`${file}:${at.line}:${at.col}: not YAML: ${broken.message.split("\n")[0]}`,
-		);
+		const said = broken.message.split("\n")[0] ?? "";
+		const why = said.includes("call stack") ? "nested too deeply" : said;
+		throw new ScenarioError(`${file}:${at.line}:${at.col}: not YAML: ${why}`);
 	}
-	const result = scenarioSchema.safeParse(toPlain(doc, file));
-	if (result.success) return result.data;
-	const issue = result.error.issues[0];
-	const path = issue?.path ?? [];
-	const offset = offsetOf(doc, path as (string | number)[]);
-	const at = lines.linePos(offset);
-	const where = path.length === 0 ? "" : ` at ${path.join(".")}`;
-	throw new ScenarioError(
-		`${file}:${at.line}:${at.col}: ${issue?.message ?? "not a scenario"}${where}`,
-	);
+	const wrong = (
+		message: string,
+		path: readonly (string | number)[],
+	): ScenarioError => {
+		const at = lines.linePos(offsetOf(doc, path));
+		const where = path.length === 0 ? "" : ` at ${path.join(".")}`;
+		return new ScenarioError(
+			`${file}:${at.line}:${at.col}: ${message}${where}`,
+		);
+	};
+	const result = schema.safeParse(toPlain(doc, file));
+	if (!result.success) {
+		const issue = result.error.issues[0];
+		const path = (issue?.path ?? []) as (string | number)[];
+		throw wrong(issue?.message ?? "not a scenario", path);
+	}
+	try {
+		check(result.data);
+	} catch (error) {
+		if (!(error instanceof ScenarioError)) throw error;
+		throw wrong(error.message, error.path ?? []);
+	}
+	return result.data;
 }
 
 function toPlain(doc: ReturnType<typeof parseDocument>, file: string): unknown {
@@ -48,7 +71,7 @@ function toPlain(doc: ReturnType<typeof parseDocument>, file: string): unknown {
 /** The offset of the node at `path`, or of its nearest ancestor. */
 function offsetOf(
 	doc: ReturnType<typeof parseDocument>,
-	path: (string | number)[],
+	path: readonly (string | number)[],
 ): number {
 	for (let n = path.length; n > 0; n--) {
 		const node = doc.getIn(path.slice(0, n), true) as

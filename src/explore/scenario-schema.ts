@@ -111,6 +111,8 @@ type StepOf<V extends Verb> = {
 	readonly label?: string | undefined;
 	readonly as?: string | undefined;
 	readonly when?: string | undefined;
+	/** Where it stands in the file. */
+	readonly origin?: readonly (string | number)[];
 };
 /** A step: its verb and arguments, and the common words. */
 export type Step = { [V in Verb]: StepOf<V> }[Verb];
@@ -206,46 +208,78 @@ const expectation = z.strictObject({
 /** What a scenario's author expects of it. */
 export type Expectation = z.infer<typeof expectation>;
 
+/** Names that mean something already. */
+const TAKEN = new Set([
+	"root",
+	"empty",
+	"leaf",
+	"table",
+	"garbage",
+	"fault",
+	"conflict",
+]);
+
 /** A whole scenario file. */
-export const scenarioSchema = z.strictObject({
-	name: z.string().min(1),
-	title: z.string().optional(),
-	question: z.string().optional(),
-	source: z.string().optional(),
-	geometry: z
-		.strictObject({
-			levels: z.int().min(2).max(4).default(2),
-			slots: z.int().min(1).max(8).default(1),
-			fanout: z.int().min(1).max(8).default(2),
-		})
-		.prefault({}),
-	targets: z.array(name).min(1).max(40).default(["old", "new"]),
-	root: z.record(z.string(), value).default({}),
-	tables: z
-		.record(
-			name,
-			z
-				.strictObject({
-					level: z.int().min(1).max(3).default(1),
-					holds: z.record(z.string(), value).default({}),
-				})
-				.prefault({}),
-		)
-		.default({}),
-	personality: personality.prefault({}),
-	hardware: z
-		.array(hardwareMove)
-		.default(["walk", "cacheLeaf", "cacheDirectory", "evict"]),
-	switches: z.record(name, z.boolean()).default({}),
-	vars: z.record(name, z.int().min(0).max(255)).default({}),
-	/** Pages that a device uses all the time: a fault there is a violation (PT-19) unless `pri`. */
-	live: z.array(index).default([]),
-	/** Live pages whose translation must also stay what it was at the start (PT-50). */
-	keep: z.array(index).default([]),
-	/** The thread whose steps the reach table follows; default: the only thread. */
-	observe: name.optional(),
-	threads: z.array(thread).min(1).max(6),
-	expect: expectation.optional(),
-});
+export const scenarioSchema = z
+	.strictObject({
+		name: z.string().min(1),
+		title: z.string().optional(),
+		question: z.string().optional(),
+		source: z.string().optional(),
+		geometry: z
+			.strictObject({
+				levels: z.int().min(2).max(4).default(2),
+				slots: z.int().min(1).max(8).default(1),
+				fanout: z.int().min(1).max(8).default(2),
+			})
+			.prefault({}),
+		targets: z.array(name).min(1).max(40).default(["old", "new"]),
+		root: z.record(z.string(), value).default({}),
+		tables: z
+			.record(
+				name,
+				z
+					.strictObject({
+						level: z.int().min(1).max(3).default(1),
+						holds: z.record(z.string(), value).default({}),
+					})
+					.prefault({}),
+			)
+			.default({}),
+		personality: personality.prefault({}),
+		hardware: z
+			.array(hardwareMove)
+			.default(["walk", "cacheLeaf", "cacheDirectory", "evict"]),
+		switches: z.record(name, z.boolean()).default({}),
+		vars: z.record(name, z.int().min(0).max(255)).default({}),
+		/** Pages that a device uses all the time: a fault there is a violation (PT-19) unless `pri`. */
+		live: z.array(index).default([]),
+		/** Live pages whose translation must also stay what it was at the start (PT-50). */
+		keep: z.array(index).default([]),
+		/** The thread whose steps the reach table follows; default: the only thread. */
+		observe: name.optional(),
+		threads: z.array(thread).min(1).max(6),
+		expect: expectation.optional(),
+	})
+	.superRefine(({ tables, targets }, ctx) => {
+		const wrong = (message: string, ...path: (string | number)[]) =>
+			ctx.addIssue({ code: "custom", message, path });
+		for (const table of Object.keys(tables)) {
+			if (TAKEN.has(table))
+				wrong(`${table} cannot be a table's name`, "tables", table);
+			if (targets.includes(table))
+				wrong(
+					`${table} is the name of a target and of a table`,
+					"tables",
+					table,
+				);
+		}
+		targets.forEach((target, i) => {
+			if (TAKEN.has(target))
+				wrong(`${target} cannot be a target's name`, "targets", i);
+			if (targets.indexOf(target) < i)
+				wrong(`two targets named ${target}`, "targets", i);
+		});
+	});
 /** A parsed scenario. */
 export type Scenario = z.infer<typeof scenarioSchema>;

@@ -3,7 +3,7 @@ import { type Footprint, RCU, reads, union, writes } from "./footprint.ts";
 import { GARBAGE, TABLE, type ThreadModel, isTable, valueOf } from "./model.ts";
 import type { Operand, Operation, Parts, Place } from "./operations.ts";
 import { slotParts } from "./placements.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { ScenarioError } from "./scenario-error.ts";
 
 /** The names of one thread. Every look-up throws ScenarioError for a name that does not exist. */
 export class Scope {
@@ -60,7 +60,7 @@ export class Scope {
 		const table = this.table(name);
 		if (index >= (model.tables[table]?.size ?? 0))
 			throw new ScenarioError(
-				`${model.scenario.name}: ${text} does not exist; ${name} has ${model.tables[table]?.size} slots`,
+				`${text} does not exist; ${name} has ${model.tables[table]?.size} slots`,
 			);
 		return { table, index, resolve: () => table };
 	}
@@ -88,7 +88,7 @@ export class Scope {
 		const table = model.tables.findIndex((t) => t.name === name);
 		if (table < 0)
 			throw new ScenarioError(
-				`${model.scenario.name}: no table ${name}; there are ${model.tables.map((t) => t.name).join(", ")}`,
+				`no table ${name}; there are ${model.tables.map((t) => t.name).join(", ")}`,
 			);
 		return table;
 	}
@@ -103,7 +103,7 @@ export class Scope {
 		const at = this.thread.registers.get(name);
 		if (at === undefined)
 			throw new ScenarioError(
-				`${this.parts.model.scenario.name}: thread ${this.thread.name} never reads anything into register ${name}`,
+				`thread ${this.thread.name} never reads anything into register ${name}`,
 			);
 		return at;
 	}

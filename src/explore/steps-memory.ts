@@ -2,7 +2,7 @@
 import { RCU, reads, union, writes } from "./footprint.ts";
 import { EMPTY, pageMask } from "./model.ts";
 import type { Draft, Operand, Place } from "./operations.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { ScenarioError } from "./scenario-error.ts";
 import type { Step } from "./scenario-schema.ts";
 import type { Scope } from "./scope.ts";
 

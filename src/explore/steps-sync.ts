@@ -2,7 +2,7 @@
 import { OPEN, RCU, reads, union, writes } from "./footprint.ts";
 import { mask32, pageMask, setMask32 } from "./model.ts";
 import type { Draft } from "./operations.ts";
-import { ScenarioError } from "./scenario-file.ts";
+import { ScenarioError } from "./scenario-error.ts";
 import type { Step } from "./scenario-schema.ts";
 import type { Scope } from "./scope.ts";
 

@@ -30,6 +30,7 @@ import {
 } from "./operations.ts";
 import { perform } from "./steps-hardware.ts";
 import { placementsOf } from "./placements.ts";
+import { ScenarioError } from "./scenario-error.ts";
 import type { Scenario } from "./scenario-schema.ts";
 import { type Symmetry, symmetryOf } from "./symmetry.ts";
 import type { Raised, System } from "./system.ts";
@@ -182,6 +183,11 @@ function settle(
 		const to = control(s);
 		s[pcAt] = to < 0 ? pc + 1 : to;
 	}
+	const { source } = program[s[pcAt] as number] as Operation;
+	throw new ScenarioError(
+		`${source.origin?.join(".")}: goes round and round without doing anything`,
+		source.origin,
+	);
 }
 
 /** For each thread and position, everything it may still touch. */

@@ -60,8 +60,33 @@ describe.each(callScenarioFiles().map((f) => [f.name, f.path] as const))(
 	},
 );
 
-test("a bad scenario names what is wrong", () => {
-	expect(() => parseCallScenario("name: x\nthreads: []", "f")).toThrow(
-		/threads/,
-	);
+test.each([
+	["name: x\nthreads: []", /^f:2:10: .*threads/],
+	["name: x\nthreads: [", /^f:2:/],
+	[
+		"name: x\nthreads:\n  - { name: t, calls: [{ do: fly, dev: 1 }] }",
+		/^f:3:30: .*"attach"\|"replace"\|"detach"/,
+	],
+	[
+		"name: x\nsets: [[1, 2], [2]]\nthreads: [{ name: t, calls: [{ do: detach, dev: 1 }] }]",
+		/^f:2:7: device 2 is in two sets/,
+	],
+	[
+		"name: x\nattached: [1, 1]\nthreads: [{ name: t, calls: [{ do: detach, dev: 1 }] }]",
+		/^f:2:15: device 1 is attached twice/,
+	],
+])("a bad scenario says where it is wrong: %#", (text, message) => {
+	expect(() => parseCallScenario(text, "f")).toThrow(message);
+});
+
+test("a limit is admitted", () => {
+	const path = callScenarioFiles().find((f) => f.name === "three-lives-merged")
+		?.path as string;
+	const scenario = parseCallScenario(readFileSync(path, "utf8"), path);
+	const result = exploreCalls(scenario, { now, limits: { maxStates: 100 } });
+	expect(result).toMatchObject({
+		verdict: "incomplete",
+		complete: false,
+		stoppedBy: "maxStates",
+	});
 });

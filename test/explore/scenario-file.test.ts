@@ -1,9 +1,9 @@
 /** Bad scenarios: a clear error with line and column, never a crash. */
 import { describe, expect, test } from "vitest";
 import { explore } from "../../src/explore/explore.ts";
+import { ScenarioError } from "../../src/explore/scenario-error.ts";
 import {
 	parseScenario,
-	ScenarioError,
 	withSettings,
 } from "../../src/explore/scenario-file.ts";
 import fc from "fast-check";
@@ -28,8 +28,35 @@ const errorOf = (text: string): string => {
 	return "no error";
 };
 
+/** The good scenario with another step in line 9. */
+const also = (step: string) => `${good}      - ${step}\n`;
+
 describe("errors", () => {
 	test.each([
+		[also("clear: root.7"), "f.yaml:9:9: root.7 does not exist"],
+		[also("clear: V.0"), "f.yaml:9:9: no table V"],
+		[also("goto: nowhere"), "f.yaml:9:9: thread t has no label nowhere"],
+		[also("{ label: a, goto: a }"), "threads.0.steps.1: goes round and round"],
+		[
+			also("{ label: a, clear: T.0 }") + "      - { label: a, clear: T.1 }\n",
+			"f.yaml:10:9: thread t has two labels a",
+		],
+		[also("flush: { pages: [5] }"), "f.yaml:9:9: page 5 does not exist"],
+		[also("begin: { map: [7] }"), "f.yaml:9:9: page 7 does not exist"],
+		[also("write: { slot: root.0, value: V }"), "f.yaml:9:9: V is neither"],
+		[also("unlock: l"), "f.yaml:9:9: no lock l"],
+		[also("await: { v: 1 }"), "f.yaml:9:9: no variable v"],
+		[also("free: $r"), "f.yaml:9:9: thread t never reads anything into"],
+		[also("{ clear: T.0, when: q }"), "f.yaml:9:9: no switch q"],
+		[`${good}live: [9]\n`, "f.yaml:9:7: page 9 does not exist"],
+		[`${good}observe: q\n`, "f.yaml:9:10: observe: no thread q; there are t"],
+		[`${good}targets: [old, old]\n`, "f.yaml:9:16: two targets named old"],
+		[`${good}targets: [T]\n`, "f.yaml:3:14: T is the name of a target and"],
+		[good.replace("T: {}", "T: {}, fault: {}"), "fault cannot be a table's"],
+		[
+			good.replace("T: {}", "T: { holds: { 0: T } }"),
+			"f.yaml:3:23: T (entries of level 1) cannot point to T",
+		],
 		["", "f.yaml:1:1"],
 		["name: [", "not YAML"],
 		[
