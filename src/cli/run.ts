@@ -10,6 +10,7 @@ import { runScenario } from "../scenarios/run.ts";
 import { RUN_SCENARIOS } from "../scenarios/runs.ts";
 import { type Command, oneOf, UsageError } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { SPLITTING, SPLITTING_TITLE, runSplitting } from "./run-splitting.ts";
 import { settingsOf } from "./settings.ts";
 import { verifyJson } from "./verify-json.ts";
 import { fileText } from "./verify-text.ts";
@@ -27,7 +28,8 @@ one scenario under each flow:
 
   iommu-ledger run replace-1 --flow posted-v2        the posted series: the group's other devices lag behind
   iommu-ledger run replace-1                         what Linux merged
-  iommu-ledger run replace-1 --set failNth=20 --out failed.ndjson`,
+  iommu-ledger run replace-1 --set failNth=20 --out failed.ndjson
+  iommu-ledger run splitting                         who ever saw the split of a block that 6.13 removed`,
 	options: {
 		flow: {
 			value: "FLOW",
@@ -56,12 +58,20 @@ one scenario under each flow:
 			const width = Math.max(...RUN_SCENARIOS.map((s) => s.name.length));
 			for (const s of RUN_SCENARIOS)
 				io.out.write(`${s.name.padEnd(width)}  ${s.title}\n`);
+			io.out.write(`${SPLITTING.padEnd(width)}  ${SPLITTING_TITLE}\n`);
 			return 0;
 		}
 		const [name] = args.words;
 		if (name === undefined || args.words.length > 1)
 			throw new UsageError(
 				"run needs one SCENARIO; --list prints those that come with the program",
+			);
+		if (name === SPLITTING)
+			return runSplitting(
+				args.text("driver"),
+				settingsOf(args.texts("set")),
+				args.flag("json"),
+				io,
 			);
 		const scenario = find(name);
 		const flow: Flow | undefined =

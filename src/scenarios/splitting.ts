@@ -39,6 +39,8 @@ type UnmapCall = (iova: number, size: number) => number;
 export interface UnmapCaller {
 	readonly name: string;
 	readonly source: string;
+	/** Only where vfio_test_domain_fgsp says so. */
+	readonly needsFgsp?: true;
 	/**
 	 * Takes [iova, iova+size) away through `unmap`; `phys` is iova_to_phys. Ends when a call answers 0. `unpin` is told which physical
 	 * pages the caller takes for released, where it learns them from the page table.
@@ -110,6 +112,7 @@ export const UNMAP_CALLERS: readonly UnmapCaller[] = [
 		name: "type1, fgsp set",
 		source:
 			"6fe1010d6d9c with domain->fgsp: chunk = one page (facts iommufd-semantics §5.4)",
+		needsFgsp: true,
 		run: pageByPage,
 	},
 	{
@@ -322,6 +325,19 @@ export function measuresFgsp(driver: SplitDriver): boolean {
 	coreMap(edit, 0, 1024, 2, 3);
 	return coreUnmapFast(edit, 0, 1, newGather()) > 1;
 }
+
+/** Does VFIO ever call this driver so? fgsp is set only where its own test finds fine-grained superpages. */
+export const occursOn = (caller: UnmapCaller, driver: SplitDriver): boolean =>
+	caller.needsFgsp !== true || measuresFgsp(driver);
+
+/** The callers that there are with either driver, and to whom it makes a difference which of the two answers. */
+export const whoSees = (a: SplitDriver, b: SplitDriver): string[] =>
+	UNMAP_CALLERS.filter(
+		(caller) =>
+			occursOn(caller, a) &&
+			occursOn(caller, b) &&
+			runSplitCase(caller, a).outcome !== runSplitCase(caller, b).outcome,
+	).map((caller) => caller.name);
 
 /** The whole table: outcome by caller and driver. */
 export function splittingTable(): Record<string, Record<string, SplitOutcome>> {

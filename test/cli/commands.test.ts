@@ -154,3 +154,36 @@ test("export and report read recordings and binary logs, too", async () => {
 	expect(binary?.out).toBe(text?.out);
 	expect(binary?.out.length).toBeGreaterThan(1000);
 });
+
+describe("run splitting", () => {
+	test("who sees a partial unmap, for the shipped drivers and one of the user's", async () => {
+		const { code, out } = await run("run", "splitting", "--json");
+		expect(code).toBe(0);
+		const { callers, sees } = JSON.parse(out);
+		expect(callers).toHaveLength(5);
+		// The argument of seed 5: with a right lookup no caller of today sees that 6.13 refuses.
+		expect(sees[0]).toEqual({
+			from: "Arm to 6.12",
+			to: "Arm from 6.13",
+			callers: ["type1, page by page", "type1 v1, userspace cuts a mapping"],
+		});
+		const own = await run(
+			"run",
+			"splitting",
+			"--driver",
+			"arm64_s2",
+			"--set",
+			"partialUnmap=larger",
+		);
+		expect(own.out).toMatch(/arm64_s2 partialUnmap=larger +whole leaf/);
+	});
+
+	test.each([
+		[["--driver", "riscv"], /not a format/],
+		[["--set", "partialUnmap=maybe"], /known: split, refuse, larger/],
+	])("%j is refused in one line", async (options, why) => {
+		const { code, err } = await run("run", "splitting", ...options);
+		expect(code).toBe(2);
+		expect(err).toMatch(why);
+	});
+});
