@@ -111,6 +111,16 @@ export function machineOfOperation(
 	return transactionsOf(flowOf(flow))[role];
 }
 
+const SAGAS: Readonly<Record<string, AnyDefinition>> = {
+	moveGroup,
+	moveAll,
+	evacuate,
+};
+
+/** The statechart of a saga, by the name in `saga.begun`. */
+export const machineOfSaga = (name: string): AnyDefinition | undefined =>
+	Object.hasOwn(SAGAS, name) ? SAGAS[name] : undefined;
+
 /** A flow's name as one; what is none is the merged kernel's. */
 export const flowOf = (flow: unknown): Flow =>
 	isFlow(flow) ? flow : "group-owned";

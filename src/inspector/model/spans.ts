@@ -1,10 +1,11 @@
 /**
- * Operations as spans: from `op.begin` to `op.commit` or `op.fail`. Columns again, since a large log holds hundreds of thousands.
+ * Operations as spans: from `op.begin` to `op.commit`, `op.fail` or `op.unknown`; and sagas, from `saga.begun` to `saga.ended`, which
+ * are numbered like operations by the record that began them. Columns again, since a large log holds hundreds of thousands.
  */
 import type { LogIndex } from "./log-index.ts";
 
-/** How an operation ended. `open`: the log ends before it. */
-export const OUTCOMES = ["open", "commit", "fail"] as const;
+/** How an operation ended. `open`: the log ends before it; `unknown`: it ended, and nobody knows how (a lost backend). */
+export const OUTCOMES = ["open", "commit", "fail", "unknown"] as const;
 /** One of OUTCOMES. */
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -41,6 +42,8 @@ export class Spans {
 	readonly outcome: Outcome[] = [];
 	readonly name: string[] = [];
 	readonly row: number[] = [];
+	/** The saga's op for an operation that is a step of one; −1 for a saga itself; 0 else. */
+	readonly saga: number[] = [];
 	readonly #index: LogIndex;
 	/** One string per name, however many operations have it. */
 	readonly #names = new Map<string, string>();
@@ -59,11 +62,17 @@ export class Spans {
 		const begin = kind("op.begin");
 		const commit = kind("op.commit");
 		const fail = kind("op.fail");
+		const unknown = kind("op.unknown");
+		const sagaBegun = kind("saga.begun");
+		const sagaEnded = kind("saga.ended");
 		for (let at = this.#seen; at < count; at++) {
 			const here = type[at];
 			if (here === begin) this.#open(at);
 			else if (here === commit) this.#close(at, "commit");
 			else if (here === fail) this.#close(at, "fail");
+			else if (here === unknown) this.#close(at, "unknown");
+			else if (here === sagaBegun) this.#open(at, SAGA);
+			else if (here === sagaEnded) this.#closeSaga(at);
 		}
 		this.#seen = count;
 	}
@@ -128,20 +137,43 @@ export class Spans {
 		return low;
 	}
 
-	#open(at: number): void {
+	/** A saga's records and those that begin and end its steps: what a person wants to see of it. */
+	isOfSaga(saga: number, at: number): boolean {
+		const index = this.#index;
+		if (index.seq[at] === saga) return true;
+		const type = index.types.names[index.type[at] as number] as string;
+		if (type.startsWith("saga.")) return sagaIn(index.textAt(at)) === saga;
+		if (!/^op\.(?:begin|commit|fail|unknown)$/.test(type)) return false;
+		const number = this.numberOfOp(index.op[at] as number);
+		return number >= 0 && this.saga[number] === saga;
+	}
+
+	#open(at: number, kind = 0): void {
 		const number = this.begin.length;
 		this.begin.push(at);
 		this.end.push(-1);
 		this.outcome.push("open");
-		const name = operationName(this.#index.textAt(at));
+		const text = this.#index.textAt(at);
+		const name = kind === SAGA ? sagaName(text) : operationName(text);
+		this.saga.push(kind === SAGA ? SAGA : sagaIn(text));
 		this.name.push(this.#names.get(name) ?? name);
 		this.#names.set(name, this.name[number] as string);
 		this.row.push(this.#freeRow(number));
 		this.#byOp.set(this.#index.seq[at] as number, number);
 	}
 
-	#close(at: number, outcome: Outcome): void {
-		const number = this.#byOp.get(this.#index.op[at] as number);
+	#closeSaga(at: number): void {
+		const text = this.#index.textAt(at);
+		const isDone = text.includes('"outcome":"done"');
+		this.#close(at, isDone ? "commit" : "fail", sagaIn(text));
+	}
+
+	#close(
+		at: number,
+		outcome: Outcome,
+		op = this.#index.op[at] as number,
+	): void {
+		const number = this.#byOp.get(op);
 		if (number === undefined || (this.end[number] as number) >= 0) return;
 		this.end[number] = at;
 		this.outcome[number] = outcome;
@@ -157,6 +189,29 @@ export class Spans {
 			return row;
 		}
 		return SPAN_ROWS_MAX - 1;
+	}
+}
+
+const SAGA = -1;
+
+/** The saga that a record names as its own; 0 when it names none. */
+function sagaIn(text: string): number {
+	if (!text.includes('"saga":')) return 0;
+	try {
+		const { data } = JSON.parse(text) as { data?: { saga?: unknown } };
+		return typeof data?.saga === "number" ? data.saga : 0;
+	} catch {
+		return 0;
+	}
+}
+
+/** The name in a `saga.begun`. */
+function sagaName(text: string): string {
+	try {
+		const { data } = JSON.parse(text) as { data?: { saga?: unknown } };
+		return typeof data?.saga === "string" ? data.saga : "?";
+	} catch {
+		return "?";
 	}
 }
 

@@ -121,6 +121,16 @@ const ANYTHING: unknown = new Proxy(() => undefined, {
 	get: (_, key) => (key === Symbol.toPrimitive ? () => "" : ANYTHING),
 });
 
+/** What is read of a step that is asked for. */
+interface Asked {
+	readonly type?: string;
+	readonly phase?: unknown;
+}
+
+/** Phases of a saga's way back are steps of their own here. */
+const nameOf = ({ type, phase }: Asked): string =>
+	type === "saga.back" ? `${type} ${String(phase)}` : String(type);
+
 /** Entry actions are pure functions over a context: they are run on the start context and their `ask` is looked at. */
 function stepOf(
 	definition: AnyDefinition,
@@ -132,8 +142,8 @@ function stepOf(
 				const changed = definition.actions[name]?.(context, {
 					type: "DONE",
 					value: {},
-				}) as { ask?: { type?: string } } | undefined;
-				if (changed?.ask?.type !== undefined) return changed.ask.type;
+				}) as { ask?: Asked } | undefined;
+				if (changed?.ask?.type !== undefined) return nameOf(changed.ask);
 			} catch {}
 	return undefined;
 }

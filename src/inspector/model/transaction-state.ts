@@ -18,6 +18,8 @@ export interface StepRecord {
 	/** The record's type; `obj.ref+` and `obj.ref-` for counts going up and down. */
 	readonly type: string;
 	readonly undo: boolean;
+	/** The state that this record speaks for among those that leave such a record. */
+	readonly hint?: string;
 }
 /** The place reached. */
 export interface TransactionState {
@@ -31,8 +33,11 @@ export interface TransactionState {
 /** What it costs to assume that a record was left in a state, next to 1 for each transition. */
 const CONTRADICTED = 60;
 const WRONG_DIRECTION = 8;
-/** Two counts changed in one state: most steps change one only. */
+/** Two counts changed, or two commands given, in one state: most steps do one only. */
 const TWICE = 3;
+
+/** Another state than the record speaks for. */
+const NOT_HINTED = 2;
 
 const UNWINDING = "unwinding";
 /** Repeated records of one kind that are followed one by one; the rest of a long run stands where its last one stands. */
@@ -112,15 +117,17 @@ export class TransactionTracker {
 	}
 
 	/** What speaks against a record having been left in a state. */
-	#price(path: string, { type, undo }: StepRecord): number {
+	#price(path: string, { type, undo, hint }: StepRecord): number {
 		if (type === "op.begin")
 			return path === "" || path === "Idle" || isEnd(path) ? CONTRADICTED : 0;
 		if (type === "op.commit") return path === "Committed" ? 0 : CONTRADICTED;
 		if (type === "op.fail") return path === "Failed" ? 0 : CONTRADICTED;
+		if (type === "saga.stuck") return path === "Stuck" ? 0 : CONTRADICTED;
 		if (isEnd(path)) return CONTRADICTED;
 		if (!this.#known.has(type)) return 0;
 		if (!(this.#states.get(path) ?? []).includes(type)) return CONTRADICTED;
-		return undo === path.startsWith(UNWINDING) ? 0 : WRONG_DIRECTION;
+		if (undo !== path.startsWith(UNWINDING)) return WRONG_DIRECTION;
+		return hint === undefined || hint === path ? 0 : NOT_HINTED;
 	}
 
 	#readBack(
@@ -146,14 +153,18 @@ export class TransactionTracker {
 }
 
 const isEnd = (path: string): boolean =>
-	path === "Committed" || path === "Failed";
+	path === "Committed" || path === "Failed" || path === "Stuck";
+
+/** Records of which a state leaves one each time it is entered. */
+const ONE_EACH = ["obj.ref", "saga.do", "saga.back"] as const;
 
 const isCountedAgain = (
 	record: StepRecord,
 	before: StepRecord | undefined,
 ): boolean =>
-	record.type.startsWith("obj.ref") &&
-	before?.type.startsWith("obj.ref") === true;
+	ONE_EACH.some(
+		(kind) => record.type.startsWith(kind) && before?.type.startsWith(kind),
+	);
 
 function cheapest(
 	column: ReadonlyMap<string, Guess> | undefined,

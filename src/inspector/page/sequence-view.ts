@@ -239,6 +239,7 @@ const OUTCOME_WORDS = {
 	fail: "✕ failed",
 	commit: "committed",
 	open: "not ended in this log",
+	unknown: "? ended, nobody knows how",
 } as const;
 
 function shownOperation(

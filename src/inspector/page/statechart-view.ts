@@ -72,6 +72,9 @@ function Chooser({ log, charts }: ChooserProps): VNode {
 				{ value: "operation" },
 				isOurs ? "operation at the cursor" : "actor of the record",
 			),
+			log.progress.value.summary.types.includes("saga.begun")
+				? option({ value: "saga" }, "saga at the cursor")
+				: null,
 			h(
 				"optgroup",
 				{ label: "actors" },
@@ -305,7 +308,11 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 		log,
 		"chart",
 		fixed === undefined
-			? { at, ...(actor === undefined ? {} : { actor }) }
+			? {
+					at,
+					isSaga: kind === "saga",
+					...(actor === undefined ? {} : { actor }),
+				}
 			: undefined,
 		log.progress.value.summary.folded,
 	);
@@ -358,9 +365,11 @@ export function StatechartView({ log, at }: ViewProps): VNode {
 					{ class: "nothing", role: "status" },
 					p(
 						null,
-						kind === "operation"
-							? "No operation with a statechart is running at the cursor (map, unmap and reads have none). Choose an actor or a machine above, or go to another operation."
-							: "This actor has no state yet at the cursor.",
+						kind === "saga"
+							? "No saga is running at the cursor."
+							: kind === "operation"
+								? "No operation with a statechart is running at the cursor (map, unmap and reads have none). Choose an actor or a machine above, or go to another operation."
+								: "This actor has no state yet at the cursor.",
 					),
 					jumpButtons("operation", "operation"),
 				)

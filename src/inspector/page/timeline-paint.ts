@@ -57,6 +57,7 @@ function paintDensity(
 	}
 }
 
+const SIGNS = { commit: "", fail: "✕ ", open: "", unknown: "? " } as const;
 const LABEL_WIDTH_MIN = 34;
 
 function paintSpans(
@@ -69,6 +70,7 @@ function paintSpans(
 		commit: colour("--span"),
 		fail: colour("--bad"),
 		open: colour("--span-open"),
+		unknown: colour("--span-open"),
 	};
 	paper.font = "8.5px system-ui, sans-serif";
 	paper.textBaseline = "middle";
@@ -78,7 +80,7 @@ function paintSpans(
 		const top = DENSITY_HEIGHT + MARK_HEIGHT + row * SPAN_HEIGHT;
 		paper.fillStyle = fills[outcome];
 		paper.fillRect(left, top, width, SPAN_HEIGHT - 1);
-		const label = visible(outcome === "fail" ? `✕ ${name}` : name);
+		const label = visible(`${SIGNS[outcome]}${name}`);
 		if (width < LABEL_WIDTH_MIN) continue;
 		paper.fillStyle = colour("--span-text");
 		paper.save();

@@ -1,8 +1,12 @@
 /** Answers "where does it stand in its statechart" for actors and for operations. */
 import type { LogIndex } from "../model/log-index.ts";
 import type { AnyDefinition } from "../../../machines/define.ts";
-import { flowOf, machineOfOperation } from "../model/machines.ts";
-import type { Span, Spans } from "../model/spans.ts";
+import {
+	flowOf,
+	machineOfOperation,
+	machineOfSaga,
+} from "../model/machines.ts";
+import type { Around, Span, Spans } from "../model/spans.ts";
 import {
 	type StepRecord,
 	TransactionTracker,
@@ -10,6 +14,7 @@ import {
 } from "../model/transaction-state.ts";
 import type { Flow } from "../../orchestrator/switches.ts";
 import type { ChartPlace } from "./protocol.ts";
+import { SagaSteps } from "./saga-steps.ts";
 import type { StateHistory } from "./state-history.ts";
 
 /** More records of one operation are not followed: a statechart has some dozens of steps. */
@@ -36,9 +41,14 @@ export class ChartPlaces {
 		this.#history = history;
 	}
 
-	/** The place at a position; without an actor, that of the operation there. */
-	at(at: number, actor: string | undefined): ChartPlace | undefined {
-		return actor === undefined ? this.#operation(at) : this.#actor(at, actor);
+	/** The place at a position: of an actor, of the saga there, or of the operation there. */
+	at(
+		at: number,
+		actor: string | undefined,
+		isSaga = false,
+	): ChartPlace | undefined {
+		if (actor !== undefined) return this.#actor(at, actor);
+		return isSaga ? this.#saga(at) : this.#operation(at);
 	}
 
 	get #flow(): Flow {
@@ -71,27 +81,47 @@ export class ChartPlaces {
 
 	#operation(at: number): ChartPlace | undefined {
 		const flow = this.#flow;
+		const machineOf = (name: string): AnyDefinition | undefined =>
+			machineOfOperation(name, flow);
 		const found = this.#spans.around(
 			at,
-			(name) => machineOfOperation(name, flow) !== undefined,
+			(name) => machineOf(name) !== undefined,
 		);
 		if (found === undefined) return undefined;
-		const span = this.#spans.span(found.number);
-		const definition = machineOfOperation(span.name, flow) as AnyDefinition;
+		return this.#placeIn(at, found, machineOf, "operation");
+	}
+
+	#saga(at: number): ChartPlace | undefined {
+		const found = this.#spans.around(
+			at,
+			(name) => machineOfSaga(name) !== undefined,
+		);
+		if (found === undefined) return undefined;
+		return this.#placeIn(at, { ...found, isOwn: true }, machineOfSaga, "saga");
+	}
+
+	#placeIn(
+		at: number,
+		{ number, isOwn }: Around,
+		machineOf: (name: string) => AnyDefinition | undefined,
+		kind: "operation" | "saga",
+	): ChartPlace {
+		const span = this.#spans.span(number);
+		const definition = machineOf(span.name) as AnyDefinition;
 		const { positions, states } = this.#follow(span, definition);
 		const step = positions.findLastIndex((position) => position <= at);
 		const { state, last, passed } = states[step] as TransactionState;
 		return {
 			machine: definition.id,
-			flow,
-			subject: `operation ${span.op}: ${span.name}`,
+			flow: this.#flow,
+			subject: `${kind} ${span.op}: ${span.name}`,
 			states: [state],
 			last:
 				last?.to === undefined ? undefined : { from: last.from, to: last.to },
 			since: positions[step] as number,
 			passed,
-			note: found.isOwn
-				? "inferred from the operation's records"
+			note: isOwn
+				? `inferred from the ${kind}'s records`
 				: "inferred; running here, the record is of another",
 		};
 	}
@@ -105,7 +135,10 @@ export class ChartPlaces {
 			tracker = new TransactionTracker(definition, this.#flow);
 			this.#trackers.set(definition, tracker);
 		}
-		const { positions, records } = this.#records(span);
+		const { positions, records } =
+			machineOfSaga(span.name) === definition
+				? this.#commands(span)
+				: this.#records(span);
 		this.#followed = { key, positions, states: tracker.follow(records) };
 		return this.#followed;
 	}
@@ -124,6 +157,26 @@ export class ChartPlaces {
 			const sign = text.includes('"delta":-') ? "-" : "+";
 			const type = name === "obj.ref" ? name + sign : name;
 			records.push({ type, undo: text.includes('"undo":true') });
+			positions.push(at);
+		}
+		return { positions, records };
+	}
+
+	/** A saga's commands as steps of its statechart. */
+	#commands({ op, begin, end }: Span): {
+		positions: number[];
+		records: StepRecord[];
+	} {
+		const index = this.#index;
+		const records: StepRecord[] = [];
+		const positions: number[] = [];
+		const steps = new SagaSteps(index.header?.["topology"]);
+		for (let at = begin; at <= end && records.length < FOLLOWED_MAX; at++) {
+			if (!this.#spans.isOfSaga(op, at)) continue;
+			const name = index.types.names[index.type[at] as number] as string;
+			const step = steps.stepOf(name, index.textAt(at));
+			if (step === undefined) continue;
+			records.push(step);
 			positions.push(at);
 		}
 		return { positions, records };

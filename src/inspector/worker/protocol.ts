@@ -134,8 +134,11 @@ export interface Calls {
 	];
 	/** Who translates whom; undefined when the log is not one of ours. */
 	topology: [{ at: number }, Topology | undefined];
-	/** The statechart's place of an actor; without one, of the operation at the cursor. */
-	chart: [{ at: number; actor?: string }, ChartPlace | undefined];
+	/** The statechart's place of an actor; without one, of the saga or the operation at the cursor. */
+	chart: [
+		{ at: number; actor?: string; isSaga?: boolean },
+		ChartPlace | undefined,
+	];
 	/** All matching records as CSV / the timeline as a Chrome trace. */
 	csv: [{ query: string }, string];
 	perfetto: [object, string];

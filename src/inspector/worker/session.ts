@@ -134,10 +134,10 @@ export class Session {
 			const after = await this.#view(to, factsOf);
 			return before && after && differences(before, after);
 		},
-		chart: ({ at, actor }) =>
+		chart: ({ at, actor, isSaga }) =>
 			this.foreign.isForeign
 				? this.foreign.at(at, actor)
-				: this.#charts.at(at, actor),
+				: this.#charts.at(at, actor, isSaga),
 		charts: () => [...this.foreign.charts.values()],
 		csv: ({ query }) => this.#csv(query),
 		perfetto: () => [...perfettoTrace(this.index, this.spans)].join(""),
@@ -296,8 +296,15 @@ export class Session {
 		const rows: Row[] = [];
 		const finder = new GapFinder(index, spans);
 		let leftOut = 0;
+		const isSaga = spans.saga[number] === -1;
+		const isOwn = (at: number): boolean =>
+			isSaga
+				? spans.isOfSaga(op, at)
+				: index.op[at] === op || index.seq[at] === op;
 		for (let at = span.begin; at <= span.end; at++) {
-			if (index.op[at] !== op && index.seq[at] !== op) finder.note(at);
+			// The steps of a saga's steps are its own business, not a race.
+			if (!isOwn(at) && isSaga) continue;
+			if (!isOwn(at)) finder.note(at);
 			else if (rows.length < OPERATION_ROWS_MAX) {
 				finder.close(rows.length);
 				rows.push(this.row(at));
