@@ -13,8 +13,11 @@ import { LogError } from "./error.ts";
 import { ioError, nodeIo } from "./io.ts";
 import { ARCHIVE, listSegments, type Segment } from "./segments.ts";
 
+const LAST_KEPT = 2;
+
 /**
- * Archives the segments of a log directory that end before record `before`; the last segment never. Safe to
+ * Archives the segments of a log directory that end before record `before`; the last two never, which
+ * an opening writer reads. Safe to
  * repeat after a crash. When this process has the log open, use the store's `archive`. Returns what was archived now. Throws LogError `disk-full`, `read-only`, `io`.
  */
 export async function archiveSegments(
@@ -27,7 +30,8 @@ export async function archiveSegments(
 	try {
 		for (const [i, segment] of segments.entries()) {
 			const next = segments[i + 1];
-			if (next === undefined || next.first > before) break;
+			const isKept = i + LAST_KEPT >= segments.length;
+			if (isKept || next === undefined || next.first > before) break;
 			if (segment.archived) continue;
 			await nodeIo.makeDirectory(folder);
 			const path = join(folder, `${segment.path.split("/").at(-1)}.gz`);

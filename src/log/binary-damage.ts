@@ -44,7 +44,10 @@ export function explainFrames(place: DamagedFrames): LogError {
 			{
 				seq,
 				line: frame,
-				hint: "What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
+				hint:
+					offset === 0
+						? "Not even the header is whole: nothing can be kept."
+						: "What lies before is whole; `iommu-ledger log repair --cut` keeps that.",
 				damage: { goodBytes: offset, lastBatch: isLast(rest, place) },
 			},
 		);

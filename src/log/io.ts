@@ -129,8 +129,9 @@ export function ioError(error: unknown, doing: string): LogError {
 	if (error instanceof LogError) return error;
 	const { code = "", message } = error as NodeJS.ErrnoException;
 	const kind = CODES[code] ?? "io";
+	const absent = code === "ENOENT" || code === "ENOTDIR";
 	return new LogError(kind, `${doing}: ${message}`, {
-		hint: HINTS[kind],
+		hint: absent ? "Is the path right?" : HINTS[kind],
 		cause: error,
 	});
 }
