@@ -18,6 +18,12 @@ export { LogError, type LogErrorCode } from "./log/error.ts";
 export { openFileStore } from "./log/file-store.ts";
 export type { FileStore, FileStoreOptions } from "./log/file-store-options.ts";
 export { type MemoryStore, memoryStore } from "./log/memory-store.ts";
+export {
+	type Snapshot,
+	type SnapshotSearch,
+	type SnapshotStore,
+	snapshotStore,
+} from "./log/snapshots.ts";
 export type {
 	Appended,
 	AppendOptions,
@@ -60,6 +66,7 @@ export {
 } from "./orchestrator/core.ts";
 export { createIommuSystem, type LiveSystem } from "./orchestrator/create.ts";
 export type { EngineName } from "./orchestrator/engine.ts";
+export { takeSnapshot } from "./orchestrator/recover/fold-snapshot.ts";
 export { IommuError } from "./orchestrator/error.ts";
 export {
 	type LiveOptions,
