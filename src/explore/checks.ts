@@ -165,6 +165,26 @@ export function buildChecks(
 			);
 	}
 
+	/** The device refills from an IOTLB entry that leads elsewhere than memory. */
+	function deviceFirst(s: Uint8Array, pages: number): void {
+		look(s);
+		for (const e of leaves) {
+			if (e.kind !== "leaf" || e.to >= garbage) continue;
+			if ((e.pages & pages) === 0 || !hasBit(looked, caches.at, e.bit))
+				continue;
+			each(e.pages & pages, (page) => {
+				const value = walk(s, page);
+				if (isLeaf(value) && (value - LEAF) >> 1 === e.to) return;
+				raise(
+					"PT-41",
+					() =>
+						`the device's TLB is invalidated for page ${page} while the IOTLB may still hold ${targetName(e.to)}: it refills from there`,
+					() => e.bit,
+				);
+			});
+		}
+	}
+
 	return {
 		sight: look,
 		words,
@@ -263,6 +283,7 @@ export function buildChecks(
 			});
 		},
 		issued(s, invalidation) {
+			if (invalidation.scope === "device") deviceFirst(s, invalidation.pages);
 			if (invalidation.scope !== "leaf") return;
 			tables.forEach((table, number) => {
 				const status = s[table.status] as number;

@@ -1,4 +1,4 @@
-/** The records of a scenario's start, and of each move: what changed in memory, and what the step itself says. */
+/** The records of a scenario's start, and of each move: what software did to memory, and what the step itself says. */
 import type { ActorId } from "../vocabulary/ids.ts";
 import { groupId } from "../vocabulary/ids.ts";
 import type { Fact } from "../vocabulary/records.ts";
@@ -8,16 +8,23 @@ import {
 	LOG_DEVICE,
 	LOG_DOMAIN,
 	LOG_IOMMU,
+	LOG_LEVELS,
 	blocksOf,
 	iovaOf,
 	spanBytes,
 	tableAddress,
 	tableNumber,
 	tablesAbove,
-	targetAddress,
 } from "./log-places.ts";
-import { type Model, STATUS, isLeaf } from "./model.ts";
-import { memoryFacts, placeOf, targetOf } from "./log-memory.ts";
+import {
+	actFact,
+	differenceFacts,
+	lifeFacts,
+	placeOf,
+	translationFacts,
+} from "./log-memory.ts";
+import type { Act } from "./memory.ts";
+import { type Model, STATUS, isLeaf, pageMask } from "./model.ts";
 import type { Operation, Site } from "./operations.ts";
 import {
 	MOVE,
@@ -33,12 +40,12 @@ const REQUESTER = 0x100;
 /** The device's domain, and the page table as it stands at the start. */
 export function startFacts(system: TableSystem): Fact[] {
 	const { model } = system;
-	const facts: Fact[] = [
+	return [
 		fact("grp.member.added", groupId(1), {
 			group: groupId(1),
 			dev: LOG_DEVICE,
 		}),
-		fact("dom.created", dom, { dom, kind: "unmanaged" }),
+		fact("dom.created", dom, { dom, kind: "unmanaged", dirty: true }),
 		fact("did.assigned", LOG_IOMMU, { iommu: LOG_IOMMU, did: 1, dom }),
 		fact("tag.assigned", LOG_IOMMU, {
 			iommu: LOG_IOMMU,
@@ -55,20 +62,43 @@ export function startFacts(system: TableSystem): Fact[] {
 			dev: LOG_DEVICE,
 		}),
 		fact("hw.attach", LOG_DEVICE, { dev: LOG_DEVICE, dom }),
+		...(tracksDirty(model) ? [fact("dirty.set", dom, { dom, on: true })] : []),
+		...tableFacts(system),
 	];
+}
+
+const tracksDirty = (model: Model): boolean =>
+	model.scenario.hardware.includes("dirty") ||
+	model.threads.some((thread) =>
+		thread.steps.some(({ verb }) => verb === "dirty"),
+	);
+
+function tableFacts(system: TableSystem): Fact[] {
+	const { model } = system;
 	const above = tablesAbove(model);
-	for (const { table, level } of above)
-		facts.push(fact("table.allocated", dom, { dom, table, level }));
-	model.tables.forEach((table, number) =>
-		facts.push(
+	const facts: Fact[] = [
+		fact("table.rooted", dom, {
+			dom,
+			table: 1,
+			levels: LOG_LEVELS,
+			format: "vtd",
+		}),
+	];
+	const allocated = (table: number, level: number, slots: number): void =>
+		void facts.push(
 			fact("table.allocated", dom, {
 				dom,
-				table: tableNumber(model, number),
-				level: table.level,
+				table,
+				level,
+				pa: tableAddress(table),
+				slots,
 			}),
-		),
+		);
+	for (const { table, level } of above) allocated(table, level, 1);
+	model.tables.forEach((table, number) =>
+		allocated(tableNumber(model, number), table.level, table.size),
 	);
-	above.forEach(({ table }) => {
+	for (const { table } of above) {
 		const word = tableAddress(table + 1) + 3;
 		facts.push(
 			fact("slot.written", dom, { dom, table, slot: 0, word, n: 1 }),
@@ -79,13 +109,33 @@ export function startFacts(system: TableSystem): Fact[] {
 				slot: 0,
 			}),
 		);
-	});
+	}
 	const blank = new Uint8Array(system.bytes);
 	const start = new Uint8Array(system.bytes);
 	system.initial(start);
 	system.raised.length = 0;
 	blank[model.tables[0]?.status ?? 0] = STATUS.linked;
-	return [...facts, ...memoryFacts(system, blank, start)];
+	return [
+		...facts,
+		...differenceFacts(system, blank, start),
+		...translationFacts(system, blank, start),
+		...lifeFacts(system, blank, start),
+	];
+}
+
+/** Pages that devices use all the time. */
+export function streamFacts(model: Model): Fact[] {
+	const { live, keep } = model.scenario;
+	const pages = [...new Set([...live, ...keep])].sort((a, b) => a - b);
+	pageMask(model, pages);
+	return pages.map((page) =>
+		fact("dma.started", LOG_DEVICE, {
+			dev: LOG_DEVICE,
+			iova: iovaOf(model, 1, page),
+			len: spanBytes(1),
+			...(keep.includes(page) ? { keep: true } : {}),
+		}),
+	);
 }
 
 /** Numbers of invalidation commands: a new one, and the last one this thread has issued. */
@@ -94,7 +144,7 @@ export interface Numbering {
 	readonly last: () => number;
 }
 
-/** The records of one move. */
+/** The records of one move, the beginning and end of operations left out. */
 export function stepFacts(
 	system: TableSystem,
 	move: number,
@@ -103,19 +153,44 @@ export function stepFacts(
 	numbers: Numbering,
 ): Fact[] {
 	const { model, programs, sites } = system;
-	const memory = memoryFacts(system, before, after);
 	if (kindOf(move) === MOVE.perform) return [];
 	const thread = model.threads[processOf(move)];
 	if (thread === undefined)
-		return [written(model, detailOf(move) >> 6), ...memory];
+		return [
+			...differenceFacts(system, before, after, LOG_IOMMU),
+			written(model, detailOf(move) >> 6),
+		];
 	const operation = programs[processOf(move)]?.[before[thread.pc] as number];
-	if (operation === undefined) return memory;
 	const actor: ActorId = `task:${thread.name}`;
+	const reader = before[thread.reader] === 0 ? undefined : processOf(move);
+	const acts = actsOf(system, move, before).map((act) =>
+		actFact(system, before, act, operation, actor, reader),
+	);
 	return [
-		...memory,
-		...invalidationFacts(model, sites, operation, numbers),
-		...ownFacts(system, operation, before, processOf(move), actor),
+		...acts,
+		...translationFacts(system, before, after),
+		...lifeFacts(system, before, after),
+		...(operation === undefined
+			? []
+			: [
+					...invalidationFacts(model, sites, operation, numbers),
+					...ownFacts(system, operation, before, after, processOf(move), actor),
+				]),
 	];
+}
+
+/** What software does to memory in a move. */
+function actsOf(
+	system: TableSystem,
+	move: number,
+	before: Uint8Array,
+): readonly Act[] {
+	const acts: Act[] = [];
+	system.memory.watch = (act) => void acts.push(act);
+	system.apply(before.slice(), move);
+	system.memory.watch = undefined;
+	system.raised.length = 0;
+	return acts;
 }
 
 const written = (model: Model, page: number): Fact =>
@@ -142,6 +217,8 @@ function invalidationFacts(
 	];
 }
 
+const KINDS = { leaf: "iotlb", all: "iotlb", walk: "walk", device: "devtlb" };
+
 function issued(
 	model: Model,
 	invalidation: Invalidation,
@@ -150,7 +227,7 @@ function issued(
 	const blocks = blocksOf(model, invalidation);
 	const common = {
 		iommu: LOG_IOMMU,
-		kind: invalidation.scope === "device" ? "devtlb" : "iotlb",
+		kind: KINDS[invalidation.scope],
 		did: 1,
 		...(invalidation.scope === "leaf" ? { ih: true } : {}),
 		...(invalidation.scope === "device" ? { dev: LOG_DEVICE } : {}),
@@ -177,56 +254,62 @@ function issued(
 	);
 }
 
-/** What a step says beyond what it changes in memory. */
+/** What a step says beyond what it does to memory. */
 function ownFacts(
 	system: TableSystem,
 	operation: Operation,
 	before: Uint8Array,
+	after: Uint8Array,
 	thread: number,
 	actor: ActorId,
 ): Fact[] {
 	const { model } = system;
 	const { source } = operation;
-	const inside = before[model.threads[thread]?.reader ?? 0] !== 0;
 	switch (source.verb) {
-		case "reader":
-			return [
-				fact(
-					source.args === "enter" ? "reader.entered" : "reader.exited",
-					actor,
-					{
-						dom,
-						reader: thread,
-					},
-				),
-			];
+		case "reader": {
+			const type = source.args === "enter" ? "reader.entered" : "reader.exited";
+			return [fact(type, actor, { dom, reader: thread })];
+		}
 		case "grace":
 			return operation.enabled === undefined
 				? []
 				: [fact("reader.grace", actor, { dom })];
 		case "report":
 			return [fact("dirty.reported", actor, { dom })];
-		case "read":
+		case "dma":
+			if (source.args === "stop")
+				return [fact("dma.stopped", LOG_DEVICE, { dev: LOG_DEVICE })];
+			if (source.args === "resume")
+				return [fact("dma.resumed", LOG_DEVICE, { dev: LOG_DEVICE })];
+			return source.args.write
+				? [
+						...differenceFacts(system, before, after, LOG_IOMMU),
+						written(model, source.args.page),
+					]
+				: [];
 		case "dirty": {
+			const change = differenceFacts(system, before, after);
 			const place = operation.place;
 			const table = place?.resolve(before) ?? -1;
 			if (place === undefined || table < 0) return [];
-			const reader = inside ? { reader: thread } : {};
-			const slot = place.index;
-			const facts: Fact[] = [
-				fact("table.read", actor, {
-					dom,
-					table: tableNumber(model, table),
-					slot,
-					...reader,
-				}),
-			];
-			if (source.verb === "dirty" && "sweep" in source.args)
-				facts.push(sweepFact(system, before, table, slot, source.args.clear));
-			return facts;
+			if (!("sweep" in source.args)) return change;
+			const { clear } = source.args;
+			const isFreed =
+				(before[model.tables[table]?.status ?? 0] as number) >= STATUS.freed;
+			// What it clears in memory of others is not known; that it does is.
+			if (isFreed)
+				return clear
+					? [
+							fact("slot.cleared", dom, {
+								dom,
+								table: tableNumber(model, table),
+								slot: place.index,
+								n: 1,
+							}),
+						]
+					: [];
+			return [sweepFact(system, before, table, place.index, clear), ...change];
 		}
-		case "done":
-			return doneFacts(system, before, source.args, actor);
 		default:
 			return [];
 	}
@@ -249,34 +332,5 @@ function sweepFact(
 		len: spanBytes(level),
 		cleared,
 		bits: isLeaf(value) && value & 1 ? 1 : 0,
-	});
-}
-
-/** A call returns to its caller. A map that memory does not show is claimed all the same: that is what it told its caller. */
-function doneFacts(
-	system: TableSystem,
-	before: Uint8Array,
-	args: Extract<Operation["source"], { verb: "done" }>["args"],
-	actor: ActorId,
-): Fact[] {
-	const { model, checks } = system;
-	if ("fail" in args) return [];
-	const pages = ("map" in args ? args.map : args.unmap).map(Number);
-	return pages.flatMap((page): Fact[] => {
-		const iova = iovaOf(model, 1, page);
-		const len = spanBytes(1);
-		const wanted =
-			"map" in args && args.to !== undefined
-				? model.targets.indexOf(args.to)
-				: -1;
-		const synced = fact("iotlb.synced", actor, {
-			dom,
-			iova,
-			last: iova + len - 1,
-		});
-		if (wanted < 0 || targetOf(checks.walk(before, page)) === wanted)
-			return [synced];
-		const pa = targetAddress(wanted, iova);
-		return [fact("dom.map", actor, { dom, iova, pa, len, prot: 3 }), synced];
 	});
 }

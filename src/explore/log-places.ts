@@ -12,8 +12,8 @@ export const LOG_DEVICE: DeviceId = deviceId("0000:01:00.0");
 export const LOG_DOMAIN: DomainId = domainId(1);
 export const LOG_IOMMU: IommuId = "iommu:dmar0";
 
-/** Levels of the log's page table, and bits of address per level. */
-const LOG_LEVELS = 4;
+/** Levels of the log's page table. */
+export const LOG_LEVELS = 4;
 const BITS = 9;
 const PAGE_SHIFT = 12;
 /** Memory of table pages and of targets: byte addresses. */

@@ -23,7 +23,20 @@ export type Raise = (
 	witness?: () => number,
 ) => void;
 
+/**
+ * What software does with page-table memory; for logs. `value`: of a store, what was freed, or (`stray`: it used something else as
+ * a table) what it took for a pointer.
+ */
+export interface Act {
+	readonly act: "load" | "store" | "free" | "stray";
+	readonly table: number;
+	readonly index: number;
+	readonly value: number;
+}
+
 export interface Memory {
+	/** Takes every act, while a log is written. */
+	watch: ((act: Act) => void) | undefined;
 	/** What a CPU reads from a slot. */
 	load(s: Uint8Array, table: number, index: number, reader: string): number;
 	/** Writes a slot; links and unlinks tables as that does. */
@@ -107,9 +120,10 @@ export function buildMemory(
 		const status = s[t.status] as number;
 		if (status === STATUS.linked)
 			raise("PT-1", () => `${t.name} is linked a second time, by ${into}`);
-		if (status >= STATUS.freed)
+		if (status >= STATUS.freed) {
 			raise("PT-2", () => `${into} points to ${t.name}, which is freed`);
-		else setLinked(s, table);
+			raise("PT-26", () => `hardware may walk ${t.name}, which is freed`);
+		} else setLinked(s, table);
 	}
 
 	function store(
@@ -120,6 +134,7 @@ export function buildMemory(
 	): void {
 		const t = tables[table];
 		if (t === undefined) return;
+		memory.watch?.({ act: "store", table, index, value });
 		const status = s[t.status] as number;
 		if (status >= STATUS.freed) {
 			raise(
@@ -144,6 +159,7 @@ export function buildMemory(
 
 	function free(s: Uint8Array, value: number, by: number): void {
 		if (value === EMPTY) return;
+		memory.watch?.({ act: "free", table: -1, index: -1, value });
 		if (isLeaf(value) || value === GARBAGE) {
 			raise(
 				"PT-4",
@@ -195,10 +211,12 @@ export function buildMemory(
 			.map((t) => t.name)
 			.join(", ");
 
-	return {
+	const memory: Memory = {
+		watch: undefined,
 		load(s, table, index, reader) {
 			const t = tables[table];
 			if (t === undefined) return GARBAGE;
+			memory.watch?.({ act: "load", table, index, value: EMPTY });
 			if ((s[t.status] as number) < STATUS.freed)
 				return s[t.slots + index] as number;
 			const inside = threads.some(
@@ -223,4 +241,5 @@ export function buildMemory(
 		parentOf,
 		openReaders,
 	};
+	return memory;
 }

@@ -23,6 +23,8 @@ export interface Place {
 	readonly table: number;
 	readonly index: number;
 	resolve(s: Uint8Array): number;
+	/** What the register holds that the slot is reached through. */
+	held?(s: Uint8Array): number;
 }
 
 /** An invalidation that a step issues; `at`: state byte 0 idle, 1 issued, 2 performed; then 2 bytes: tables unlinked at issue. */

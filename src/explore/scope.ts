@@ -29,7 +29,10 @@ export class Scope {
 		this.jump = jump;
 	}
 
-	throughNothing(table: number, place: Place): void {
+	throughNothing(s: Uint8Array, table: number, place: Place): void {
+		const value = place.held?.(s) ?? GARBAGE;
+		const { index } = place;
+		this.parts.memory.watch?.({ act: "stray", table: -1, index, value });
 		this.parts.raise(
 			table === -1 ? "PT-3" : "PT-28",
 			() =>
@@ -41,7 +44,7 @@ export class Scope {
 		const table = place.resolve(s);
 		if (table >= 0)
 			return this.parts.memory.load(s, table, place.index, this.thread.name);
-		this.throughNothing(table, place);
+		this.throughNothing(s, table, place);
 		return GARBAGE;
 	}
 
@@ -55,7 +58,8 @@ export class Scope {
 				if (isTable(value)) return value - TABLE;
 				return value === GARBAGE ? -2 : -1;
 			};
-			return { table: -1, index, resolve };
+			const held = (s: Uint8Array) => s[at] as number;
+			return { table: -1, index, resolve, held };
 		}
 		const table = this.table(name);
 		if (index >= (model.tables[table]?.size ?? 0))

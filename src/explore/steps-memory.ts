@@ -78,7 +78,7 @@ function store(
 	const { memory, checks } = scope.parts;
 	const run = (s: Uint8Array) => {
 		const table = place.resolve(s);
-		if (table < 0) return scope.throughNothing(table, place);
+		if (table < 0) return scope.throughNothing(s, table, place);
 		const v = value(s);
 		if (plain) checks.plainStore(s, table, place.index, v);
 		if (assume !== undefined) checks.assumed(s, table, place.index, assume);

@@ -20,7 +20,7 @@ import {
 	union,
 	writes,
 } from "./footprint.ts";
-import { buildMemory, type Raise } from "./memory.ts";
+import { buildMemory, type Memory, type Raise } from "./memory.ts";
 import { type Model, STATUS, buildModel } from "./model.ts";
 import {
 	type Operation,
@@ -61,6 +61,7 @@ export interface TableSystem extends System {
 	readonly model: Model;
 	readonly caches: Caches;
 	readonly checks: Checks;
+	readonly memory: Memory;
 	readonly sites: readonly Site[];
 	readonly programs: readonly (readonly Operation[])[];
 	readonly results: readonly string[];
@@ -136,6 +137,7 @@ export function tableSystem(
 		model,
 		caches,
 		checks,
+		memory: parts.memory,
 		sites,
 		programs,
 		results,

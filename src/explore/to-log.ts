@@ -9,7 +9,8 @@ import { groupId } from "../vocabulary/ids.ts";
 import type { Fact, LogRecord } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
 import { type Counterexample, replay } from "./counterexample.ts";
-import { startFacts, stepFacts } from "./log-facts.ts";
+import { ThreadCalls } from "./log-calls.ts";
+import { startFacts, stepFacts, streamFacts } from "./log-facts.ts";
 import {
 	LOG_DEVICE,
 	LOG_IOMMU,
@@ -64,6 +65,7 @@ export function toLog(example: Counterexample): ExploreLog {
 		},
 		switches: {
 			...parameters,
+			hardware: scenario.hardware,
 			...scenario.switches,
 			scenario: scenario.name,
 			counterexample: example.id,
@@ -75,13 +77,16 @@ export function toLog(example: Counterexample): ExploreLog {
 class Writer {
 	readonly #example: Counterexample;
 	readonly #records: LogRecord[] = [];
+	readonly #calls: ThreadCalls;
 	/** Invalidation commands so far, and the last one of each thread: a wait completes up to that. */
 	#inv = 1;
 	readonly #lastInv: number[];
 
 	constructor(example: Counterexample) {
 		this.#example = example;
-		this.#lastInv = example.system.model.threads.map(() => 1);
+		const { model } = example.system;
+		this.#lastInv = model.threads.map(() => 1);
+		this.#calls = new ThreadCalls(example.system, (f, op) => this.#add(f, op));
 	}
 
 	run(): readonly LogRecord[] {
@@ -92,6 +97,8 @@ class Writer {
 		);
 		for (const f of startFacts(system)) this.#add(f);
 		this.#flushOnce();
+		for (const f of streamFacts(system.model)) this.#add(f);
+		this.#calls.start(trail[0] as Uint8Array);
 		let at = 0;
 		for (const move of moves) {
 			if (move.fill >= 0) this.#fill(move.fill);
@@ -108,11 +115,19 @@ class Writer {
 		return this.#records;
 	}
 
-	/** Steps of concurrent threads are no operations of the log: `op` is 0, and the actor tells the thread. */
-	#add(f: Fact): void {
+	/** Appends a record; `op`: the operation it belongs to, 0 for none, -1 for one that it begins. Returns its seq. */
+	#add(f: Fact, op = 0): number {
 		const seq = this.#records.length + 1;
 		const { type, actor, data } = f;
-		this.#records.push({ seq, t: seq, type, actor, op: 0, data } as LogRecord);
+		this.#records.push({
+			seq,
+			t: seq,
+			type,
+			actor,
+			op: op < 0 ? seq : op,
+			data,
+		} as LogRecord);
+		return seq;
 	}
 
 	/** Translation was switched on with one global flush (intel/iommu.c:init_dmars), so the log speaks about flushes. */
@@ -138,7 +153,10 @@ class Writer {
 			},
 			last: () => this.#lastInv[thread] ?? 1,
 		});
-		for (const f of facts) this.#add(f);
+		this.#calls.begin(move, before);
+		const op = this.#calls.current(move);
+		for (const f of facts) this.#add(f, f.type.startsWith("dma.") ? 0 : op);
+		this.#calls.end(move, before, after);
 	}
 
 	#fill(bit: number): void {

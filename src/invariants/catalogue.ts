@@ -14,6 +14,10 @@ import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_REQUESTS } from "./page-requests.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
 import { PINS } from "./pins.ts";
+import { TABLE_ACTS } from "./table-act-rows.ts";
+import { TABLE_DIRTY } from "./table-dirty.ts";
+import { TABLE_CALLS } from "./table-rows.ts";
+import { TABLE_WORDS } from "./table-words.ts";
 import { REFERENCES } from "./references.ts";
 import { RESERVATIONS } from "./reservations.ts";
 import { TYPE1 } from "./type1.ts";
@@ -38,7 +42,11 @@ export const CATALOGUE: readonly Invariant[] = [
 	...DIRTY,
 	...PAGE_REQUESTS,
 	...TYPE1,
+	...TABLE_WORDS,
+	...TABLE_ACTS,
+	...TABLE_CALLS,
 	...PAGE_TABLES,
+	...TABLE_DIRTY,
 	...ANOMALIES,
 ];
 

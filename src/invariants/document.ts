@@ -36,14 +36,18 @@ verdict *violated*; a **warning** is a legal but risky state or order and never 
 decide (events lost, a kernel release the rule does not speak about, a life that began before the log), the outcome is *unexplained* and
 says what was missing; what was never exercised is reported with a count of 0.
 
-Not judged, since no record tells it: device TLBs (PT-41), negative entries (PT-42), dirty bits of page tables (PT-45 to PT-48), the
-entry formats and the radix tree (PT-1 to PT-15, PT-17 to PT-24, PT-44, PT-49 to PT-52: tests of src/pagetable, since dom.map and dom.unmap are all that a log
-tells of a table's content), table
-life under software readers (PT-27 to PT-30: src/explore). PT-26 is the state form of PT-25. All 105 rows of the behaviour specification's
-section 6 are here.
+Page tables are judged in one of two ways. Where a log tells maps and unmaps as ranges (\`dom.map\`, \`dom.unmap\`; recordings of a kernel do),
+what hardware may still hold is kept as ranges. Where it tells every entry and every table page (\`table.rooted\`, \`slot.*\`, \`table.*\`;
+counterexamples of \`explore\` and table runs do) it is kept entry by entry, and all rows PT-1 to PT-53 of the page-table facts are judged.
+The explorer raises the same ids while it searches; test/explore/agreement.test.ts holds the two to each other along random paths.
+
+Two rows never break first: PT-26 is the state form of PT-25 and PT-2, and PT-45 (a lost write) needs a cached entry that PT-46 finds
+before. No row is left out; PT-49 (replay gives the same state) is judged as far as records can contradict each other, and beyond that by
+\`verify --redecide\` and the tests that compare reducers.
 
 *Broken by* names a log: a scenario of \`iommu-ledger run\` (\`omit=STEP\` is a switch, \`--set omit=STEP\`: a kernel that forgets this step), an
-exploration, a recording, or a sequence of records written by hand in test/invariants.
+exploration, a recording, a table run (test/scenarios/table-runs.test.ts runs them), or a sequence of
+records written by hand in test/invariants. All 105 rows of the behaviour specification's section 6 are here.
 `;
 
 const number = (id: string): number => Number(id.slice(id.indexOf("-") + 1));

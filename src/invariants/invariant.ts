@@ -106,6 +106,8 @@ export interface Invariant {
 	readonly needs?: Fidelity;
 	/** Checked at these records. */
 	readonly on?: RecordChecks;
+	/** Its checks at records speak only about page tables that are logged entry by entry: other logs do not pay for them. */
+	readonly entries?: true;
 	/** A predicate about one entity, checked when it was touched: at the step, the operation's end or quiescence, as `when` says. */
 	readonly aspect?: Aspect;
 	readonly test?: (world: World, id: string) => Outcome;

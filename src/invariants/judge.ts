@@ -26,7 +26,12 @@ import {
 	type When,
 } from "./invariant.ts";
 import { type JudgeImage, judgeImage } from "./judge-image.ts";
-import { planFor, type Observer, type Plan } from "./plan.ts";
+import {
+	planFor,
+	type Observer,
+	type Plan,
+	type PlannedCheck,
+} from "./plan.ts";
 import type { Touch } from "./touches.ts";
 import {
 	newVerdicts,
@@ -153,20 +158,30 @@ function judgeRecord(state: State, record: LogRecord): void {
 	if (plan.special === 3) noteInBracket(world, context.bracket, record);
 	if (plan.apply !== undefined) plan.apply(world, record);
 	if (plan.special === 1) begin(state, record);
-	const { checks } = plan;
+	runChecks(context, verdicts, plan.checks, record);
+	if (plan.entryChecks.length > 0 && world.iotlb.tables.size > 0)
+		runChecks(context, verdicts, plan.entryChecks, record);
+	if (plan.touch !== undefined) touchAndTest(state, plan.touch, record);
+	if (plan.special === 3) forgetOutcome(state, record);
+	else if (plan.special === 2) end(state, record);
+	else if (plan.special === 4) lost(state, record as LogRecord<"trace.lost">);
+}
+
+function runChecks(
+	context: Context,
+	verdicts: Verdicts,
+	checks: readonly PlannedCheck[],
+	record: LogRecord,
+): void {
 	for (let i = 0; i < checks.length; i++) {
-		const check = checks[i] as (typeof checks)[number];
+		const check = checks[i] as PlannedCheck;
 		const outcome = check.run(context, record);
 		if (outcome === SKIP) continue;
 		if (outcome === undefined)
 			verdicts.checked[check.index] =
 				(verdicts.checked[check.index] as number) + 1;
-		else settleEvent(verdicts, world, check.index, outcome, record.seq);
+		else settleEvent(verdicts, context.world, check.index, outcome, record.seq);
 	}
-	if (plan.touch !== undefined) touchAndTest(state, plan.touch, record);
-	if (plan.special === 3) forgetOutcome(state, record);
-	else if (plan.special === 2) end(state, record);
-	else if (plan.special === 4) lost(state, record as LogRecord<"trace.lost">);
 }
 
 /** Events that were lost may have lain before records that are judged already. */

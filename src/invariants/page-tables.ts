@@ -13,6 +13,15 @@ import {
 	tagLate,
 	unmapReturned,
 } from "./caches.ts";
+import { freedTwice, freedWhileWalked, walksFreed } from "./table-frees.ts";
+import { neighboursKept, unmapFlushed } from "./unmap-returns.ts";
+import { both } from "./table-rows.ts";
+import {
+	CONFLICTS,
+	differsForEver,
+	filledFromNowhere,
+	sparesWalks,
+} from "./table-sight.ts";
 import {
 	broken,
 	SKIP,
@@ -45,12 +54,17 @@ function neighbourCleared(
 	);
 }
 
+/** Rows whose page tables may be logged by ranges (dom.map, dom.unmap) or entry by entry. */
 export const PAGE_TABLES: readonly Invariant[] = [
 	{
 		id: "PT-16",
 		when: "S",
 		severity: "error",
-		on: { "dom.unmap": neighbourCleared },
+		on: {
+			"dom.unmap": neighbourCleared,
+			"op.commit": neighboursKept,
+			"op.fail": neighboursKept,
+		},
 		sentence: "An unmap clears only leaves that meet the range asked for.",
 		harm: "a neighbour's mapping is lost",
 		source: ["drivers/iommu/intel/iommu.c:intel_iommu_unmap"],
@@ -60,7 +74,10 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		id: "PT-25",
 		when: "S",
 		severity: "error",
-		on: { "table.freed": freedTable },
+		on: both(
+			{ "table.freed": freedTable },
+			{ "table.freed": freedWhileWalked },
+		),
 		sentence:
 			"A table page is freed only after an invalidation that started after it was unlinked has completed.",
 		harm: "hardware walks recycled memory",
@@ -68,10 +85,21 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 	},
 	{
+		id: "PT-26",
+		when: "S",
+		severity: "error",
+		aspect: "domain",
+		test: walksFreed,
+		sentence: "No paging-structure cache entry leads to a freed page.",
+		harm: "hardware walks recycled memory",
+		source: ["facts pagetable §8, row 26 (the state form of PT-25)"],
+		brokenBy: "counterexamples of docs/experiments.md: m-bad-1, m-bad-2",
+	},
+	{
 		id: "PT-31",
 		when: "S",
 		severity: "error",
-		on: { "iotlb.synced": leafOnly },
+		on: { "iotlb.synced": leafOnly, "inv.issued": sparesWalks },
 		sentence:
 			"A flush that spares walk caches is enough only when no table of the range was unlinked.",
 		harm: "a stale walk-cache entry leads into a freed table",
@@ -85,7 +113,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		id: "PT-32",
 		when: "S",
 		severity: "error",
-		on: { "iotlb.synced": unmapReturned },
+		on: { "iotlb.synced": unmapReturned, "op.commit": unmapFlushed },
 		sentence:
 			"When a strict unmap returns, everything cached for its range has been invalidated.",
 		harm: "the device reads and writes pages that have been given to somebody else",
@@ -122,7 +150,11 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		id: "PT-36",
 		when: "S",
 		severity: "error",
-		on: { "witness.hit": witnessHit, "dma.done": deviceReached },
+		on: {
+			"witness.hit": witnessHit,
+			"dma.done": deviceReached,
+			"hw.filled": filledFromNowhere,
+		},
 		sentence:
 			"Hardware uses only translations that memory offered since the last covering invalidation.",
 		harm: "a translation out of nowhere: the projection, the recording or the hardware is wrong",
@@ -131,11 +163,13 @@ export const PAGE_TABLES: readonly Invariant[] = [
 	},
 	{
 		id: "PT-37",
-		when: "S",
+		when: "Q",
 		severity: "error",
-		on: { "dom.map": supersededLeft },
+		on: both({ "dom.map": supersededLeft }, CONFLICTS),
+		aspect: "domain",
+		test: differsForEver,
 		sentence:
-			"A superpage takes the place of a table only after the entries of that table were invalidated.",
+			"Entries of one address that differ in size or target exist only between a change and its completed flush.",
 		harm: "hardware holds two translations of different size for one address: undefined (seed mail 2)",
 		source: ["drivers/iommu/intel/iommu.c:switch_to_super_page", "seed mail 2"],
 		brokenBy: "record sequence in test/invariants",
@@ -156,11 +190,12 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		when: "S",
 		severity: "error",
 		sentence:
-			"A domain id is given to another domain only when no entry under it is left.",
-		harm: "the new owner meets the old one's translations",
+			"A table page is freed once, and a domain id is given to another domain only when no entry under it is left.",
+		harm: "two owners share a page, or the new owner of the id meets the old one's translations",
 		source: ["drivers/iommu/intel/iommu.c:domain_exit"],
 		brokenBy: "record sequence in test/invariants",
 		on: {
+			"table.freed": freedTwice,
 			"did.assigned": ({ world }, { data, seq }) => {
 				const { tagLeft } = world.effect;
 				if (tagLeft === undefined) return undefined;

@@ -28,6 +28,8 @@ export interface RecordPlan {
 		| ((world: World, record: LogRecord, touch: Touch) => void)
 		| undefined;
 	readonly checks: readonly PlannedCheck[];
+	/** The same, for logs in which page tables are logged entry by entry. */
+	readonly entryChecks: readonly PlannedCheck[];
 	/** 1 begins an operation, 2 ends one, 3 is noted in the bracket, 4 tells of lost events, 0 nothing special. */
 	readonly special: 0 | 1 | 2 | 3 | 4;
 	/** Kept as a step of its operation. */
@@ -90,15 +92,20 @@ export function planFor(
 	for (const type of Object.keys(RECORD_FIELDS)) {
 		if (!isRecordType(type)) continue;
 		const checks: PlannedCheck[] = [];
+		const entryChecks: PlannedCheck[] = [];
 		catalogue.forEach((invariant, index) => {
 			const run = invariant.on?.[type] as PlannedCheck["run"] | undefined;
 			if (run !== undefined && able[index] === true)
-				checks.push({ index, run });
+				(invariant.entries === true ? entryChecks : checks).push({
+					index,
+					run,
+				});
 		});
 		records.set(type, {
 			apply: applierOf(type),
 			touch: TOUCHES[type] as RecordPlan["touch"],
 			checks,
+			entryChecks,
 			special: special(type),
 			kept: KEPT_STEPS.has(type),
 			observe: observers.get(type),

@@ -75,6 +75,15 @@ function touchPages(world: World, ioas: IoasId, iova: U64, touch: Touch): void {
 	if (pages !== undefined) touch("pages", pages);
 }
 
+/** A domain whose page table is logged entry by entry. */
+function logged(
+	world: World,
+	{ data }: { readonly data: { readonly dom: DomainId } },
+	touch: Touch,
+): void {
+	if (world.iotlb.tables.has(data.dom)) touch("domain", data.dom);
+}
+
 export const TOUCHES: Touchers = {
 	"grp.member.added": (_, { data }, touch) => touch("group", data.group),
 	"grp.member.removed": (_, { data }, touch) => touch("group", data.group),
@@ -172,6 +181,13 @@ export const TOUCHES: Touchers = {
 	"dom.created": (_, { data }, touch) => touch("domain", data.dom),
 	"dom.freed": (_, { data }, touch) => touch("domain", data.dom),
 	"dirty.set": (_, { data }, touch) => touch("domain", data.dom),
+	"slot.written": logged,
+	"slot.cleared": logged,
+	"table.rooted": logged,
+	"table.freed": logged,
+	"inv.completed": (world, _, touch) => {
+		for (const dom of world.iotlb.tables.keys()) touch("domain", dom);
+	},
 	"hwpt.reserved": (world, { data }, touch) => hwpt(world, data.hwpt, touch),
 	"hwpt.live": (world, { data }, touch) => {
 		hwpt(world, data.hwpt, touch);

@@ -1,4 +1,7 @@
 /** PT-36, and what proves PT-32: uses of translations that a witness saw or a device told (facts pagetable §5; kernel-findings F2). */
+import { visitPossible } from "../iotlb/walks.ts";
+import { tablesUnder, walkersOf } from "../world/apply-tables.ts";
+import { takenOutBy } from "./returning.ts";
 import { spacesOf } from "../iotlb/state.ts";
 import { show } from "./caches.ts";
 import { spaceOfRequester } from "../iotlb/contexts.ts";
@@ -105,6 +108,8 @@ export function deviceReached(
 	const spaces = spacesReachedBy(world, data.dev);
 	if (spaces.length === 0) return SKIP;
 	const { start, n } = frameRange(data.iova, lastOf(data.iova, data.len));
+	const exact = reachedExactly(world, record, start);
+	if (exact !== SKIP) return exact;
 	for (const space of spaces) {
 		const domain = world.domains.map.get(space.dom);
 		if (domain?.memory != null && presentFrames(domain.memory, start, n) === n)
@@ -129,6 +134,35 @@ export function deviceReached(
 		`${data.dev} ${data.write ? "wrote" : "read"} ${show(start, n)} successfully, which neither the page table of ${spaces.map((space) => space.dom).join(", ")} nor a stale entry allows`,
 		[data.dev, ...spaces.map((space) => space.dom)],
 		[spaces[0]?.changedSeq ?? 0],
+		{ evidence: "proven" },
+	);
+}
+
+/** The same where the page table is logged entry by entry: something must translate it, to `pa` when that is told. */
+function reachedExactly(
+	world: World,
+	{ data, seq }: LogRecord<"dma.done">,
+	frame: number,
+): Outcome {
+	const under = tablesUnder(world, data.dev);
+	if (under === undefined) return SKIP;
+	const target =
+		data.pa === undefined ? -1 : Math.floor(Number(data.pa) / 4096);
+	let since = -1;
+	for (const walker of walkersOf(world, under.dom))
+		visitPossible(walker, frame, 1, { memory: true, holes: false }, (one) => {
+			if (one.what !== "leaf") return;
+			if (target >= 0 && one.pa + (frame - one.start) !== target) return;
+			if (since !== 0) since = one.since;
+		});
+	const use = `${data.dev} ${data.write ? "wrote to" : "read from"} ${hexOfFrame(frame)}, physical ${hexOfFrame(target)}`;
+	if (since > 0) return { proves: takenOutBy(since), use, actor: data.dev };
+	if (since >= 0) return undefined;
+	return broken(
+		`${data.dev} ${seq}`,
+		`${use}, which neither the page table of ${under.dom} nor a stale entry allows`,
+		[data.dev, under.dom],
+		[],
 		{ evidence: "proven" },
 	);
 }

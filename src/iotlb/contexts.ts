@@ -28,7 +28,11 @@ function unlink(iotlb: Iotlb, space: Space): void {
 /** Does this tag hold anything that a new owner of it could meet? Of a domain that was alive before the log that is not known. */
 const residueOf = (space: Space): boolean =>
 	!space.preexisting &&
-	(space.holds || space.stale.length > 0 || space.tables.length > 0);
+	(space.holds ||
+		space.stale.length > 0 ||
+		space.tables.length > 0 ||
+		space.device.length > 0 ||
+		(space.walks !== null && space.walks.entries.size > 0));
 
 /** Gives up a tag; returns its domain when entries of it may still be cached. */
 function retire(iotlb: Iotlb, space: Space): DomainId | undefined {
@@ -122,6 +126,9 @@ function newSpace(
 		clean: [],
 		tagRefs: 0,
 		tagSeq: 0,
+		device: [],
+		negative: [],
+		walks: null,
 	};
 	unit.spaces.set(did, space);
 	link(iotlb, space);

@@ -3,20 +3,28 @@
  */
 import type { DomainId, IommuId } from "../vocabulary/ids.ts";
 import {
-	DROPPED_MAX,
+	addLeftover,
+	dropDevice,
+	reachesLevel,
+	takeOver,
+	without,
+} from "./leftovers.ts";
+import { dropWalks, noteFlushed } from "./walk-drops.ts";
+import {
+	concerns,
+	walkerOf,
 	meets,
 	spacesOf,
 	subtract,
 	unitOf,
-	WINDOW_DOMAINS_MAX,
 	type FrameRange,
 	type Invalidation,
 	type Iotlb,
 	type Space,
 	type Stale,
 	type Unit,
-	type WindowSum,
 } from "./state.ts";
+import { note } from "./windows.ts";
 
 /** More stale ranges than this in one tag are merged into one that covers them all (a log without any flush). */
 const STALE_MAX = 4096;
@@ -47,8 +55,10 @@ export function cleared(
 		readonly op: number;
 		readonly t: number;
 		readonly queued: boolean;
+		readonly level: number;
 	},
 ): void {
+	if (iotlb.tables.has(dom)) return;
 	for (const space of spacesOf(iotlb, dom)) {
 		if (!space.holds && space.setting.size === 0) continue;
 		const certain = isCertain(space);
@@ -73,6 +83,7 @@ export function cleared(
 			queued: at.queued,
 			unflushedSeq: 0,
 			unflushedT: 0,
+			level: at.level,
 		};
 		space.stale.push(stale);
 		if (space.stale.length > STALE_MAX) thin(space);
@@ -114,10 +125,21 @@ export function mapped(
 	dom: DomainId,
 	start: number,
 	n: number,
+	seq: number,
 ): void {
-	for (const space of spacesOf(iotlb, dom))
+	if (iotlb.tables.has(dom)) return;
+	for (const space of spacesOf(iotlb, dom)) {
 		if (space.holds && space.live.size === 0 && !space.preexisting)
 			space.clean.push({ start, n });
+		if (iotlb.hardware.negative && space.live.size > 0)
+			space.negative = addLeftover(space.negative, {
+				start,
+				n,
+				pa: -1,
+				since: seq,
+				seq,
+			});
+	}
 }
 
 /** A table that covers [start, start+n) left the tree. */
@@ -130,6 +152,7 @@ export function tableUnlinked(
 	seq: number,
 	why: "unlinked" | "superseded",
 ): void {
+	if (iotlb.tables.has(dom)) return;
 	for (const space of spacesOf(iotlb, dom))
 		if (space.holds || space.setting.size > 0)
 			space.tables.push({ table, dom, start, n, seq, why });
@@ -144,6 +167,7 @@ export function issue(
 	iotlb.armed = true;
 	const unit = unitOf(iotlb, iommu);
 	unit.issued++;
+	if (command.kind === "devtlb") unit.ats = true;
 	unit.pending.push(command);
 }
 
@@ -176,6 +200,18 @@ function apply(
 	t: number,
 ): void {
 	switch (command.kind) {
+		case "walk":
+			for (const space of unit.spaces.values())
+				if (concerns(command, space))
+					dropFromWalks(iotlb, space, command, command.seq, seq);
+			return;
+		case "devtlb":
+			for (const space of unit.spaces.values())
+				if (concerns(command, space)) {
+					dropFromWalks(iotlb, space, command, command.seq, seq);
+					dropDevice(space, command);
+				}
+			return;
 		case "iotlb":
 		case "piotlb":
 			if (command.gran === "global") {
@@ -247,6 +283,10 @@ function dropAll(
 	t: number,
 ): void {
 	const limit = reach(iotlb, space, command);
+	dropFromWalks(iotlb, space, command, limit, seq);
+	takeOver(iotlb, space, command, limit);
+	if (space.negative.length > 0)
+		space.negative = space.negative.filter((one) => one.seq > limit);
 	if (space.stale.length > 0)
 		space.stale = space.stale.filter(
 			(stale) => stale.seq > limit || !note(iotlb, stale, [], seq, t),
@@ -268,10 +308,15 @@ function dropRange(
 ): void {
 	const { start, n } = command;
 	const limit = reach(iotlb, space, command);
+	dropFromWalks(iotlb, space, command, limit, seq);
+	takeOver(iotlb, space, command, limit);
+	if (space.negative.length > 0)
+		space.negative = without(space.negative, start, n, limit);
 	if (space.stale.length > 0) {
 		let gone = false;
 		for (const stale of space.stale) {
 			if (stale.seq > limit || !meets(stale.parts, start, n)) continue;
+			if (!reachesLevel(iotlb, command, stale)) continue;
 			const left = subtract(stale.parts, start, n);
 			if (left.length === 0) gone = true;
 			note(iotlb, stale, left, seq, t);
@@ -290,54 +335,18 @@ function dropRange(
 		space.clean.push({ start, n });
 }
 
-/** Where the windows of a stale range's kind and domain are counted. */
-function windowSum(iotlb: Iotlb, stale: Stale): WindowSum | undefined {
-	const { byDomain } = iotlb.windows;
-	let found = byDomain.get(stale.dom);
-	if (found === undefined) {
-		if (byDomain.size >= WINDOW_DOMAINS_MAX) return undefined;
-		const none = (): WindowSum => ({ count: 0, longestNs: 0, frames: 0 });
-		found = { strict: none(), lazy: none() };
-		byDomain.set(stale.dom, found);
-	}
-	return stale.queued ? found.lazy : found.strict;
-}
-
-/** What is left of a stale range after a flush; keeps the statistics. Always true. */
-function note(
+/** The same for a page table that is logged entry by entry. */
+function dropFromWalks(
 	iotlb: Iotlb,
-	stale: Stale,
-	left: readonly FrameRange[],
+	space: Space,
+	command: Invalidation,
+	limit: number,
 	seq: number,
-	t: number,
-): true {
-	const windows = iotlb.windows;
-	let frames = 0;
-	for (const part of stale.parts) frames += part.n;
-	for (const part of left) frames -= part.n;
-	windows.frames -= frames;
-	windows.count++;
-	const ns = t - stale.t;
-	const sum = windowSum(iotlb, stale);
-	if (sum !== undefined) {
-		sum.count++;
-		sum.frames += frames;
-		if (ns > sum.longestNs) sum.longestNs = ns;
-	}
-	if (ns > windows.longestNs || windows.longest === null) {
-		windows.longestNs = ns;
-		windows.longest = {
-			dom: stale.dom,
-			start: stale.start,
-			n: stale.n,
-			fromSeq: stale.seq,
-			toSeq: seq,
-		};
-	}
-	iotlb.dropped.push({ stale, t });
-	if (iotlb.dropped.length > DROPPED_MAX) iotlb.dropped.shift();
-	stale.parts = left;
-	return true;
+): void {
+	const walker = walkerOf(iotlb, space);
+	if (walker === undefined) return;
+	dropWalks(walker, command, limit, seq);
+	noteFlushed(walker, command);
 }
 
 const EMPTY: readonly Stale[] = [];

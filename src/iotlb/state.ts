@@ -9,11 +9,23 @@
  * - pointers to unlinked tables (paging-structure caches) and context entries that were cleared but not invalidated.
  *
  * An invalidation counts from the moment it was issued (what is cleared later it need not drop) and takes effect when completed.
- * Not covered: device TLBs (no record says that ATS is on), negative entries, hardware that drops entries by itself.
+ * - what a device may have taken over into its own TLB (where the header or a device-TLB command says that ATS is on), and in
+ *   caching mode the ranges that may be cached as "not present".
+ *
+ * A domain whose page table is logged entry by entry (table.rooted, slot.*) is kept exactly: tables.ts is its memory, walks.ts what a
+ * tag may hold of it. For all others ranges are kept, here; hardware that drops entries by itself only makes fewer of them true.
  *
  * Addresses are frames of 4 KiB.
  */
-import type { DeviceId, DomainId, IommuId } from "../vocabulary/ids.ts";
+import type {
+	ActorId,
+	DeviceId,
+	DomainId,
+	IommuId,
+} from "../vocabulary/ids.ts";
+import type { Hardware } from "./hardware.ts";
+import { copyTables, type Tables } from "./tables.ts";
+import { copyWalks, type Walker, type Walks } from "./walks.ts";
 
 /** A range that hardware may still translate although memory no longer does. */
 export interface Stale {
@@ -39,6 +51,18 @@ export interface Stale {
 	/** seq of the iotlb.synced that claimed it flushed while it was not; 0 = none so far. */
 	unflushedSeq: number;
 	unflushedT: number;
+	/** Level of its leaves as a TTL names it (3 = page); 0 = not told apart. */
+	readonly level: number;
+}
+/** Frames of a range that a device's own TLB may still translate, or that may be cached as "not present". */
+export interface Leftover {
+	readonly start: number;
+	readonly n: number;
+	readonly pa: number;
+	/** Record that took it out of memory / put it in. */
+	readonly since: number;
+	/** Record at which it could last have been filled. */
+	readonly seq: number;
 }
 /** Frames [start, start+n). */
 export interface FrameRange {
@@ -83,6 +107,11 @@ export interface Space {
 	/** References of cache tags, and the record that changed them last. */
 	tagRefs: number;
 	tagSeq: number;
+	/** Device TLBs / negative entries of macro logs. */
+	device: readonly Leftover[];
+	negative: readonly Leftover[];
+	/** What it may hold of a page table that is logged entry by entry. */
+	walks: Walks | null;
 }
 /** A context entry, set or cleared-but-maybe-cached. */
 export interface ContextEntry {
@@ -106,6 +135,10 @@ export interface Invalidation {
 	readonly leafOnly: boolean;
 	readonly sid: number | undefined;
 	readonly op: number;
+	/** SMMUv3 range commands: the level whose leaf entries are sure to go; undefined or 0: every level. */
+	readonly ttl: number | undefined;
+	/** The task that queued it, where page tables are logged entry by entry. */
+	readonly by: ActorId | undefined;
 }
 /** One IOMMU unit. */
 export interface Unit {
@@ -117,6 +150,8 @@ export interface Unit {
 	/** Commands issued / completed in the log. */
 	issued: number;
 	completed: number;
+	/** A device-TLB command was seen: ATS is on. */
+	ats: boolean;
 }
 /** Windows of one kind: how many, the longest, and the bytes that lay open in all of them together, in frames. */
 export interface WindowSum {
@@ -151,6 +186,9 @@ export interface Windows {
 /** The projection. */
 export interface Iotlb {
 	own: object;
+	readonly hardware: Hardware;
+	/** Page tables that are logged entry by entry. */
+	readonly tables: Map<DomainId, Tables>;
 	/** True once the log has shown any tag, context entry, cache tag or invalidation: only then does it say anything. */
 	armed: boolean;
 	/** True once context entries are logged; until then hw.attach stands for them. */
@@ -169,8 +207,10 @@ export interface Iotlb {
 export const DROPPED_MAX = 64;
 
 /** An empty projection. */
-export const newIotlb = (own: object): Iotlb => ({
+export const newIotlb = (own: object, hardware: Hardware): Iotlb => ({
 	own,
+	hardware,
+	tables: new Map(),
 	armed: false,
 	entries: false,
 	clearings: false,
@@ -195,6 +235,7 @@ const copySpace = (space: Space): Space => ({
 	stale: space.stale.map((stale) => ({ ...stale })),
 	tables: space.tables.slice(),
 	clean: space.clean.slice(),
+	walks: space.walks === null ? null : copyWalks(space.walks),
 });
 
 /** A copy that shares nothing which changes. */
@@ -231,6 +272,9 @@ export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
 	return {
 		...iotlb,
 		own,
+		tables: new Map(
+			[...iotlb.tables].map(([dom, tables]) => [dom, copyTables(tables)]),
+		),
 		units,
 		byDomain,
 		windows: {
@@ -258,6 +302,7 @@ export function unitOf(iotlb: Iotlb, id: IommuId): Unit {
 			staleContexts: [],
 			issued: 0,
 			completed: 0,
+			ats: false,
 		};
 		iotlb.units.set(id, unit);
 	}
@@ -268,6 +313,30 @@ const NONE: readonly Space[] = [];
 /** The tags of a domain. */
 export const spacesOf = (iotlb: Iotlb, dom: DomainId): readonly Space[] =>
 	iotlb.byDomain.get(dom) ?? NONE;
+
+/** Does a command speak about this tag? */
+export const concerns = (command: Invalidation, space: Space): boolean =>
+	command.gran === "global" ||
+	command.did === space.did ||
+	(command.kind === "devtlb" && command.did === undefined);
+
+/** The walks of a tag, when its page table is logged entry by entry. */
+export function walkerOf(iotlb: Iotlb, space: Space): Walker | undefined {
+	if (iotlb.tables.size === 0) return undefined;
+	const tables = iotlb.tables.get(space.dom);
+	if (tables === undefined) return undefined;
+	space.walks ??= { entries: new Map() };
+	return {
+		tables,
+		walks: space.walks,
+		hardware: iotlb.hardware,
+		reaches: space.holds || space.setting.size > 0,
+		pending:
+			iotlb.units
+				.get(space.iommu)
+				?.pending.filter((command) => concerns(command, space)) ?? [],
+	};
+}
 
 /** Removes [start, start+n) from a list of ranges. */
 export function subtract(

@@ -35,8 +35,30 @@ export const HARDWARE_RECORDS = {
 	/** The core considers the range flushed: an unmap (or a map over old tables) returns to its caller here. `queued`: left to the flush queue. */
 	"iotlb.synced": { dom: "domain", iova: "hex", last: "hex", queued: "flag?" },
 
-	/** A page of the page table came to life (private), was linked, unlinked, or given back. `table` counts per domain. */
-	"table.allocated": { dom: "domain", table: "count", level: "count" },
+	/**
+	 * Hardware starts its walks at this table from now on: the table was set up, or grew (amd/io_pgtable.c:increase_address_space). `format` as
+	 * the golden vectors name it (src/pagetable), `levels` in use; `ias`, `oas`: input and output bits; `pgsizes`: sizes of leaves as a bitmap.
+	 */
+	"table.rooted": {
+		dom: "domain",
+		table: "count",
+		levels: "count",
+		format: "text?",
+		pgsizes: "hex?",
+		ias: "count?",
+		oas: "count?",
+	},
+	/**
+	 * A page of the page table came to life (private), was linked, unlinked, or given back. `table` counts per domain; `pa` is where it lies
+	 * (default: page number = `table`, as in src/pagetable), `slots` its number of entries where that is not the format's own. What is reachable follows from the entries alone: linked and unlinked are claims.
+	 */
+	"table.allocated": {
+		dom: "domain",
+		table: "count",
+		level: "count",
+		pa: "hex?",
+		slots: "count?",
+	},
 	"table.linked": {
 		dom: "domain",
 		table: "count",
@@ -51,15 +73,52 @@ export const HARDWARE_RECORDS = {
 	},
 	"table.quarantined": { dom: "domain", table: "count" },
 	"table.freed": { dom: "domain", table: "count", level: "count?" },
-	/** Entries were written / cleared (micro records): `n` slots from `slot`, first entry word `word`. */
+	/**
+	 * Entries were written / cleared (micro records): `n` slots from `slot`, first entry word `word`, each `stride` more than the one before
+	 * (0: replicas). `cas`: by compare-and-swap. `assumes`: what the driver takes for granted about the table that the slot led to, without
+	 * looking (actor iommu:…: hardware set or cleared a bit of the entry): "empty" (io-pgtable-arm.c:arm_lpae_init_pte) or "full" (__arm_lpae_unmap).
+	 */
 	"slot.written": {
 		dom: "domain",
 		table: "count",
 		slot: "count",
 		word: "hex",
 		n: "count?",
+		stride: "hex?",
+		cas: "flag?",
+		assumes: "text?",
 	},
-	"slot.cleared": { dom: "domain", table: "count", slot: "count", n: "count?" },
+	"slot.cleared": {
+		dom: "domain",
+		table: "count",
+		slot: "count",
+		n: "count?",
+		assumes: "text?",
+	},
+	/** Software used memory that is no table of the domain as one: an entry of it was read or written, or it was given to the page allocator. `pa` when known. */
+	"data.walked": { dom: "domain", pa: "hex?", slot: "count", write: "flag?" },
+	"data.freed": { dom: "domain", pa: "hex?" },
+	/**
+	 * One call of the driver by the core's loops (iommu.c:__iommu_map, __iommu_unmap): pages of `pgsize` bytes, `count` of them; bytes done.
+	 */
+	"drv.mapped": {
+		dom: "domain",
+		iova: "hex",
+		pa: "hex",
+		pgsize: "hex",
+		count: "count",
+		mapped: "hex",
+		errno: "errno?",
+	},
+	"drv.unmapped": {
+		dom: "domain",
+		iova: "hex",
+		pgsize: "hex",
+		count: "count",
+		unmapped: "hex",
+	},
+	/** The driver was asked to flush what a gather holds (iommu_iotlb_sync); without `iova` the gather is empty. Its commands follow. */
+	"gather.synced": { dom: "domain", iova: "hex?", last: "hex?" },
 	/** A superpage is about to replace linked tables over [iova, last] (intel/iommu.c:switch_to_super_page). */
 	"table.superseded": {
 		dom: "domain",
@@ -122,7 +181,8 @@ export const HARDWARE_RECORDS = {
 	},
 
 	/**
-	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb, devtlb, iec. `gran`: global, domain, page, device.
+	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb, devtlb, iec; walk (paging-structure caches alone: no
+	 * hardware has it, explored protocols may). `gran`: global, domain, pasid, page, device. src/iotlb/commands.ts names each driver's commands.
 	 * `addr`/`mask`: naturally aligned block of 2^mask pages. `ih`: leaf entries only. `ttl`: SMMU range commands, the one level whose leaf entries are sure to go (3 = page). `inv` counts commands per IOMMU.
 	 */
 	"inv.issued": {
@@ -145,7 +205,7 @@ export const HARDWARE_RECORDS = {
 	/** A freed IOVA range may be handed out again (free_iova). Lazy mode: only after a flush that started after the unmap. */
 	"iova.freed": { dom: "domain", iova: "hex", len: "hex" },
 	/** Flush queue: a range was queued / a flush of the whole domain was started / finished. */
-	"fq.queued": { dom: "domain", iova: "hex", len: "hex" },
+	"fq.queued": { dom: "domain", iova: "hex", len: "hex", cpu: "count?" },
 	"fq.flush.started": { dom: "domain" },
 	"fq.flush.finished": { dom: "domain" },
 
@@ -163,6 +223,12 @@ export const HARDWARE_RECORDS = {
 		what: "text?",
 		from: "count?",
 	},
+	/**
+	 * A device began to use a range and goes on until told (`keep`: its translation must stay as it is), or all its DMA was stopped / resumed.
+	 */
+	"dma.started": { dev: "device", iova: "hex", len: "hex", keep: "flag?" },
+	"dma.stopped": { dev: "device" },
+	"dma.resumed": { dev: "device" },
 	/** Independent witness (the emulator's own log): a translation was cached / a cached one was used / a walk faulted. */
 	"witness.filled": {
 		iommu: "iommu",

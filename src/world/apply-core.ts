@@ -1,6 +1,7 @@
 /** Folding of operations and of the iommu core's records (facts §2.17, §4). */
 import { deviceMoved } from "../iotlb/contexts.ts";
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
+import { callOf } from "./calls.ts";
 import { deviceOf, domainOf, groupOf, iotlbOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
 import type { Group, World } from "./types.ts";
@@ -66,6 +67,12 @@ export const APPLY_CORE: Appliers = {
 			steps: [],
 			truncated: false,
 		});
+		if (world.iotlb.tables.size === 0) return;
+		const { op, args } = r.data;
+		const call = callOf(op, args, r.actor, r.seq, (dom) =>
+			iotlbOf(world).tables.get(dom),
+		);
+		if (call !== undefined) world.calls.set(r.seq, call);
 	},
 	// op.commit and op.fail are folded in apply.ts: they close the operation after its last check.
 	"grp.member.added": (world, { data }) => {

@@ -31,6 +31,7 @@ import {
 	presentFrames,
 	unmapFrames,
 	visitRuns,
+	visitSizes,
 	type Memory,
 } from "./memory.ts";
 import type { Domain, World } from "./types.ts";
@@ -85,7 +86,7 @@ function applyMap(world: World, r: LogRecord<"dom.map">): void {
 	const errno = mapFrames(memory, iova, pa, n, data.prot ?? 3);
 	if (errno !== 0) effect.problem = `the page table refused it with ${errno}`;
 	else if (domain.mapped >= 0) domain.mapped += n - effect.overlap;
-	if (world.iotlb.armed) mapped(iotlbOf(world), data.dom, iova, n);
+	if (world.iotlb.armed) mapped(iotlbOf(world), data.dom, iova, n, r.seq);
 }
 
 function applyUnmap(world: World, r: LogRecord<"dom.unmap">): void {
@@ -127,8 +128,18 @@ function noteCleared(
 	n: number,
 ): void {
 	const iotlb = iotlbOf(world);
-	const at = { seq: r.seq, op: r.op, t: r.t, queued: r.data.queued === true };
-	if (world.effect.present === n || domain.mapped >= 0)
+	const at = {
+		seq: r.seq,
+		op: r.op,
+		t: r.t,
+		queued: r.data.queued === true,
+		level: 0,
+	};
+	if (iotlb.hardware.sendsTtl)
+		visitSizes(memory, iova, n, (start, pa, count, level) =>
+			cleared(iotlb, domain.id, start, count, pa, { ...at, level }),
+		);
+	else if (world.effect.present === n || domain.mapped >= 0)
 		visitRuns(memory, iova, n, (start, pa, count) =>
 			cleared(iotlb, domain.id, start, count, pa, at),
 		);
@@ -215,6 +226,8 @@ export const APPLY_MEMORY: Appliers = {
 		void entryCleared(iotlbOf(world), entryFacts(world, r)),
 	"inv.issued": (world, { data, seq, op }) => {
 		const { start, n } = blockOf(data.addr, data.mask);
+		if (world.calls.size > 0 && data.kind === "iotlb")
+			world.calls.get(op)?.commands.push({ start, n, pa: -1 });
 		issue(iotlbOf(world), data.iommu, {
 			inv: data.inv,
 			seq,
@@ -226,11 +239,19 @@ export const APPLY_MEMORY: Appliers = {
 			n,
 			leafOnly: data.ih === true,
 			sid: data.sid,
+			ttl: data.ttl,
+			by: world.iotlb.tables.size === 0 ? undefined : world.ops.get(op)?.actor,
 		});
 	},
 	"inv.completed": (world, { data, seq, t }) =>
 		complete(iotlbOf(world), data.iommu, data.inv, seq, t),
 	"table.unlinked": (world, { data, seq }) => {
+		const { tables } = world.iotlb;
+		if (tables.size > 0 && tables.has(data.dom)) {
+			const page = iotlbOf(world).tables.get(data.dom)?.pages.get(data.table);
+			if (page !== undefined) page.claimed = true;
+			return;
+		}
 		if (!world.iotlb.armed || data.iova === undefined) return;
 		// A level-1 table spans 512 pages, and 512 times more per level above (facts pagetable §1.1).
 		const n = 512 ** (data.level ?? 1);

@@ -9,6 +9,7 @@ import { APPLY_IOAS } from "./apply-ioas.ts";
 import { APPLY_MEMORY } from "./apply-memory.ts";
 import { APPLY_OBJECTS } from "./apply-objects.ts";
 import { APPLY_REST } from "./apply-rest.ts";
+import { APPLY_TABLES } from "./apply-tables.ts";
 import { createWorld, successor } from "./create.ts";
 import type { Applier } from "./handlers.ts";
 import { STEPS_MAX, type OpenOp, type World } from "./types.ts";
@@ -19,6 +20,7 @@ const APPLIERS: ReadonlyMap<string, Applier> = new Map(
 		...APPLY_OBJECTS,
 		...APPLY_IOAS,
 		...APPLY_MEMORY,
+		...APPLY_TABLES,
 		...APPLY_REST,
 	}) as [string, Applier][],
 );
@@ -74,6 +76,7 @@ export function noteStep(op: OpenOp, record: LogRecord): void {
 /** Ends an operation. */
 export function closeOp(world: World, record: LogRecord): void {
 	world.ops.delete(record.op);
+	if (world.calls.size > 0) world.calls.delete(record.op);
 }
 
 /** Applies one record in place: the fast way. The world must not be a snapshot that somebody still reads. */

@@ -1,4 +1,5 @@
 /** The world before the first record, and copies of a world. */
+import { hardwareOf } from "../iotlb/hardware.ts";
 import { copyIotlb, newIotlb } from "../iotlb/state.ts";
 import { u64FromHex } from "../vocabulary/fields.ts";
 import type { LogHeader, TopologyDevice } from "../vocabulary/header.ts";
@@ -51,7 +52,10 @@ export function createWorld(header: LogHeader): World {
 		faultQueues: newTable(own),
 		ctxs: newTable(own),
 		ops: new Map(),
-		iotlb: newIotlb(own),
+		calls: new Map(),
+		streams: [],
+		stopped: new Set(),
+		iotlb: newIotlb(own, hardwareOf(header)),
 		lostSeq: 0,
 		lostCount: 0,
 		lostOpen: false,
@@ -82,6 +86,7 @@ export function createWorld(header: LogHeader): World {
 			beyond: 0,
 			tagLeft: undefined,
 			problem: undefined,
+			tables: undefined,
 		},
 	};
 	for (const topology of header.topology.groups) {
@@ -335,6 +340,18 @@ function copyWorld(world: World): World {
 			[...world.ops].map(([seq, op]) => [
 				seq,
 				{ ...op, steps: op.steps.slice() },
+			]),
+		),
+		calls: new Map(
+			[...world.calls].map(([seq, call]) => [
+				seq,
+				{
+					...call,
+					lost: call.lost.slice(),
+					added: call.added.slice(),
+					commands: call.commands.slice(),
+					unlinked: call.unlinked.slice(),
+				},
 			]),
 		),
 		seen: { ...world.seen },

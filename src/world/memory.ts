@@ -204,3 +204,18 @@ export function visitRuns(
 	});
 	if (length > 0) visit(runIova, runPa, length);
 }
+
+/** Visits [iova, iova+n) leaf by leaf, with the level of each as a TTL names it: 3 = page, 2 and 1 = the blocks above (facts §5.3). */
+export function visitSizes(
+	memory: Memory,
+	iova: number,
+	n: number,
+	visit: (iova: number, pa: number, n: number, level: number) => void,
+): void {
+	visitLeaves(memory.edit, iova, n, (leaf) => {
+		const from = Math.max(leaf.iova, iova);
+		const size = Math.min(leaf.iova + leaf.slotSize, iova + n) - from;
+		const level = leaf.slotSize === 1 ? 3 : leaf.slotSize === 512 ? 2 : 1;
+		visit(from, leaf.pa + (from - leaf.iova), size, level);
+	});
+}

@@ -23,6 +23,8 @@ import type {
 } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { Area, AreaList } from "./areas.ts";
+import type { Call } from "./calls.ts";
+import type { Stream, TableEffect } from "./table-effect.ts";
 import type { Memory } from "./memory.ts";
 import type { Owner, Table } from "./table.ts";
 
@@ -296,6 +298,8 @@ export interface Effect {
 	tagLeft: DomainId | undefined;
 	/** The record could not be applied: why. */
 	problem: string | undefined;
+	/** table.*, slot.*, dirty.reported. */
+	tables: TableEffect | undefined;
 }
 
 /** A reserved region and whose it is. */
@@ -330,6 +334,11 @@ export interface World {
 	readonly ctxs: Table<CtxId, Ctx>;
 	/** Open operations by the seq of their op.begin. */
 	readonly ops: Map<number, OpenOp>;
+	/** Those of them that are calls on a page table that is logged entry by entry. */
+	readonly calls: Map<number, Call>;
+	/** What devices use all the time, and devices whose DMA is stopped. */
+	streams: readonly Stream[];
+	stopped: ReadonlySet<DeviceId>;
 	iotlb: Iotlb;
 	/** seq of the last trace.lost and number of them. */
 	lostSeq: number;

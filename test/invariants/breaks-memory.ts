@@ -649,6 +649,23 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 				});
 			}),
 	},
+	"PT-41": {
+		before: mapped,
+		bad: (b) =>
+			b.op("unmap", () => {
+				unmap(b, 0x1000);
+				b.add("inv.issued", {
+					iommu: UNIT,
+					inv: 1,
+					kind: "devtlb",
+					gran: "page",
+					did: 5,
+					addr: 0x1000,
+					mask: 0,
+				});
+				flush(b, 2, {});
+			}),
+	},
 	"PT-43": {
 		before: reachable,
 		bad: (b) =>

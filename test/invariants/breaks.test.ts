@@ -40,9 +40,20 @@ function topologyFor(id: string): Partial<LogHeader> {
 	return { topology: { ...TOPOLOGY, groups: [{ ...group, members }] } };
 }
 
+/** Rows about page tables that are logged entry by entry have whole logs instead: test/scenarios/table-runs.test.ts. */
+const entryByEntry = new Set(
+	CATALOGUE.filter(
+		({ id, entries, test: state }) =>
+			entries === true ||
+			(state !== undefined && /^PT-(5|9|10|26|52)$/.test(id)),
+	).map(({ id }) => id),
+);
+
 test("the table of breaks covers the catalogue and nothing else", () => {
 	expect(Object.keys(BREAKS).sort()).toEqual(
-		CATALOGUE.map(({ id }) => id).sort(),
+		CATALOGUE.map(({ id }) => id)
+			.filter((id) => !entryByEntry.has(id))
+			.sort(),
 	);
 });
 
