@@ -6,7 +6,12 @@
  * call linked or unlinked is only compared with that. Freed pages are kept: pointers to them are what this is about. All addresses
  * are frames of 4 KiB. Walks are in table-walk.ts, caches in walks.ts.
  */
-import { LEAF, TABLE, type FormatConfig } from "../pagetable/config.ts";
+import {
+	LEAF,
+	TABLE,
+	type FormatConfig,
+	type TableRequest,
+} from "../pagetable/config.ts";
 import type { ActorId } from "../vocabulary/ids.ts";
 
 /** Where a table page stands in its life. */
@@ -49,6 +54,8 @@ export interface Pointer {
 /** The page table of a domain. */
 export interface Tables {
 	config: FormatConfig;
+	/** What `config` was settled from: plain data. */
+	readonly request: TableRequest;
 	root: number;
 	/** Levels in use (AMD v1 grows). */
 	levels: number;
@@ -72,8 +79,12 @@ const FREED_MAX = 256;
 const SLOT_LIMIT = 2 ** 17;
 
 /** A page table without any table yet. */
-export const newTables = (config: FormatConfig): Tables => ({
+export const newTables = (
+	request: TableRequest,
+	config: FormatConfig,
+): Tables => ({
 	config,
+	request,
 	root: 0,
 	levels: config.geometry.mode,
 	pages: new Map(),

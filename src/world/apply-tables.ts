@@ -26,7 +26,7 @@ import { settleConfig } from "../pagetable/table.ts";
 import {
 	FORMATS,
 	type FormatConfig,
-	type FormatId,
+	type TableRequest,
 } from "../pagetable/config.ts";
 import type { U64 } from "../vocabulary/fields.ts";
 import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
@@ -117,13 +117,12 @@ function rooted(world: World, r: LogRecord<"table.rooted">): void {
 	const iotlb = iotlbOf(world);
 	let tables = iotlb.tables.get(data.dom);
 	if (tables === undefined) {
-		const config = configOf(data);
-		if (config === undefined) {
+		tables = tablesFor(data);
+		if (tables === undefined) {
 			begin(world, undefined, undefined);
 			return;
 		}
 		domainOf(world, data.dom);
-		tables = newTables(config);
 		iotlb.tables.set(data.dom, tables);
 	}
 	const effect = begin(world, tables, tables.pages.get(data.table));
@@ -131,27 +130,23 @@ function rooted(world: World, r: LogRecord<"table.rooted">): void {
 	effect.former = setRoot(tables, data.table, data.levels, r.seq);
 }
 
-function configOf(
+/** A page table as a record says it was set up; undefined for what no driver of this model could have set up. */
+function tablesFor(
 	data: LogRecord<"table.rooted">["data"],
-): FormatConfig | undefined {
-	const format = FORMATS.find((one) => one === (data.format ?? "vtd")) as
-		| FormatId
-		| undefined;
+): Tables | undefined {
+	const format = FORMATS.find((one) => one === (data.format ?? "vtd"));
 	if (format === undefined) return undefined;
+	const hasLevels = format === "vtd" || format === "amd_v2";
+	const request: TableRequest = {
+		format,
+		...(hasLevels ? { levels: data.levels } : {}),
+		...(data.pgsizes === undefined ? {} : { pageSizes: BigInt(data.pgsizes) }),
+		...(data.ias === undefined ? {} : { ias: data.ias }),
+		...(data.oas === undefined ? {} : { oas: data.oas }),
+	};
 	try {
-		return settleConfig({
-			format,
-			...(format === "vtd" || format === "amd_v2"
-				? { levels: data.levels }
-				: {}),
-			...(data.pgsizes === undefined
-				? {}
-				: { pageSizes: BigInt(data.pgsizes) }),
-			...(data.ias === undefined ? {} : { ias: data.ias }),
-			...(data.oas === undefined ? {} : { oas: data.oas }),
-		});
+		return newTables(request, settleConfig(request));
 	} catch (error) {
-		// What no driver of this model could have set up is not judged entry by entry.
 		if (error instanceof PageTableConfigError) return undefined;
 		throw error;
 	}

@@ -195,7 +195,7 @@ const SINGLE: readonly Protocol[] = [
 		"the device's TLB is flushed before the IOMMU's",
 		`${TWO}\nhardware: [walk, cacheLeaf, cacheDirectory, cacheDevice, evict]\n${one("begin: { unmap: [0] }", "clear: T.0", "flush: { pages: [0], scope: device }", "flush: { pages: [0] }", "done: { unmap: [0] }")}`,
 		"violated",
-		["PT-32"],
+		["PT-32", "PT-41"],
 		{ "4 0": "old fault" },
 	],
 	[
@@ -249,7 +249,7 @@ const SINGLE: readonly Protocol[] = [
 		"a freed table is linked again",
 		`${TWO}\n${one("clear: root.0", "flush: { pages: all }", "free: T", "write: { slot: root.0, value: T }")}`,
 		"violated",
-		["PT-2"],
+		["PT-2", "PT-26"],
 		{ "4 0": "garbage" },
 	],
 	[
