@@ -58,7 +58,8 @@ export function newPages(
 	const { caller } = x.env;
 	const ctx = ctxOf(x);
 	const acct = caller.ipcLock ? "NONE" : ctx.acct;
-	const account = acct === "MM" ? `mm:${caller.proc}` : `user:${caller.uid}`;
+	const payer = acct === "MM" ? `mm:${caller.proc}` : `user:${caller.uid}`;
+	const account = acct === "NONE" ? "" : payer;
 	const made = createPages(x.host.mem, x.ctx, {
 		mm: caller.proc,
 		writable,

@@ -7,7 +7,7 @@ import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import { hexOf, u64 } from "../vocabulary/fields.ts";
 import type { CtxId, DeviceId, IoasId, ObjectId } from "../vocabulary/ids.ts";
-import { ctxId, kernelNumber } from "../vocabulary/ids.ts";
+import { kernelNumber } from "../vocabulary/ids.ts";
 import { ask } from "../../machines/steps.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import type { IoasContext } from "../../machines/ioas.ts";
@@ -21,6 +21,12 @@ import type { FaultArgs, HexData } from "./commands-fault.ts";
 import { allocNested, FAULT_HANDLERS, userData } from "./commands-fault.ts";
 import type { PlainArgs } from "./commands-plain.ts";
 import { fromHex, PLAIN_HANDLERS, plainly } from "./commands-plain.ts";
+import {
+	isLegacyOp,
+	LEGACY_HANDLERS,
+	type LegacyArgs,
+	nextCtx,
+} from "./commands-legacy.ts";
 import { VFIO_HANDLERS, type VfioArgs } from "./commands-vfio.ts";
 import { unmapPlain } from "./unmap-plain.ts";
 import { besideOf, isBeside, onPlain } from "./plain.ts";
@@ -33,7 +39,8 @@ export interface CommandArgs
 	extends PlainArgs,
 		AccessArgs,
 		FaultArgs,
-		VfioArgs {
+		VfioArgs,
+		LegacyArgs {
 	/** Opens /dev/iommu: an iommufd context. */
 	readonly open: object;
 	/** The last close of a context. EBUSY while devices, accesses or open queue files hold its file. */
@@ -268,9 +275,7 @@ type Handlers = {
 };
 const HANDLERS: Handlers = {
 	open: (x) => {
-		const ctx = ctxId(
-			1 + [...x.actors.keys()].filter((id) => /^ctx:\d+$/.test(id)).length,
-		);
+		const ctx = nextCtx(x);
 		x.spawnCtx(ctx);
 		x.tell(ask("ctx.open", ctx, {}));
 		x.actors.get("host")!.send({ type: "host.ctx.opened" });
@@ -329,6 +334,7 @@ const HANDLERS: Handlers = {
 	...ACCESS_HANDLERS,
 	...FAULT_HANDLERS,
 	...VFIO_HANDLERS,
+	...LEGACY_HANDLERS,
 };
 
 /** Tells whether `name` is an operation. */
@@ -341,8 +347,10 @@ export function carryOut(x: Executor, command: Command): Outcome {
 		readonly ctx?: CtxId;
 		readonly dev?: DeviceId;
 	};
-	if (ctx !== undefined && x.actors.get(ctx)?.state !== "Open")
-		return failed("EBADF", "ctx.look");
+	const open = isLegacyOp(command.op)
+		? ctx === undefined || x.legacy.containers.has(ctx)
+		: ctx === undefined || x.actors.get(ctx)?.state === "Open";
+	if (!open) return failed("EBADF", "ctx.look");
 	if (dev !== undefined && !x.parts.outside.devices.has(dev))
 		return failed("ENODEV", "dev.look");
 	// The table pairs each operation with its own arguments; TypeScript cannot follow the pair through the lookup.

@@ -46,6 +46,7 @@ import {
 	type Outcome,
 	type Said,
 } from "./executor-parts.ts";
+import { type Legacy, NO_LEGACY } from "./legacy.ts";
 import type { Beside } from "./plain.ts";
 import { onPlain } from "./plain.ts";
 
@@ -57,6 +58,8 @@ export class Executor {
 	readonly beside = new Map<CtxId, Beside>();
 	/** Accesses whose user does not let go when it is asked to (scenario deaf-access). */
 	readonly deaf = new Set<AccessId>();
+	/** Legacy containers (legacy.ts). */
+	legacy: Legacy = NO_LEGACY;
 	/** By owner, then by role: no name is put together on the way of a command. */
 	readonly #running = new Map<ActorId, Map<Role, Runner>>();
 	readonly #define: (definition: AnyDefinition) => AnyDefinition;

@@ -207,7 +207,8 @@ const CALLER = {
 	rawIo: true,
 };
 
-function envOf(x: Executor, proc: number): OpEnv {
+/** What operations on plain state ask of the outside. */
+export function envOf(x: Executor, proc: number): OpEnv {
 	const { env, op, switches } = x.parts.outside;
 	return {
 		...env,

@@ -75,6 +75,15 @@ export interface CommandResults {
 	readonly vfioMap: undefined;
 	/** How many bytes were unmapped. */
 	readonly vfioUnmap: U64;
+	/** The container. */
+	readonly containerOpen: CtxId;
+	readonly containerClose: undefined;
+	readonly groupSetContainer: undefined;
+	readonly groupUnsetContainer: undefined;
+	readonly containerSetIommu: undefined;
+	readonly containerMap: undefined;
+	/** How many bytes were unmapped; with "v1" more than asked when the last entry reaches beyond the request. */
+	readonly containerUnmap: U64;
 	readonly dirtySet: undefined;
 	/** The dirty leaves of the range. */
 	readonly dirtyGet: readonly IovaSpan[];
@@ -159,6 +168,13 @@ const READERS: Readers = {
 	vfioInfo: address("pgsizes"),
 	vfioMap: nothing,
 	vfioUnmap: address("bytes"),
+	containerOpen: (result) => result["ctx"] as CtxId,
+	containerClose: nothing,
+	groupSetContainer: nothing,
+	groupUnsetContainer: nothing,
+	containerSetIommu: nothing,
+	containerMap: nothing,
+	containerUnmap: address("bytes"),
 	dirtySet: nothing,
 	dirtyGet: (result) =>
 		rows(result, "dirty").map(({ iova, length }) => ({

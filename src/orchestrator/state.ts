@@ -13,6 +13,7 @@ import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
 import type { AccessId, ActorId, CtxId } from "../vocabulary/ids.ts";
 import type { Standing } from "./engine.ts";
 import type { Executor } from "./executor.ts";
+import type { Legacy } from "./legacy.ts";
 import type { OutsideState } from "./outside.ts";
 import type { Beside } from "./plain.ts";
 
@@ -22,6 +23,7 @@ export interface SystemState {
 	readonly beside: ReadonlyMap<CtxId, Beside>;
 	readonly deaf: ReadonlySet<AccessId>;
 	readonly outside: OutsideState;
+	readonly legacy: Legacy;
 }
 
 /** The state of a live system now. */
@@ -34,6 +36,7 @@ export function stateOf(x: Executor): SystemState {
 		beside: new Map(x.beside),
 		deaf: new Set(x.deaf),
 		outside: x.parts.outside.state,
+		legacy: x.legacy,
 	};
 }
 
@@ -60,4 +63,5 @@ export function resumeFrom(x: Executor, state: SystemState): void {
 	for (const [ctx, beside] of state.beside) x.beside.set(ctx, beside);
 	for (const access of state.deaf) x.deaf.add(access);
 	x.parts.outside.resume(state.outside);
+	x.legacy = state.legacy;
 }

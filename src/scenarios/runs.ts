@@ -8,6 +8,7 @@ import { failingRollback } from "./runs/failing-rollback.ts";
 import { firstDetach } from "./runs/first-detach.ts";
 import { laggardDetach } from "./runs/laggard-detach.ts";
 import { laggardRegion } from "./runs/laggard-region.ts";
+import { legacyV1, legacyV2 } from "./runs/legacy-container.ts";
 import { onlyOneAttached } from "./runs/only-one-attached.ts";
 import {
 	otherHwptSibling,
@@ -44,6 +45,8 @@ export const RUN_SCENARIOS: readonly RunScenario[] = [
 	...inAllVariants("replace-3", replace3),
 	laggardDetach,
 	firstDetach,
+	legacyV1,
+	legacyV2,
 	unfinished,
 	failingRollback,
 	failingRefill,

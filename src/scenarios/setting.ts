@@ -52,7 +52,8 @@ export const call = (
 ): ScenarioStep => ({
 	label,
 	do: op,
-	args: op === "open" ? args : { ctx: "ctx", ...args },
+	args:
+		op === "open" || op === "containerOpen" ? args : { ctx: "ctx", ...args },
 	...(as === undefined ? {} : { as }),
 });
 

@@ -83,6 +83,11 @@ function expectEqualAllAlong(header: LogHeader, commands: readonly Command[]) {
 	fold.add(core.boot().records);
 	for (const command of commands) {
 		fold.add(core.decide(command).records);
+		if (core.state.legacy.containers.size > 0) {
+			// Legacy containers are not brought back, and that is said.
+			expect(() => fold.state()).toThrow(/legacy VFIO container/);
+			continue;
+		}
 		expect({ after: command, state: normal(fold.state()) }).toEqual({
 			after: command,
 			state: normal(core.state),

@@ -211,6 +211,53 @@ const SPELLINGS: Spellings = {
 		}),
 		out: ({ bytes }) => ({ size: bytes! }),
 	},
+	containerOpen: { call: "OPEN_CONTAINER", args: () => ({}) },
+	containerClose: {
+		call: "CLOSE_CONTAINER",
+		args: ({ ctx }) => ({ container: fd(ctx) }),
+	},
+	groupSetContainer: {
+		call: "VFIO_GROUP_SET_CONTAINER",
+		args: ({ ctx, group }) => ({
+			container: fd(ctx),
+			group: kernelNumber(group),
+		}),
+	},
+	groupUnsetContainer: {
+		call: "VFIO_GROUP_UNSET_CONTAINER",
+		args: ({ ctx, group }) => ({
+			container: fd(ctx),
+			group: kernelNumber(group),
+		}),
+	},
+	containerSetIommu: {
+		call: "VFIO_SET_IOMMU",
+		args: ({ ctx, version }) => ({
+			container: fd(ctx),
+			type: version === "v1" ? VFIO.TYPE1_IOMMU : VFIO.TYPE1v2_IOMMU,
+		}),
+	},
+	containerMap: {
+		call: "VFIO_IOMMU_MAP_DMA",
+		args: (a) => ({
+			container: fd(a.ctx),
+			flags: a.prot,
+			vaddr: a.va,
+			iova: a.iova,
+			size: a.length,
+			...(a.mm === undefined ? {} : { mm: a.mm }),
+		}),
+	},
+	containerUnmap: {
+		call: "VFIO_IOMMU_UNMAP_DMA",
+		args: ({ ctx, iova, length }) => ({
+			container: fd(ctx),
+			flags: iova === undefined && length === undefined ? 2 : 0,
+			iova: iova ?? "0x0",
+			size: length ?? "0x0",
+		}),
+		out: ({ bytes }) => ({ size: bytes! }),
+	},
 	dirtySet: {
 		call: "IOMMU_HWPT_SET_DIRTY_TRACKING",
 		args: (a) => ({
@@ -287,6 +334,7 @@ const SPELLINGS: Spellings = {
 };
 
 const SAMPLE = {
+	group: "group:1",
 	ctx: "ctx:1",
 	dev: "device:0000:00:00.0",
 	iova: "0x0",

@@ -60,6 +60,9 @@ export interface DomainNote {
 export interface Notes {
 	readonly header: LogHeader;
 	readonly ctxs: Map<CtxId, IdTable>;
+	/** Legacy containers that are open, and how many there ever were. */
+	readonly containers: Set<CtxId>;
+	containersOpened: number;
 	readonly domains: Map<DomainId, DomainNote>;
 	domainsMade: number;
 	readonly pages: Map<PagesId, PagesNote>;
@@ -90,6 +93,8 @@ const NO_OP = { name: "", args: {} };
 export const newNotes = (header: LogHeader): Notes => ({
 	header,
 	ctxs: new Map(),
+	containers: new Set(),
+	containersOpened: 0,
 	domains: new Map(),
 	domainsMade: 0,
 	pages: new Map(),

@@ -81,8 +81,13 @@ const OBJECTS: Noters = {
 	"op.begin": (notes, { data }) => {
 		notes.op = { name: data.op, args: (data.args ?? {}) as Args };
 	},
-	"ctx.opened": (notes, { data }) => void tableOf(notes, data.ctx),
+	"ctx.opened": (notes, { data }) => {
+		if (data.kind !== "type1") return void tableOf(notes, data.ctx);
+		notes.containers.add(data.ctx);
+		notes.containersOpened += 1;
+	},
 	"ctx.closed": (notes, { data }) => {
+		if (notes.containers.delete(data.ctx)) return;
 		tableOf(notes, data.ctx).open = false;
 	},
 	"ioas.created": (notes, { data }) => named(notes, data.ioas, true),

@@ -8,6 +8,7 @@ import { YES } from "../../../machines/steps.ts";
 import type { ActorId, CtxId, HwptId } from "../../vocabulary/ids.ts";
 import type { Ioas, World } from "../../world/types.ts";
 import type { Standing } from "../engine.ts";
+import { NO_LEGACY } from "../legacy.ts";
 import { Outside } from "../outside.ts";
 import type { Beside } from "../plain.ts";
 import type { SystemState } from "../state.ts";
@@ -59,8 +60,13 @@ function ioasActor(
 	return { state: u > 1 ? "Live.Held" : "Live.Unused", context };
 }
 
-/** Puts the state together. The log must end between two operations. */
+/** Puts the state together. The log must end between two operations. Throws RangeError when a legacy container is open: they are not brought back. */
 export function stateFromFold(world: World, notes: Notes): SystemState {
+	const [open] = notes.containers;
+	if (open !== undefined)
+		throw new RangeError(
+			`${open} is a legacy VFIO container that is still open: recovery does not bring those back; close it before the log ends`,
+		);
 	const { header } = notes;
 	const outside = new Outside(header.topology, switchesFrom(header.switches));
 	const made = driverDomains(world, notes, outside);
@@ -91,6 +97,7 @@ export function stateFromFold(world: World, notes: Notes): SystemState {
 		actors,
 		beside,
 		deaf: notes.deaf,
+		legacy: { ...NO_LEGACY, opened: notes.containersOpened },
 		outside: {
 			mem: memoryOf(world, notes, contents),
 			domains: made,
