@@ -1,6 +1,5 @@
 /** One record sequence per invariant that breaks it: pins, accesses, dirty tracking, nesting, queues, containers, alignment and leaves. */
 import {
-	attach,
 	CTX,
 	DEV1,
 	GROUP,

@@ -2,7 +2,6 @@
  * Commands as calls of user space, in the spelling of recorded calls (call, args, out). `iommufd` is the number of the context, `dev` the
  * bus name of the device: the agent keeps the files. What hardware or kernel drivers do of themselves is no call, and is not sent.
  */
-import { VFIO } from "../../../machines/ops/compat.ts";
 import { MAP_FLAG } from "../../../machines/ops/map.ts";
 import type { Json } from "../../vocabulary/fields.ts";
 import type { CtxId, DeviceId } from "../../vocabulary/ids.ts";
@@ -11,13 +10,15 @@ import type { Command, CommandArgs, OpName } from "../commands.ts";
 import type { Outcome } from "../executor-parts.ts";
 import type { BackendAnswer, BackendRequest, CallFields } from "./backend.ts";
 import { refusedWith, succeeded } from "./backend.ts";
+import { VFIO_SPELLINGS } from "./calls-vfio.ts";
 
 type Fields = { readonly [name: string]: Json };
 /** What is read of the live system to make a call: the object id of a device that is bound. */
 export interface Books {
 	idev(dev: DeviceId): number;
 }
-interface Spelling<O extends OpName> {
+/** How one command is spelled. */
+export interface Spelling<O extends OpName> {
 	readonly call: string;
 	readonly args: (args: CommandArgs[O], books: Books) => CallFields;
 	/** The fields copied back, out of the operation's result. */
@@ -173,91 +174,7 @@ const SPELLINGS: Spellings = {
 		call: "IOMMU_VFIO_IOAS",
 		args: ({ ctx }) => ({ iommufd: fd(ctx), op: "CLEAR", ioas_id: 0 }),
 	},
-	vfioSetIommu: {
-		call: "VFIO_SET_IOMMU",
-		args: ({ ctx, version }) => ({
-			iommufd: fd(ctx),
-			type: version === "v1" ? VFIO.TYPE1_IOMMU : VFIO.TYPE1v2_IOMMU,
-		}),
-	},
-	vfioCheckExtension: {
-		call: "VFIO_CHECK_EXTENSION",
-		args: ({ ctx, extension }) => ({ iommufd: fd(ctx), extension }),
-		out: ({ ret }) => ({ ret: ret! }),
-	},
-	vfioInfo: {
-		call: "VFIO_IOMMU_GET_INFO",
-		args: ({ ctx }) => ({ iommufd: fd(ctx) }),
-		out: ({ pgsizes }) => ({ iova_pgsizes: pgsizes! }),
-	},
-	vfioMap: {
-		call: "VFIO_IOMMU_MAP_DMA",
-		args: (a) => ({
-			iommufd: fd(a.ctx),
-			flags: a.prot,
-			vaddr: a.va,
-			iova: a.iova,
-			size: a.length,
-			...(a.mm === undefined ? {} : { mm: a.mm }),
-		}),
-	},
-	vfioUnmap: {
-		call: "VFIO_IOMMU_UNMAP_DMA",
-		args: ({ ctx, iova, length }) => ({
-			iommufd: fd(ctx),
-			flags: iova === undefined && length === undefined ? 2 : 0,
-			iova: iova ?? "0x0",
-			size: length ?? "0x0",
-		}),
-		out: ({ bytes }) => ({ size: bytes! }),
-	},
-	containerOpen: { call: "OPEN_CONTAINER", args: () => ({}) },
-	containerClose: {
-		call: "CLOSE_CONTAINER",
-		args: ({ ctx }) => ({ container: fd(ctx) }),
-	},
-	groupSetContainer: {
-		call: "VFIO_GROUP_SET_CONTAINER",
-		args: ({ ctx, group }) => ({
-			container: fd(ctx),
-			group: kernelNumber(group),
-		}),
-	},
-	groupUnsetContainer: {
-		call: "VFIO_GROUP_UNSET_CONTAINER",
-		args: ({ ctx, group }) => ({
-			container: fd(ctx),
-			group: kernelNumber(group),
-		}),
-	},
-	containerSetIommu: {
-		call: "VFIO_SET_IOMMU",
-		args: ({ ctx, version }) => ({
-			container: fd(ctx),
-			type: version === "v1" ? VFIO.TYPE1_IOMMU : VFIO.TYPE1v2_IOMMU,
-		}),
-	},
-	containerMap: {
-		call: "VFIO_IOMMU_MAP_DMA",
-		args: (a) => ({
-			container: fd(a.ctx),
-			flags: a.prot,
-			vaddr: a.va,
-			iova: a.iova,
-			size: a.length,
-			...(a.mm === undefined ? {} : { mm: a.mm }),
-		}),
-	},
-	containerUnmap: {
-		call: "VFIO_IOMMU_UNMAP_DMA",
-		args: ({ ctx, iova, length }) => ({
-			container: fd(ctx),
-			flags: iova === undefined && length === undefined ? 2 : 0,
-			iova: iova ?? "0x0",
-			size: length ?? "0x0",
-		}),
-		out: ({ bytes }) => ({ size: bytes! }),
-	},
+	...VFIO_SPELLINGS,
 	dirtySet: {
 		call: "IOMMU_HWPT_SET_DIRTY_TRACKING",
 		args: (a) => ({
