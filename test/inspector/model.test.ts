@@ -423,7 +423,7 @@ describe("sequence, CSV and Perfetto", () => {
 		const words = messages.map(
 			(m) => `${lifelines[m.from]} → ${lifelines[m.to]}: ${m.text}`,
 		);
-		expect(words[0]).toBe("caller → ctx:1: replace");
+		expect(words[0]).toBe("caller → ctx:1: replace 0000:10:00.0");
 		expect(words.at(-1)).toBe("ctx:1 → caller: ok");
 		for (const dev of DEVICES)
 			expect(words).toContain(`${dev} → domain:5: hw.attach`);

@@ -41,7 +41,7 @@ await shoot(
 	"topology-1d",
 	[run("posted-v2"), run("group-owned")],
 	"#view=topology",
-	500,
+	800,
 );
 await shoot("iotlb-window", [RECORDING], "#view=iotlb&seq=52", 800);
 

@@ -1,4 +1,5 @@
 /** One operation as a sequence diagram: a lifeline per actor, an arrow per record. */
+import { shortName } from "./names.ts";
 import type { Row } from "../worker/protocol.ts";
 
 /** An arrow, or a note on one lifeline when `to` equals `from`. */
@@ -112,8 +113,17 @@ function message(
 	};
 }
 
+/** What is called, and the device that it is about. */
+function calledText(data: Readonly<Record<string, unknown>>): string {
+	const { dev } = (data["args"] ?? {}) as { readonly dev?: unknown };
+	const about = typeof dev === "string" ? ` ${shortName(dev)}` : "";
+	return `${data["op"]}${about}`;
+}
+
 function textOf(type: string, data: Readonly<Record<string, unknown>>): string {
-	if (type === "op.begin") return String(data["op"]);
+	if (type === "op.begin") return calledText(data);
+	if (type === "saga.begun") return `saga ${data["saga"]}`;
+	if (type === "saga.ended") return `saga ${data["outcome"]}`;
 	if (type === "op.commit") return "ok";
 	if (type === "op.fail") return `${data["errno"]} at ${data["step"]}`;
 	const extra = TOLD.filter((key) => data[key] !== undefined)

@@ -122,7 +122,10 @@ export class Spans {
 		const index = this.#index;
 		if (at < 0 || at >= index.count) return -1;
 		const number = this.numberOfOp(index.op[at] as number);
-		return number >= 0 ? number : this.numberOfOp(index.seq[at] as number);
+		if (number >= 0) return number;
+		const type = index.types.names[index.type[at] as number] as string;
+		const saga = type.startsWith("saga.") ? sagaIn(index.textAt(at)) : 0;
+		return this.numberOfOp(saga || (index.seq[at] as number));
 	}
 
 	/** The number of the first span that begins at or after position `at`. */

@@ -6,7 +6,7 @@ import type { IotlbPicture } from "../model/iotlb.ts";
 import type { StaleWindow } from "../worker/stale-history.ts";
 import type { LogClient } from "./log-client.ts";
 import { html, svg } from "./dom.ts";
-import { byteSize, counted, grouped, hex, nanoseconds } from "./format.ts";
+import { byteSize, counted, hex, nanoseconds } from "./format.ts";
 import { pressable } from "./pressable.ts";
 import { isOwnLog, moveIn, useCall } from "./state.ts";
 import { windowOf } from "./timeline-window.ts";

@@ -72,6 +72,8 @@ function paintSpans(
 		open: colour("--span-open"),
 		unknown: colour("--span-open"),
 	};
+	const text = colour("--span-text");
+	const failText = colour("--span-fail-text");
 	paper.font = "8.5px system-ui, sans-serif";
 	paper.textBaseline = "middle";
 	for (const { begin, end, row, outcome, name } of spans) {
@@ -82,7 +84,7 @@ function paintSpans(
 		paper.fillRect(left, top, width, SPAN_HEIGHT - 1);
 		const label = visible(`${SIGNS[outcome]}${name}`);
 		if (width < LABEL_WIDTH_MIN) continue;
-		paper.fillStyle = colour("--span-text");
+		paper.fillStyle = outcome === "fail" ? failText : text;
 		paper.save();
 		paper.beginPath();
 		paper.rect(left, top, width, SPAN_HEIGHT);

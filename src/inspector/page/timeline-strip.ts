@@ -7,7 +7,6 @@ import { laneOrder } from "../model/timeline.ts";
 import { html } from "./dom.ts";
 import { grouped } from "./format.ts";
 import {
-	count,
 	cursor,
 	firstLog,
 	hasTimeline,

@@ -328,8 +328,14 @@ function verdictOf(
 	wrong: number,
 	surprising: number,
 ): string {
+	const elsewhere = devices.filter(
+		({ item: { books, hardware } }) =>
+			books !== undefined && hardware !== undefined && books !== hardware,
+	).length;
+	if (elsewhere > 0)
+		return `▲ ${elsewhere} ${elsewhere === 1 ? "device translates" : "devices translate"} through another domain than the books say.`;
 	if (wrong > 0)
-		return `▲ ${wrong} ${wrong === 1 ? "device translates" : "devices translate"} through another domain than the books say, or in a way that no flush reaches.`;
+		return `▲ ${counted(wrong, "device")} where the hardware is not as it should be: see the marks.`;
 	const known = devices.filter(({ item }) => item.hardware !== undefined);
 	if (known.length === 0)
 		return "What hardware does is not known at this record: the log has shown no attach and no context entry yet.";
