@@ -128,7 +128,7 @@ export function domainJoined(
 	{ data, seq }: LogRecord<"iopt.dom.added">,
 ): Outcome {
 	const ioas = ioasIn(world, data.ioas);
-	const { domain } = world.effect;
+	const domain = world.domains.map.get(data.dom);
 	if (ioas === undefined || domain === undefined || ioas.areas.count === 0)
 		return SKIP;
 	let bad: Area | undefined;
