@@ -15,7 +15,7 @@ const rows = CATALOGUE.flatMap(({ id, brokenBy }) => {
 }) as [string, string, string][];
 
 test("most rows of the catalogue that need a fault have one", () => {
-	expect(rows.length).toBeGreaterThanOrEqual(31);
+	expect(rows.length).toBeGreaterThanOrEqual(30);
 });
 
 test.each(rows)("%s: %s with omit=%s", (id, name, omit) => {
