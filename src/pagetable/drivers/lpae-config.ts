@@ -22,6 +22,9 @@ export interface LpaeConfig extends FormatConfig {
 	/** log2 of the entries of a table below the root. */
 	readonly bitsPerLevel: number;
 	readonly startLevel: number;
+	/** Of the last level: log2 of the frames of an entry, and the entries of a table minus one. */
+	readonly lastShift: number;
+	readonly lastMask: number;
 	/** Last-level tables per frame: one divided by the frames that such a table covers. */
 	readonly tablesPerFrame: number;
 	/** Frames within IAS and within OAS. */
@@ -201,6 +204,8 @@ export function lpaeConfig(
 		granule,
 		bitsPerLevel,
 		startLevel,
+		lastShift: granuleShift - 12,
+		lastMask: 2 ** (startLevel === 3 ? rootBits : bitsPerLevel) - 1,
 		tablesPerFrame: 1 / (granule * 2 ** bitsPerLevel),
 		iovaLimit: 2 ** (ias - 12),
 		paLimit: 2 ** (oas - 12),

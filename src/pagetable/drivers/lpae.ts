@@ -43,8 +43,11 @@ function lookup(table: Walkable, iova: number): number {
 	const key = tableKey(config, iova);
 	const known = table.walkCache?.find(key, table.token);
 	if (known != null) {
-		const word = wordAt(known, slotAt(config, iova, LAST_LEVEL));
-		return word === 0 ? -1 : addressOf(config, word, LAST_LEVEL, iova);
+		const word = wordAt(known, (iova >>> config.lastShift) & config.lastMask);
+		if (word === 0) return -1;
+		return config.granule === 1
+			? Math.floor(word / FRAME_STEP)
+			: addressOf(config, word, LAST_LEVEL, iova);
 	}
 	let id = table.root;
 	for (let level = config.startLevel; level <= LAST_LEVEL; level++) {
