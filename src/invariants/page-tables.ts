@@ -13,6 +13,7 @@ import {
 	tagLate,
 	unmapReturned,
 } from "./caches.ts";
+import { windowBounded } from "./queue-window.ts";
 import { freedTwice, freedWhileWalked, walksFreed } from "./table-frees.ts";
 import { neighboursKept, unmapFlushed } from "./unmap-returns.ts";
 import { both } from "./table-rows.ts";
@@ -145,6 +146,21 @@ export const PAGE_TABLES: readonly Invariant[] = [
 		harm: "its IOVA is reused while the old translation lives",
 		source: ["drivers/iommu/dma-iommu.c:fq_flush_iotlb"],
 		brokenBy: "record sequence in test/invariants",
+	},
+	{
+		id: "PT-35",
+		when: "S",
+		severity: "error",
+		on: { "fq.queued": windowBounded },
+		sentence:
+			"A flush queue holds at most one ring per CPU, and nothing longer than its timeout and one flush.",
+		harm: "a device can reach pages that were given back for an unbounded time",
+		source: [
+			"drivers/iommu/dma-iommu.c:queue_iova, fq_flush_timeout",
+			"facts pagetable §5.4",
+		],
+		brokenBy:
+			"lazy runs with the faults ring-without-end, timer-never-fires (test/scenarios/lazy-run.test.ts)",
 	},
 	{
 		id: "PT-36",

@@ -183,6 +183,20 @@ export interface Windows {
 	framesMax: number;
 	readonly byDomain: Map<DomainId, DomainWindows>;
 }
+/** A range in a flush queue. */
+export interface Queued {
+	readonly start: number;
+	readonly n: number;
+	readonly cpu: number;
+	readonly seq: number;
+	readonly t: number;
+}
+/** The flush queue of one domain, and how long its last flush took. */
+export interface Queue {
+	readonly waiting: readonly Queued[];
+	readonly flushAt: number;
+	readonly flushNs: number;
+}
 /** The projection. */
 export interface Iotlb {
 	own: object;
@@ -197,6 +211,8 @@ export interface Iotlb {
 	clearings: boolean;
 	units: Map<IommuId, Unit>;
 	byDomain: Map<DomainId, Space[]>;
+	/** Flush queues whose records tell the CPU: what waits, oldest first. */
+	queues: Map<DomainId, Queue>;
 	nextStale: number;
 	windows: Windows;
 	/** Stale ranges dropped lately, newest last: a witness with another clock may be late by a little. */
@@ -216,6 +232,7 @@ export const newIotlb = (own: object, hardware: Hardware): Iotlb => ({
 	clearings: false,
 	units: new Map(),
 	byDomain: new Map(),
+	queues: new Map(),
 	nextStale: 1,
 	windows: {
 		count: 0,
@@ -277,6 +294,7 @@ export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
 		),
 		units,
 		byDomain,
+		queues: new Map(iotlb.queues),
 		windows: {
 			...iotlb.windows,
 			byDomain: new Map(

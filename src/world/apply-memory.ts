@@ -20,6 +20,7 @@ import {
 import type { U64 } from "../vocabulary/fields.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
+import { noteQueued } from "./apply-queue.ts";
 import { domainOf, iotlbOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
 import {
@@ -188,7 +189,9 @@ function changeTagBy(
 }
 
 export const APPLY_MEMORY: Appliers = {
-	"fq.queued": (world, { data }) => {
+	"fq.queued": (world, r) => {
+		const { data } = r;
+		noteQueued(world, r);
 		const iova = Math.floor(Number(data.iova) / 4096);
 		const n = Math.ceil(Number(data.len) / 4096);
 		if (world.iotlb.armed) leftToQueue(iotlbOf(world), data.dom, iova, n);

@@ -8,6 +8,7 @@ import { APPLY_CORE } from "./apply-core.ts";
 import { APPLY_IOAS } from "./apply-ioas.ts";
 import { APPLY_MEMORY } from "./apply-memory.ts";
 import { APPLY_OBJECTS } from "./apply-objects.ts";
+import { APPLY_QUEUE } from "./apply-queue.ts";
 import { APPLY_REST } from "./apply-rest.ts";
 import { APPLY_TABLES } from "./apply-tables.ts";
 import { createWorld, successor } from "./create.ts";
@@ -21,6 +22,7 @@ const APPLIERS: ReadonlyMap<string, Applier> = new Map(
 		...APPLY_IOAS,
 		...APPLY_MEMORY,
 		...APPLY_TABLES,
+		...APPLY_QUEUE,
 		...APPLY_REST,
 	}) as [string, Applier][],
 );

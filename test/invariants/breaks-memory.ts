@@ -613,6 +613,19 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 				b.add("iova.freed", { dom: D3, iova: 0x1000, len: 0x1000 });
 			}),
 	},
+	"PT-35": {
+		before: mapped,
+		bad: (b) =>
+			b.op("unmap", () => {
+				for (let i = 0; i < 256; i++)
+					b.add("fq.queued", {
+						dom: D3,
+						iova: 0x10_0000 + i * 0x1000,
+						len: 0x1000,
+						cpu: 0,
+					});
+			}),
+	},
 	"PT-36": {
 		before: mapped,
 		bad: (b) =>
