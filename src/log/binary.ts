@@ -17,7 +17,7 @@ import {
 } from "./binary-names.ts";
 import { writeRecord } from "./binary-record.ts";
 import { BinaryScanner } from "./binary-scan.ts";
-import type { LogCodec } from "./codec.ts";
+import { type LogCodec, NDJSON } from "./codec.ts";
 import { encodeHeader } from "./header-line.ts";
 import {
 	FRAME,
@@ -27,6 +27,7 @@ import {
 	readSealFrame,
 	SEAL_FIXED_BYTES,
 	SIGNATURE,
+	signatureFaults,
 } from "./binary-frames.ts";
 import { CHAIN_START, type Chain } from "./seal.ts";
 import { factRecord, type TimedFact } from "./write.ts";
@@ -170,3 +171,9 @@ export const BINARY: LogCodec = {
 	},
 	scanner: (handler, resume) => new BinaryScanner(handler, resume),
 };
+
+/** The codec that a file is in, by its first bytes; one of them may have changed. */
+export const codecOf = (first: Uint8Array): LogCodec =>
+	first[0] === SIGNATURE[0] || signatureFaults(first).length < 2
+		? BINARY
+		: NDJSON;

@@ -18,7 +18,7 @@ export interface FileStoreOptions {
 	readonly fsyncIntervalMs?: number;
 	/** Keep the log in a directory of segments, and start a new one when the last has this size. Default: one file. */
 	readonly segmentBytes?: number;
-	/** Default NDJSON. */
+	/** Of a new log; one that is there keeps its own. Default NDJSON. */
 	readonly codec?: LogCodec;
 	/** `any`: accept times that go backwards, as merged recordings may. Default `monotonic`. */
 	readonly clock?: "monotonic" | "any";

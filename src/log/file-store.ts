@@ -17,6 +17,7 @@ import {
 } from "./codec.ts";
 import { LogError } from "./error.ts";
 import {
+	codecFound,
 	createDurable,
 	findLayout,
 	isUnborn,
@@ -65,15 +66,15 @@ export async function openFileStore(
 	options: FileStoreOptions = {},
 ): Promise<FileStore> {
 	const io = options.io ?? nodeIo;
-	const codec = options.codec ?? NDJSON;
 	const layout = await findLayout(
 		io,
-		path,
+		await io.realPath(path),
 		options.segmentBytes !== undefined,
-		codec.extension,
 	);
 	const unlock = await takeLock(io, layout.lockPath);
 	try {
+		const found = await codecFound(io, layout);
+		const codec = found ?? options.codec ?? NDJSON;
 		const store = new Store(io, codec, layout, options, unlock);
 		await store.open();
 		return store;
@@ -202,7 +203,7 @@ class Store implements FileStore {
 
 	async #start(): Promise<void> {
 		const { header } = this.#options;
-		const path = this.#layout.pathOf(0);
+		const path = this.#layout.pathOf(0, this.#codec);
 		if (header === undefined)
 			throw new LogError("not-a-log", `there is no log at ${path}`, {
 				seq: 0,
@@ -352,7 +353,7 @@ class Store implements FileStore {
 	/** Makes the segment's file when its first batch is about to be written. */
 	#newSegment(first: number, { bytes, chain }: SealedBytes): NewSegment {
 		return async () => {
-			const path = this.#layout.pathOf(first);
+			const path = this.#layout.pathOf(first, this.#codec);
 			await this.#io.remove(path);
 			const file = await createDurable(this.#io, path, bytes);
 			this.#written = chain;

@@ -9,11 +9,13 @@ import {
 	open,
 	readdir,
 	readFile,
+	realpath,
 	rename,
 	rm,
 	stat,
 	writeFile,
 } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { LogError, type LogErrorCode } from "./error.ts";
 
 /** An open file. Positions and sizes in bytes. */
@@ -31,6 +33,8 @@ export interface LogFile {
 
 /** A file system. Errors carry the errno name in `code`. */
 export interface LogIo {
+	/** The path without links on the way, so that one log has one name. */
+	realPath(path: string): Promise<string>;
 	/** `create` fails with EEXIST when the file is there. */
 	open(path: string, how: "read" | "write" | "create"): Promise<LogFile>;
 	/** Names in a directory; empty when there is none. */
@@ -53,6 +57,15 @@ const isAbsent = (error: unknown): boolean =>
 
 /** The file system of this machine. */
 export const nodeIo: LogIo = {
+	realPath: (path) =>
+		realpath(path).catch(async (error: unknown) => {
+			if (!isAbsent(error)) throw error;
+			// A log to be made: its directory may be there.
+			const directory = await realpath(dirname(path)).catch(() =>
+				dirname(path),
+			);
+			return join(directory, basename(path));
+		}),
 	async open(path, how) {
 		const handle = await open(path, FLAGS[how]);
 		return {

@@ -5,9 +5,8 @@
 import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { firstBytes, type LogSource, plainChunks } from "./chunks.ts";
-import { BINARY } from "./binary.ts";
-import { SIGNATURE, signatureFaults } from "./binary-frames.ts";
-import { type LogCodec, NDJSON } from "./codec.ts";
+import { BINARY, codecOf } from "./binary.ts";
+import { NDJSON } from "./codec.ts";
 import { LogError } from "./error.ts";
 import { isUnborn, lastSeal } from "./file-open.ts";
 import { nodeIo } from "./io.ts";
@@ -23,13 +22,6 @@ import {
 
 export { plainChunks } from "./chunks.ts";
 export type { LogSource } from "./chunks.ts";
-
-/** The codec that bytes are in, by their first ones; one of them may have changed. */
-const codecOf = (first: Uint8Array | undefined): LogCodec =>
-	first?.[0] === SIGNATURE[0] ||
-	signatureFaults(first ?? new Uint8Array()).length < 2
-		? BINARY
-		: NDJSON;
 
 /** Enough to hold what a segment starts with. */
 const START_BYTES = 4096;
@@ -57,7 +49,7 @@ async function* scanningStream(
 	const chunks = plainChunks(source);
 	try {
 		const first = await firstBytes(chunks, START_BYTES);
-		const codec = codecOf(first);
+		const codec = codecOf(first ?? new Uint8Array());
 		let skip = 0;
 		let scanner = codec.scanner(handler);
 		if (segment !== undefined && before !== undefined) {

@@ -33,10 +33,11 @@ export interface RepairResult {
  * the file. Throws LogError `locked`, `read-only`, `disk-full`, `io`, `compressed`.
  */
 export async function repairLog(
-	path: string,
+	named: string,
 	options: { cut?: boolean; io?: LogIo } = {},
 ): Promise<RepairResult> {
 	const { io = nodeIo, cut = false } = options;
+	const path = await io.realPath(named);
 	const unlock = await takeLock(
 		io,
 		(await io.isDirectory(path)) ? `${path}/lock` : `${path}.lock`,

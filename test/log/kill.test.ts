@@ -9,6 +9,7 @@ import {
 	readdirSync,
 	readFileSync,
 	rmSync,
+	symlinkSync,
 	writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
@@ -20,6 +21,7 @@ import { type LogCodec, NDJSON } from "../../src/log/codec.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { thisHolder } from "../../src/log/lock.ts";
 import { loadLog } from "../../src/log/read.ts";
+import { repairLog } from "../../src/log/repair.ts";
 import { digest } from "../../src/log/seal.ts";
 import { randomOf } from "../inspector/generate.ts";
 import { HEADER, mapOperation } from "./samples.ts";
@@ -279,6 +281,19 @@ describe("one writer", () => {
 		}
 		rmSync(`${path}.lock`);
 	});
+});
+
+test("one log has one writer, by whatever name it is opened", async () => {
+	const path = join(folder, "real");
+	const link = join(mkdtempSync(join(folder, "elsewhere-")), "link");
+	const store = await openFileStore(path, { header: HEADER });
+	symlinkSync(path, link);
+	await expect(openFileStore(link)).rejects.toMatchObject({ code: "locked" });
+	await expect(repairLog(link)).rejects.toMatchObject({ code: "locked" });
+	await store.close();
+	const again = await openFileStore(link);
+	await expect(openFileStore(path)).rejects.toMatchObject({ code: "locked" });
+	await again.close();
 });
 
 test("takers that died while they took over are taken over in turn, and nothing is left behind", async () => {

@@ -31,6 +31,9 @@ export class SimDisk implements LogIo {
 	readonly #durableNames = new Map<string, Inode>();
 	readonly #directories = new Set<string>();
 
+	async realPath(path: string): Promise<string> {
+		return path;
+	}
 	async open(path: string, how: "read" | "write" | "create"): Promise<LogFile> {
 		this.#check(`open-${how}`, path);
 		let inode = this.#names.get(path);

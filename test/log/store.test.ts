@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { BINARY } from "../../src/log/binary.ts";
+import { NDJSON } from "../../src/log/codec.ts";
 import { openFileStore } from "../../src/log/file-store.ts";
 import { memoryStore } from "../../src/log/memory-store.ts";
 import { loadLog } from "../../src/log/read.ts";
@@ -77,4 +78,32 @@ test("memory, file and text agree byte for byte", async () => {
 	for (let i = 0; i < 3; i++) await memory.append(mapOperation(i * 4));
 	const loaded = await loadLog([Buffer.from(memory.text())]);
 	expect(loaded.head).toEqual(memory.head);
+});
+
+test("a log that is there keeps its codec, whatever is asked for", async () => {
+	for (const [codec, other] of [
+		[NDJSON, BINARY],
+		[BINARY, NDJSON],
+	] as const)
+		for (const segmentBytes of [undefined, 900]) {
+			const path = fresh();
+			const options = segmentBytes === undefined ? {} : { segmentBytes };
+			const first = await openFileStore(path, {
+				header: HEADER,
+				codec,
+				...options,
+			});
+			await first.append(mapOperation(0));
+			await first.close();
+			for (const asked of [{ codec: other }, {}]) {
+				const again = await openFileStore(path, { ...asked, ...options });
+				for (let i = 0; i < 4; i++)
+					await again.append(mapOperation(again.head.seq));
+				await again.close();
+			}
+			expect(await loadLog(path)).toMatchObject({
+				records: 36,
+				codec: codec.name,
+			});
+		}
 });
