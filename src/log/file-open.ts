@@ -1,8 +1,6 @@
 /** Opening a log file for writing: find its end, undo an append that was cut short, or start a new log. */
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { FORMAT_VERSION, type LogHeader } from "../vocabulary/header.ts";
-import { codecOf } from "./binary.ts";
-import { SIGNATURE } from "./binary-frames.ts";
 import type { Continuation, LogCodec, Scanner } from "./codec.ts";
 import { type Damage, LogError } from "./error.ts";
 import { ioError, type LogFile, type LogIo } from "./io.ts";
@@ -14,13 +12,7 @@ import type {
 } from "./scan-types.ts";
 import { plainChunks } from "./chunks.ts";
 import { cutOff, putByte, setAside } from "./set-aside.ts";
-import {
-	brokenStart,
-	inSegment,
-	listSegments,
-	type Segment,
-	segmentName,
-} from "./segments.ts";
+import { brokenStart, inSegment, type Segment } from "./segments.ts";
 
 /** What opening had to do. */
 export interface Recovery {
@@ -288,62 +280,4 @@ export async function createDurable(
 		await io.remove(path).catch(() => {});
 		throw ioError(error, `creating ${path}`);
 	}
-}
-
-/** The codec of what is there; undefined when nothing is. */
-export async function codecFound(
-	io: LogIo,
-	{ segments }: Layout,
-): Promise<LogCodec | undefined> {
-	const last = segments.at(-1);
-	if (last === undefined) return undefined;
-	const file = await io.open(last.path, "read").catch((error: unknown) => {
-		throw ioError(error, `opening ${last.path}`);
-	});
-	try {
-		const bytes = Buffer.alloc(SIGNATURE.length);
-		return (await file.read(bytes, 0)) === 0 ? undefined : codecOf(bytes);
-	} finally {
-		await file.close();
-	}
-}
-
-/** Where a log's files are. */
-export interface Layout {
-	readonly path: string;
-	readonly segmented: boolean;
-	readonly lockPath: string;
-	readonly segments: readonly Segment[];
-	/** Path of the segment that starts with a record, in a codec. */
-	readonly pathOf: (first: number, codec: LogCodec) => string;
-}
-
-/** Looks at what is there. A directory, or a wish for segments, makes a segmented log. */
-export async function findLayout(
-	io: LogIo,
-	path: string,
-	segmented: boolean,
-): Promise<Layout> {
-	if (segmented || (await io.isDirectory(path))) {
-		await io.makeDirectory(path).catch((error: unknown) => {
-			throw ioError(error, `making the directory ${path}`);
-		});
-		return {
-			path,
-			segmented: true,
-			lockPath: join(path, "lock"),
-			segments: await listSegments(io, path),
-			pathOf: (first, { extension }) =>
-				join(path, segmentName(first, extension)),
-		};
-	}
-	const names = await io.list(dirname(path));
-	const there = names.includes(path.split("/").at(-1) ?? path);
-	return {
-		path,
-		segmented: false,
-		lockPath: `${path}.lock`,
-		segments: there ? [{ first: 0, path, archived: false }] : [],
-		pathOf: () => path,
-	};
 }

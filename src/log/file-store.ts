@@ -17,12 +17,9 @@ import {
 } from "./codec.ts";
 import { LogError } from "./error.ts";
 import {
-	codecFound,
 	createDurable,
-	findLayout,
 	isUnborn,
 	lastSeal,
-	type Layout,
 	openSegment,
 	type OpenSegment,
 	readHeader,
@@ -32,6 +29,7 @@ import {
 import { Places, readBatches, type StoreView } from "./file-read.ts";
 import type { FileStore, FileStoreOptions } from "./file-store-options.ts";
 import { ioError, type LogFile, type LogIo, nodeIo } from "./io.ts";
+import { codecFound, findLayout, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import type { LogBatch } from "./read.ts";
 import { BATCH_BYTES_MAX } from "./scan.ts";
