@@ -1,10 +1,30 @@
 /** `inspect LOG…` serves the inspector on this machine; `report LOG -o page.html` writes it as one file. */
 import { once } from "node:events";
+import { open } from "node:fs/promises";
 import { writeReport } from "../inspector/report.ts";
 import { startInspector } from "../inspector/server.ts";
 import { type Command, UsageError } from "./command.ts";
 import { logSource } from "./log-source.ts";
 import { naming } from "./naming.ts";
+
+const BRACE = 0x7b;
+
+/** A log that can be followed byte by byte: one file of NDJSON, as it is being written. */
+async function growingLog(path: string): Promise<string> {
+	const file = await open(path, "r");
+	try {
+		const { size } = await file.stat();
+		const isFile = (await file.stat()).isFile();
+		const start = Buffer.alloc(1);
+		if (isFile) await file.read(start, 0, 1, 0);
+		if (isFile && (size === 0 || start[0] === BRACE)) return path;
+	} finally {
+		await file.close();
+	}
+	throw new UsageError(
+		`--live follows one NDJSON file while it is written; ${path} is something else: leave --live out, or follow the running system from its program (docs/inspector.md)`,
+	);
+}
 
 /** The command `inspect`. */
 export const inspectCommand: Command = {
@@ -27,12 +47,15 @@ Two logs open side by side. Stop it with Ctrl-C.
 		const port = Number(args.text("port") ?? 0);
 		if (!Number.isInteger(port) || port < 0 || port > 65535)
 			throw new UsageError("--port is a number from 0 to 65535");
+		const live = args.flag("live");
 		const inspector = await startInspector({
 			logs: await Promise.all(
-				args.words.map((path) => naming(path, logSource(path))),
+				args.words.map((path) =>
+					naming(path, live ? growingLog(path) : logSource(path)),
+				),
 			),
 			port,
-			live: args.flag("live"),
+			live,
 		});
 		io.out.write(`${inspector.url}\n`);
 		io.err.write(
