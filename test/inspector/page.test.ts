@@ -262,7 +262,7 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 	});
 
 	it("takes markup and scripts in names as text", async () => {
-		const evil = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+		const evil = `\u202egnp.exe\u202c<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
 		const log = generatedLog({ records: 400, nameSuffix: evil });
 		const { page, trouble } = await open(
 			[bytesSource(evil, Buffer.from(log))],
@@ -280,7 +280,13 @@ describe.skipIf(browserMissing !== undefined)("the page", () => {
 		])
 			await tab(page, name);
 		await tab(page, "Topology");
-		expect(await viewText(page)).toContain("<img src");
+		const topology = await viewText(page);
+		expect(topology).toContain("\\u202egn…");
+		expect(await page.locator(".row .actor").allInnerTexts()).toContainEqual(
+			expect.stringContaining("<img src"),
+		);
+		const everything = await page.locator("body").innerText();
+		expect(everything).not.toMatch(/[\u202a-\u202e]/);
 		expect(await page.title()).toBe("iommu-ledger inspector");
 		expect(await page.locator("img, #app script").count()).toBe(0);
 		await picture(page, "hostile");

@@ -48,6 +48,8 @@ const TOLD = [
 	"did",
 	"sid",
 	"inv",
+	"action",
+	"states",
 ];
 /** The lifeline of whoever called. */
 export const CALLER = "caller";
