@@ -79,7 +79,7 @@ function flushLines({ flushing }: KernelVerdicts): string[] {
 	const over =
 		factor === null
 			? ""
-			: `; ${factor} bytes flushed by page per byte unmapped (over-invalidation)`;
+			: `; ${factor} bytes named by page per byte that was stale (over-invalidation)`;
 	return [
 		`IOTLB flushes: ${number(pageCommands)} by page, ${number(wholeCommands)} of whole domains${over}; ${number(needless)} by page met nothing stale`,
 	];

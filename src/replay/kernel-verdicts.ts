@@ -36,7 +36,7 @@ export interface KernelVerdicts {
 	readonly flushing: {
 		readonly pageCommands: number;
 		readonly wholeCommands: number;
-		/** Bytes that page-selective commands named per byte unmapped; null without either. */
+		/** Over-invalidation: bytes that page-selective commands named per byte that was stale; null without either. */
 		readonly factor: number | null;
 		/** Page-selective commands that met nothing stale: flushes without need, or after a new map in caching mode. */
 		readonly needless: number;
@@ -69,7 +69,7 @@ const FRAME = 4096;
 /** Sums up what was judged. */
 export function kernelVerdicts(judge: Judge, summary: Summary): KernelVerdicts {
 	const { world } = judge;
-	const { pageBytes, unmappedBytes, ...counts } = summary.flushing;
+	const { pageBytes, neededBytes, ...counts } = summary.flushing;
 	const domains = [...world.iotlb.windows.byDomain].map(
 		([dom, { strict, lazy }]) => ({
 			dom,
@@ -90,8 +90,8 @@ export function kernelVerdicts(judge: Judge, summary: Summary): KernelVerdicts {
 			pageCommands: counts.pageCommands,
 			wholeCommands: counts.wholeCommands,
 			factor:
-				pageBytes > 0 && unmappedBytes > 0
-					? Math.round((pageBytes / unmappedBytes) * 1000) / 1000
+				pageBytes > 0 && neededBytes > 0
+					? Math.round((pageBytes / neededBytes) * 1000) / 1000
 					: null,
 			needless: counts.needless,
 		},

@@ -4,7 +4,6 @@ import {
 	notePrediction,
 	type Predictions,
 } from "../invariants/prediction.ts";
-import { meets } from "../iotlb/state.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { DeviceId, DomainId, GroupId, HwptId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -45,7 +44,8 @@ export interface Summary {
 		pageBytes: number;
 		wholeCommands: number;
 		needless: number;
-		unmappedBytes: number;
+		/** Of the bytes of page-selective commands, those that were stale. */
+		neededBytes: number;
 	};
 	/** Uses of cached translations that an independent witness saw. */
 	witnessed: number;
@@ -72,7 +72,7 @@ export const newSummary = (): Summary => ({
 		pageBytes: 0,
 		wholeCommands: 0,
 		needless: 0,
-		unmappedBytes: 0,
+		neededBytes: 0,
 	},
 	witnessed: 0,
 	predictions: newPredictions(),
@@ -155,12 +155,19 @@ function noteFlush(
 	if (space === undefined) return;
 	const n = 2 ** mask;
 	const start = Math.floor(Number(addr) / PAGE / n) * n;
-	const met =
-		space.stale.some(({ parts }) => meets(parts, start, n)) ||
-		space.tables.some(
-			(one) => one.start < start + n && start < one.start + one.n,
-		);
-	if (!met) flushing.needless++;
+	const end = start + n;
+	let needed = 0;
+	for (const { parts } of space.stale)
+		for (const part of parts)
+			needed += Math.max(
+				0,
+				Math.min(end, part.start + part.n) - Math.max(start, part.start),
+			);
+	flushing.neededBytes += PAGE * Math.min(needed, n);
+	const tables = space.tables.some(
+		(one) => one.start < end && start < one.start + one.n,
+	);
+	if (needed === 0 && !tables) flushing.needless++;
 }
 
 const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
@@ -204,15 +211,7 @@ const NOTERS: ReadonlyMap<string, Noter> = new Map<string, Noter>([
 			),
 	],
 	["dom.map", (summary) => void summary.maps++],
-	[
-		"dom.unmap",
-		(summary, _, record) => {
-			summary.unmaps++;
-			summary.flushing.unmappedBytes += Number(
-				(record as LogRecord<"dom.unmap">).data.unmapped,
-			);
-		},
-	],
+	["dom.unmap", (summary) => void summary.unmaps++],
 	[
 		"inv.issued",
 		(summary, world, record) => {
