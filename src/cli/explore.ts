@@ -66,6 +66,14 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 			value: "N",
 			help: `stop after N seconds (default ${DEFAULT_LIMITS.maxSeconds})`,
 		},
+		depth: {
+			value: "N",
+			help: `stop N moves from the start (default ${DEFAULT_LIMITS.maxDepth})`,
+		},
+		memory: {
+			value: "MB",
+			help: `stop when visited states take MB megabytes (default ${DEFAULT_LIMITS.maxMemoryBytes / 2 ** 20})`,
+		},
 	},
 	async run(args, io) {
 		if (args.flag("list")) {
@@ -79,12 +87,15 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 				"explore needs one SCENARIO; --list prints those that come with the program",
 			);
 		const now = (): number => performance.now();
-		const how = { now, limits: limits(args) };
+		const onProgress = (states: number) =>
+			io.progress(`${states.toLocaleString("en-US")} states`);
+		const how = { now, limits: limits(args), onProgress };
 		const found = find(name, settingsOf(args.texts("set")));
 		const done =
 			found.kind === "calls"
 				? calls(found.scenario, { ...how, full: args.flag("full") })
 				: tables(found.scenario, { ...how, full: args.flag("full") });
+		io.done();
 		const out = args.text("out");
 		if (out !== undefined) await writeExample(out, done, io);
 		if (args.flag("json")) io.out.write(`${JSON.stringify(done.result)}\n`);
@@ -104,6 +115,7 @@ type How = {
 	readonly now: () => number;
 	readonly limits: Partial<typeof DEFAULT_LIMITS>;
 	readonly full?: boolean;
+	readonly onProgress: (states: number) => void;
 };
 
 function tables(scenario: Scenario, how: How): Explored {
@@ -227,8 +239,12 @@ function limits(args: Arguments): Partial<typeof DEFAULT_LIMITS> {
 	};
 	const states = positive("states");
 	const seconds = positive("seconds");
+	const depth = positive("depth");
+	const memory = positive("memory");
 	return {
 		...(states === undefined ? {} : { maxStates: states }),
 		...(seconds === undefined ? {} : { maxSeconds: seconds }),
+		...(depth === undefined ? {} : { maxDepth: depth }),
+		...(memory === undefined ? {} : { maxMemoryBytes: memory * 2 ** 20 }),
 	};
 }

@@ -98,7 +98,13 @@ Whole operations are left out first, then single records, as long as the same in
 		if (out === undefined) throw new UsageError("shrink needs -o SMALL");
 		const { path, header, records, id } = await subjectOf(args);
 		if (id !== undefined) bisectOrRefuse(header, records, id);
-		const small = id === undefined ? undefined : shrink(header, records, id);
+		const onProgress = (tried: number, size: number) =>
+			io.progress(
+				`candidate ${tried}, ${size.toLocaleString("en-US")} records`,
+			);
+		const small =
+			id === undefined ? undefined : shrink(header, records, id, onProgress);
+		io.done();
 		if (small === undefined) {
 			io.err.write(
 				`${printable(path)}: ${id ?? "nothing"} is not violated; nothing to shrink\n`,

@@ -41,6 +41,7 @@ export interface CallOptions {
 	readonly now: () => number;
 	readonly limits?: Partial<Limits>;
 	readonly full?: boolean;
+	readonly onProgress?: ((states: number) => void) | undefined;
 }
 
 /** Explores. Throws what the set-up of the scenario throws. */
@@ -94,7 +95,7 @@ function exploreWith(
  */
 export function verdictOf(
 	system: CallSystem,
-	{ now, limits, full }: CallOptions,
+	{ now, limits, full, onProgress }: CallOptions,
 ): SearchResult {
 	const start = now();
 	const all = { ...DEFAULT_LIMITS, ...limits };
@@ -105,6 +106,7 @@ export function verdictOf(
 			reduce: full !== true,
 			limits: { ...all, maxSeconds },
 			now,
+			onProgress,
 		});
 		if (full === true || !result.complete || system.learned() === known)
 			return result;

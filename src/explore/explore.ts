@@ -50,6 +50,7 @@ export interface ExploreResult {
 export interface ExploreOptions {
 	readonly now: () => number;
 	readonly limits?: Partial<Limits>;
+	readonly onProgress?: ((states: number) => void) | undefined;
 	/** Visit every interleaving without partial-order reduction. */
 	readonly full?: boolean;
 	/** Every hardware fill and eviction is a move of its own. */
@@ -84,6 +85,7 @@ export function explore(
 		reduce: options.full !== true && (observed < 0 || alone),
 		limits: { ...DEFAULT_LIMITS, ...options.limits },
 		now: options.now,
+		onProgress: options.onProgress,
 	});
 	const violated = result.found.length > 0;
 	const shortest = alone ? result : shortestWays(scenario, options, result);

@@ -51,6 +51,8 @@ export interface SearchOptions {
 	readonly limits: Limits;
 	/** A monotonic clock in milliseconds. */
 	readonly now: () => number;
+	/** Told now and then how many states there are. */
+	readonly onProgress?: ((states: number) => void) | undefined;
 	readonly until?: ReadonlySet<string>;
 }
 
@@ -87,7 +89,7 @@ class Search {
 	}
 
 	run(): SearchResult {
-		const { limits, now, until } = this.#options;
+		const { limits, now, until, onProgress } = this.#options;
 		const start = now();
 		const visited = this.#visited;
 		this.#next.fill(0);
@@ -109,6 +111,7 @@ class Search {
 					stoppedBy ??= "maxMemoryBytes";
 				if (now() - start > limits.maxSeconds * 1000)
 					stoppedBy ??= "maxSeconds";
+				onProgress?.(visited.size);
 			}
 			if (stoppedBy !== undefined) break;
 			if (until !== undefined && this.#hasAll(until)) break;

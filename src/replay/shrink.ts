@@ -108,13 +108,17 @@ function renumber(records: readonly LogRecord[]): LogRecord[] {
 	})) as LogRecord[];
 }
 
-/** Candidates that are judged at most: a search over tens of thousands of operations must end. */
+/** Candidates, and records of all candidates, that are judged at most: a search over a log of any size must end. */
 const TRIED_MAX = 4000;
+const JUDGED_MAX = 200_000_000;
 
 interface Search {
 	tried: number;
+	judged: number;
 	readonly fails: (candidate: readonly LogRecord[]) => boolean;
 }
+const isOver = ({ tried, judged }: Search): boolean =>
+	tried >= TRIED_MAX || judged >= JUDGED_MAX;
 
 /** Delta debugging: leaves out ever smaller runs of pieces while the log still fails. */
 function minimise<T>(
@@ -125,7 +129,7 @@ function minimise<T>(
 	let kept = pieces;
 	for (let size = Math.ceil(kept.length / 2); size >= 1; ) {
 		let removed = false;
-		for (let at = 0; at < kept.length && search.tried < TRIED_MAX; ) {
+		for (let at = 0; at < kept.length && !isOver(search); ) {
 			const candidate = [...kept.slice(0, at), ...kept.slice(at + size)];
 			if (candidate.length > 0 && search.fails(logOf(candidate))) {
 				kept = candidate;
@@ -134,7 +138,7 @@ function minimise<T>(
 		}
 		if (size === 1 && !removed) break;
 		size = removed && size === 1 ? 1 : Math.max(1, Math.floor(size / 2));
-		if (search.tried >= TRIED_MAX) break;
+		if (isOver(search)) break;
 	}
 	return kept;
 }
@@ -147,12 +151,13 @@ const isInner = (record: LogRecord): boolean =>
 
 /**
  * The smallest log found that breaks the invariant for the same subject. First whole operations go, then single records. Undefined when
- * the log does not break it.
+ * the log does not break it. `onProgress`: called before each candidate, with its size.
  */
 export function shrink(
 	header: LogHeader,
 	records: readonly LogRecord[],
 	id: string,
+	onProgress: (tried: number, records: number) => void = () => {},
 ): Shrunk | undefined {
 	const broken = bisect(header, records, id);
 	if (broken === undefined) return undefined;
@@ -160,8 +165,11 @@ export function shrink(
 	const prefix = records.filter((record) => record.seq <= broken.lastSeq);
 	const search: Search = {
 		tried: 0,
+		judged: 0,
 		fails: (candidate) => {
 			search.tried++;
+			search.judged += candidate.length;
+			onProgress(search.tried, candidate.length);
 			return (
 				firstViolation(
 					header,
@@ -196,6 +204,6 @@ export function shrink(
 		records: small,
 		violation: again.violation,
 		tried: search.tried,
-		complete: search.tried < TRIED_MAX,
+		complete: !isOver(search),
 	};
 }
