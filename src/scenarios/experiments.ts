@@ -41,9 +41,15 @@ const verdictLine = (result: {
 	const word = result.verdict === "holds" ? "Holds" : "Violated";
 	const ids = result.violations.map(({ id }) => id).sort();
 	const list = ids.length === 0 ? "" : `: ${ids.join(", ")}`;
-	const took = `${Math.max(0.1, result.seconds * 1000).toFixed(1)} ms`;
-	return `**${word}**, ${result.states} states${list}. (${took})`;
+	return `**${word}**, ${result.states} states${list}. (below ${roundUp(result.seconds * 1000)} ms)`;
 };
+
+/** The next of 1, 2, 5, 10, 20 …: a page that is written again should not change for nothing. */
+function roundUp(value: number): number {
+	for (let step = 1; ; step *= 10)
+		for (const digit of [1, 2, 5])
+			if (value < digit * step) return digit * step;
+}
 
 const numbered = (lines: readonly string[]): string =>
 	lines.map((line, i) => `${i + 1}. ${line}`).join("\n");
