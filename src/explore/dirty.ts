@@ -17,7 +17,7 @@ import {
 	mask32,
 	setMask32,
 } from "./model.ts";
-import { type Placements, slotParts } from "./placements.ts";
+import type { Placements } from "./placements.ts";
 
 export interface DirtyHardware {
 	/** In how many ways a device can write a page now. */
@@ -36,8 +36,8 @@ export interface DirtyHardware {
 	mark(s: Uint8Array, table: number, index: number): void;
 	/** What was collected is reported and copied now. */
 	report(s: Uint8Array): void;
-	/** Raises `id` if a written page is lost. `finished`: nobody is left who could put back what it holds. */
-	lost(s: Uint8Array, id: string, finished?: boolean): void;
+	/** Raises `id` if a written page is lost. */
+	lost(s: Uint8Array, id: string): void;
 	readonly enabled: boolean;
 }
 
@@ -112,23 +112,8 @@ export function buildDirty(
 			: cover(model, level, at * model.fanout + index);
 	}
 
-	/** Registers that took an entry out of a slot by exchange: its dirty bit is in software's hands until the thread puts it back. */
-	const carriers = model.threads.flatMap((thread) =>
-		thread.steps.flatMap((step) => {
-			if (step.verb !== "swap") return [];
-			const { register, name, index } = slotParts(step.args.slot);
-			const table = tables.findIndex((t) => t.name === name);
-			const pages = register ? -1 : pagesOf(table, index);
-			return [{ at: thread.registers.get(step.args.saw) ?? 0, pages }];
-		}),
-	);
-
-	function dirtyAnywhere(s: Uint8Array, finished: boolean): number {
+	function dirtyAnywhere(s: Uint8Array): number {
 		let pages = 0;
-		for (const carrier of finished ? [] : carriers) {
-			const value = s[carrier.at] as number;
-			if (isLeaf(value) && (value - LEAF) & 1) pages |= carrier.pages;
-		}
 		tables.forEach((table, number) => {
 			const status = s[table.status] as number;
 			if (status === STATUS.private || status >= STATUS.freed) return;
@@ -189,7 +174,7 @@ export function buildDirty(
 		},
 		report(s) {
 			const collected = mask32(s, model.collected);
-			const dirty = dirtyAnywhere(s, false);
+			const dirty = dirtyAnywhere(s);
 			for (const e of known)
 				if (e.pages & collected & ~dirty && hasBit(s, caches.at, e.bit))
 					raise(
@@ -201,13 +186,11 @@ export function buildDirty(
 			setMask32(s, model.wrote, mask32(s, model.wrote) & ~collected);
 			setMask32(s, model.collected, 0);
 		},
-		lost(s, id, finished = false) {
+		lost(s, id) {
 			if (!enabled) return;
 			const open = mask32(s, model.wrote) & ~mask32(s, model.collected);
 			if (open === 0) return;
-			// At the end, only what was still carried is news.
-			const before = finished ? dirtyAnywhere(s, false) : -1;
-			const gone = open & before & ~dirtyAnywhere(s, finished);
+			const gone = open & ~dirtyAnywhere(s);
 			if (gone !== 0)
 				raise(
 					id,

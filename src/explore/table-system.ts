@@ -351,7 +351,6 @@ function behaviour(
 					() => `${stuck.map((t) => t.name).join(" and ")} cannot go on`,
 				);
 			checks.ended(s);
-			dirty.lost(s, "PT-47", true);
 		},
 	};
 }
