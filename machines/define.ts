@@ -48,6 +48,7 @@ export interface Definition<C extends object, I> {
 	readonly actions: { readonly [name: string]: Update<C> };
 	readonly config: StateNode;
 }
+/** A machine whatever its context is. */
 // any: a table of unlike machines; each keeps its own context type where it is used.
 // oxlint-disable-next-line typescript/no-explicit-any
 export type AnyDefinition = Definition<any, any>;

@@ -1,4 +1,14 @@
-/** The inspector, for programs: serve logs, write reports, watch any XState v5 actor system, export pictures and data. */
+/**
+ * `iommu-ledger/inspector`: serve logs, write reports, watch any XState v5 actor system, export pictures and data (docs/inspector.md).
+ *
+ * @example
+ * ```ts
+ * import { exportMachine } from "iommu-ledger/inspector";
+ * import { replace } from "iommu-ledger/machines";
+ *
+ * console.log(exportMachine(replace, "mermaid").split("\n")[0]); // stateDiagram-v2
+ * ```
+ */
 export {
 	type CreateInspectorOptions,
 	createInspector,

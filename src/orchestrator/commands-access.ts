@@ -28,19 +28,26 @@ export interface AccessArgs {
 		readonly pinning: boolean;
 		readonly deaf?: boolean;
 	}>;
+	/** Attaches an access to an IOAS (iommufd_access_attach). */
 	readonly accessAttach: Of<{ readonly access: number; readonly ioas: number }>;
+	/** Moves an access to another IOAS (iommufd_access_replace). */
 	readonly accessReplace: Of<{
 		readonly access: number;
 		readonly ioas: number;
 	}>;
+	/** Takes an access off its IOAS, its pins with it. */
 	readonly accessDetach: Of<{ readonly access: number }>;
+	/** Pins a range (iommufd_access_pin_pages). */
 	readonly accessPin: Of<
 		{ readonly access: number; readonly write?: boolean } & Span
 	>;
+	/** Gives a pinned range back by its number. */
 	readonly accessUnpin: Of<{ readonly access: number; readonly item: number }>;
+	/** Reads or writes through the IOAS without pinning (iommufd_access_rw). */
 	readonly accessRw: Of<
 		{ readonly access: number; readonly write?: boolean } & Span
 	>;
+	/** The driver gives its access up. */
 	readonly accessDestroy: Of<{ readonly access: number }>;
 }
 

@@ -30,6 +30,7 @@ export interface HexData {
 
 /** Arguments by operation. */
 export interface FaultArgs {
+	/** IOMMU_FAULT_QUEUE_ALLOC; its file is open until faultQueueClose. */
 	readonly faultQueueAlloc: Of<object>;
 	/** The queue's file is closed. */
 	readonly faultQueueClose: Of<{ readonly fault: number }>;

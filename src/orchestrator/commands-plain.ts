@@ -45,6 +45,7 @@ export type Span = { readonly iova: string; readonly length: string };
 export interface PlainArgs {
 	/** IOAS_IOVA_RANGES; `num`: how many the caller has room for (default: enough). */
 	readonly iovaRanges: Of<{ readonly ioas: number; readonly num?: number }>;
+	/** IOAS_ALLOW_IOVAS: replaces the allow list, which only automatic placement keeps to (facts §2.3). */
 	readonly allowIovas: Of<{
 		readonly ioas: number;
 		readonly ranges: readonly HexRange[];
@@ -64,13 +65,16 @@ export interface PlainArgs {
 		readonly ioas?: number;
 		readonly value: number;
 	}>;
+	/** IOMMU_OPTION GET. */
 	readonly optionGet: Of<{
 		readonly option: "rlimit-mode" | "huge-pages";
 		readonly ioas?: number;
 	}>;
 	/** IOMMU_VFIO_IOAS: with `ioas` SET, without GET. */
 	readonly vfioIoas: Of<{ readonly ioas?: number }>;
+	/** IOMMU_VFIO_IOAS CLEAR. */
 	readonly vfioIoasClear: Of<object>;
+	/** IOMMU_HWPT_SET_DIRTY_TRACKING. */
 	readonly dirtySet: Of<{ readonly hwpt: number; readonly on: boolean }>;
 	/** GET_DIRTY_BITMAP; `keep`: do not clear. */
 	readonly dirtyGet: Of<
