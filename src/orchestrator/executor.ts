@@ -32,6 +32,7 @@ import type {
 	DomainId,
 	GroupId,
 	HwptId,
+	IoasId,
 } from "../vocabulary/ids.ts";
 import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
 import { u64 } from "../vocabulary/fields.ts";
@@ -354,6 +355,7 @@ export class Executor {
 		if (mem !== undefined)
 			this.parts.outside.setMem(contextOf(step.to as HwptId), mem);
 		if (!answer.ok) return;
+		if (step.type === "ioas.gone") this.#emptySlot(step.to as IoasId);
 		const { outside } = this.parts;
 		if (step.type === "dom.free") outside.dropDomain(step.to as DomainId);
 		else if (step.type === "dom.cc") {
@@ -368,6 +370,15 @@ export class Executor {
 			return;
 		this.actors.get(step.to)?.stop();
 		this.actors.delete(step.to);
+	}
+
+	/** The compatibility slot is emptied with its IOAS (facts §1.4). */
+	#emptySlot(ioas: IoasId): void {
+		const ctx = contextOf(ioas);
+		const beside = this.beside.get(ctx);
+		if (beside?.vfioIoas !== kernelNumber(ioas)) return;
+		const { vfioIoas: _, ...rest } = beside;
+		this.beside.set(ctx, rest);
 	}
 
 	/** Has one step done outside any transaction (boot, open, and the calls of commands). */

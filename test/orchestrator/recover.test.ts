@@ -47,7 +47,8 @@ function plain(value: unknown): unknown {
 	if (typeof value !== "object" || value === null) return value;
 	const out: Record<string, unknown> = {};
 	for (const [key, v] of Object.entries(value)) {
-		if (key === "answer" || v === undefined) continue;
+		// Nobody is charged (acct NONE), so nobody's account is as good as another.
+		if (key === "answer" || key === "account" || v === undefined) continue;
 		if (key === "areas" || key === "pages")
 			out[key] =
 				typeof v === "object" ? [...treeValues(v as never)].map(plain) : v;
