@@ -49,7 +49,7 @@ import {
 } from "./executor-parts.ts";
 import { type Legacy, NO_LEGACY } from "./legacy.ts";
 import type { Beside } from "./plain.ts";
-import { onPlain } from "./plain.ts";
+import { emptySlot, onPlain } from "./plain.ts";
 
 /** The actors of one system, and the loop that runs transactions on them. */
 export class Executor {
@@ -355,7 +355,7 @@ export class Executor {
 		if (mem !== undefined)
 			this.parts.outside.setMem(contextOf(step.to as HwptId), mem);
 		if (!answer.ok) return;
-		if (step.type === "ioas.gone") this.#emptySlot(step.to as IoasId);
+		if (step.type === "ioas.gone") emptySlot(this, step.to as IoasId);
 		const { outside } = this.parts;
 		if (step.type === "dom.free") outside.dropDomain(step.to as DomainId);
 		else if (step.type === "dom.cc") {
@@ -370,15 +370,6 @@ export class Executor {
 			return;
 		this.actors.get(step.to)?.stop();
 		this.actors.delete(step.to);
-	}
-
-	/** The compatibility slot is emptied with its IOAS (facts §1.4). */
-	#emptySlot(ioas: IoasId): void {
-		const ctx = contextOf(ioas);
-		const beside = this.beside.get(ctx);
-		if (beside?.vfioIoas !== kernelNumber(ioas)) return;
-		const { vfioIoas: _, ...rest } = beside;
-		this.beside.set(ctx, rest);
 	}
 
 	/** Has one step done outside any transaction (boot, open, and the calls of commands). */

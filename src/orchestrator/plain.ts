@@ -28,9 +28,10 @@ import type {
 	DeviceId,
 	DomainId,
 	GroupId,
+	IoasId,
 	ObjectId,
 } from "../vocabulary/ids.ts";
-import { kernelNumber } from "../vocabulary/ids.ts";
+import { contextOf, kernelNumber } from "../vocabulary/ids.ts";
 import type { Executor } from "./executor.ts";
 import { writeBack } from "./write-back.ts";
 
@@ -247,6 +248,15 @@ export function onPlain<A extends Answer>(
 	for (const one of outcome.facts) x.parts.emit(one);
 	writeBack(x, ctx, before, outcome.host);
 	return answer as A;
+}
+
+/** The compatibility slot is emptied with its IOAS (facts §1.4). */
+export function emptySlot(x: Executor, ioas: IoasId): void {
+	const ctx = contextOf(ioas);
+	const beside = x.beside.get(ctx);
+	if (beside?.vfioIoas !== kernelNumber(ioas)) return;
+	const { vfioIoas: _, ...rest } = beside;
+	x.beside.set(ctx, rest);
 }
 
 /** Whether an object is one that has no actor, or a nested hwpt. */

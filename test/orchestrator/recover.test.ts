@@ -113,6 +113,16 @@ describe("the state out of the records is the live state", () => {
 			expectEqualAllAlong(header, commandsOf(records));
 		}
 	});
+	test("the compatibility slot is emptied with its IOAS", () => {
+		const on = { ctx };
+		expectEqualAllAlong(runHeader(topology), [
+			{ op: "open", args: {} },
+			{ op: "ioasAlloc", args: on },
+			{ op: "vfioIoas", args: { ...on, ioas: 1 } },
+			{ op: "destroy", args: { ...on, id: 1 } },
+			{ op: "vfioIoas", args: on },
+		] as Command[]);
+	});
 	test("random calls of every kind", () => {
 		fc.assert(
 			fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
