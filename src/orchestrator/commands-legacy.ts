@@ -27,9 +27,11 @@ import { onLegacy } from "./legacy.ts";
 export interface LegacyArgs {
 	/** Opens /dev/vfio/vfio. */
 	readonly containerOpen: object;
+	/** The last close of a container: its groups leave, its mappings go. */
 	readonly containerClose: Of<object>;
 	/** VFIO_GROUP_SET_CONTAINER: claims the whole group. */
 	readonly groupSetContainer: Of<{ readonly group: GroupId }>;
+	/** VFIO_GROUP_UNSET_CONTAINER: the group leaves its container. */
 	readonly groupUnsetContainer: Of<{ readonly group: GroupId }>;
 	/** VFIO_SET_IOMMU, once: type1 "v1" or "v2". */
 	readonly containerSetIommu: Of<{ readonly version: "v1" | "v2" }>;
