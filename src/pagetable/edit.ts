@@ -8,6 +8,7 @@ import type { FormatConfig } from "./config.ts";
 import { addPush, addWrite, type Effect, type Step } from "./events.ts";
 import {
 	LINKED,
+	PRIVATE,
 	QUARANTINED,
 	UNLINKED,
 	wordAt,
@@ -18,7 +19,12 @@ import {
 	type TableStateIndex,
 } from "./page.ts";
 import { NO_TABLE, RaceRun, SCRATCH_TABLE, type Race } from "./race.ts";
-import { countTable, type PageTable, type TableCounts } from "./state.ts";
+import {
+	countFreed,
+	countTable,
+	type PageTable,
+	type TableCounts,
+} from "./state.ts";
 import {
 	copyStore,
 	dropPage,
@@ -80,7 +86,7 @@ export class Edit {
 		if (!this.countsAreShared) return this.counts;
 		this.countsAreShared = false;
 		const counts = this.counts;
-		this.counts = { ...counts, linkedPerLevel: [...counts.linkedPerLevel] };
+		this.counts = { ...counts, perLevel: counts.perLevel.slice() };
 		return this.counts;
 	}
 
@@ -211,7 +217,7 @@ export class Edit {
 			zeroPage(id, level, bits, sizePages, this.token),
 		);
 		const counts = this.#ownCounts();
-		counts.private++;
+		countTable(counts, PRIVATE, level, 1);
 		counts.allocated++;
 		counts.livePages += sizePages;
 		if (this.effects !== null) this.effects.push(["A", sizePages * 4096, id]);
@@ -290,8 +296,7 @@ export class Edit {
 		if (page.state === LINKED) this.unlinked(table);
 		const counts = this.#ownCounts();
 		countTable(counts, this.page(table).state, page.level, -1);
-		counts.freed++;
-		counts.livePages -= page.sizePages;
+		countFreed(counts, page.level, page.sizePages);
 		this.#raceRun?.graveyard.bury(this.own(this.page(table)), this.token);
 		dropPage(this.store, this.token, table);
 		if (this.effects !== null)

@@ -15,7 +15,7 @@
  *
  * - What hardware would see: `translate(table or edit, iova)`, `leavesIn(table or edit, iova, size)`.
  * - iova_to_phys as the driver answers it (defect flag included): `lookup`.
- * - Tables and their life: `table.counts` (private, linked, unlinked, quarantined, freed, per level), `eachTable`.
+ * - Tables and their life: `table.counts`, `tablesPerLevel(table.counts)` (private, linked, unlinked, quarantined, freed), `tablesOf(table)`.
  * - Side effects: set `edit.effects = []` before an operation to collect what the driver asked of others, `edit.steps = []` to
  *   collect the atomic steps (events.ts); both are null, and free, by default.
  * - Gathers: `newGather(queued)` + `coreUnmapFast` + `syncGather` for callers that flush later (flush queue); tables that wait are in
@@ -34,7 +34,7 @@ import type { Step } from "./events.ts";
 import { OwnerToken, type TableStateIndex } from "./page.ts";
 import { NO_TABLE } from "./race.ts";
 import { PageTableConfigError, type PolicyOverrides } from "./policy.ts";
-import type { PageTable } from "./state.ts";
+import { noTables, type PageTable } from "./state.ts";
 import { copyStore, eachPage, emptyStore } from "./store.ts";
 
 /** Settles what is asked for as the kernel's allocator would. Throws PageTableConfigError where that would refuse. */
@@ -78,16 +78,7 @@ export function createEdit(config: FormatConfig): Edit {
 		root: NO_TABLE,
 		mode: 0,
 		nextTable: 1,
-		counts: {
-			private: 0,
-			linked: 0,
-			unlinked: 0,
-			quarantined: 0,
-			allocated: 0,
-			freed: 0,
-			livePages: 0,
-			linkedPerLevel: [0, 0, 0, 0, 0, 0, 0, 0],
-		},
+		counts: noTables(),
 		awaitingGrace: [],
 	});
 	edit.effects = [];

@@ -1,8 +1,14 @@
 /** What the allocators settle from a request, and what they refuse (facts §1.1). */
 import { describe, expect, test } from "vitest";
+import { coreMap } from "../../src/pagetable/core.ts";
 import type { TableRequest } from "../../src/pagetable/config.ts";
 import { PageTableConfigError } from "../../src/pagetable/policy.ts";
-import { createTable, settleConfig } from "../../src/pagetable/table.ts";
+import {
+	beginEdit,
+	createTable,
+	lookup,
+	settleConfig,
+} from "../../src/pagetable/table.ts";
 
 const arm = (request: Partial<TableRequest>): TableRequest => ({
 	format: "arm64_s1",
@@ -76,9 +82,18 @@ describe("Arm", () => {
 		["outer write-back with a snooping walker", { quirks: ["ARM_OUTER_WBWA"] }],
 		["too wide a 32-bit table", { format: "arm32_s1", ias: 33, oas: 40 }],
 		["too wide an output for Mali", { format: "arm_mali", oas: 44 }],
-		["less input than a page", { ias: 12 }],
+		["too little input for any table", { ias: 2 }],
 	])("refuses %s", (_name, request) => {
 		expect(() => settleConfig(arm(request))).toThrow(PageTableConfigError);
+	});
+	test("no more input than a page: a walk from level 4, in which nothing can be mapped (as the C code does)", () => {
+		const table = createTable(arm({ ias: 12 }));
+		expect(table.config.geometry).toMatchObject({ rootLevel: 4, rootBits: 9 });
+		const edit = beginEdit(table);
+		edit.effects = [];
+		expect(coreMap(edit, 0, 0, 1, 3)).toBe(-22);
+		expect(edit.effects[0]).toEqual(["!", "__arm_lpae_map"]);
+		expect(lookup(edit, 0)).toBe(-1);
 	});
 });
 

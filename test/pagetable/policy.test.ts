@@ -19,6 +19,7 @@ import {
 	createTable,
 	lookup,
 } from "../../src/pagetable/table.ts";
+import { tablesPerLevel } from "../../src/pagetable/state.ts";
 import { leavesIn } from "../../src/pagetable/walk.ts";
 import { ERRNO } from "../../src/vocabulary/errno.ts";
 
@@ -169,6 +170,35 @@ describe("tableFree: private, linked, unlinked, quarantined, freed", () => {
 	const gone = { linked: 3, quarantined: 0, freed: 1, livePages: 3 };
 	test("direct (Arm 6.12): gone before the call returns", () => {
 		expect(lives(ARM, {})).toEqual([mapped, gone, gone, gone]);
+	});
+	test("counted per level while it lasts", () => {
+		const edit = open(ARM, { tableFree: "gather" });
+		coreMap(edit, M2, M2 + 7, M2, 3);
+		const gather = newGather();
+		coreUnmapFast(edit, M2, M2, gather);
+		const at = (level: number, count = 1): number[] =>
+			Array.from({ length: 8 }, (_, i) => (i === level ? count : 0));
+		const none = at(-1);
+		expect(tablesPerLevel(edit.counts)).toEqual({
+			private: none,
+			linked: [1, 1, 1, 0, 0, 0, 0, 0],
+			unlinked: none,
+			quarantined: at(3),
+			freed: none,
+		});
+		syncGather(edit, gather);
+		expect(tablesPerLevel(edit.counts)).toMatchObject({
+			quarantined: none,
+			freed: at(3),
+		});
+		edit.config.driver.destroy(edit);
+		expect(tablesPerLevel(edit.counts)).toEqual({
+			private: none,
+			linked: none,
+			unlinked: none,
+			quarantined: none,
+			freed: [1, 1, 1, 1, 0, 0, 0, 0],
+		});
 	});
 	test.each([
 		["gather", ARM],

@@ -1,4 +1,5 @@
 /** Arm LPAE as a driver: lookup, dirty sweep, sync; map and unmap are in lpae-map.ts and lpae-unmap.ts. */
+import { FRAME_LIMIT } from "../../vocabulary/address.ts";
 import { ERRNO } from "../../vocabulary/errno.ts";
 import { offsetIn } from "../arithmetic.ts";
 import {
@@ -98,12 +99,15 @@ function sweep(
 	record: (iova: number, size: number) => void,
 ): number {
 	const config = edit.config as LpaeConfig;
-	if (size === 0 || iova + size > 2 ** (config.ias - 12)) {
+	// Past the top of the address space both wrap: then the check passes and nothing is walked.
+	const last = (iova + size - 1) % FRAME_LIMIT;
+	const end = (iova + size) % FRAME_LIMIT;
+	if (size === 0 || last >= config.iovaLimit) {
 		edit.warn("arm_lpae_read_and_clear_dirty");
 		return -ERRNO.EINVAL;
 	}
 	if (!config.tracksDirty) return -ERRNO.EINVAL;
-	const walk = { at: iova, end: iova + size };
+	const walk = { at: iova, end };
 	return sweepTable(
 		edit,
 		config,
