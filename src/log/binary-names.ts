@@ -32,8 +32,9 @@ export function writeName(
 	out: ByteWriter,
 	table: NameTable,
 	text: string,
+	lengthMax: number = NAME_LENGTH_MAX,
 ): void {
-	if (text.length > NAME_LENGTH_MAX) {
+	if (text.length > lengthMax) {
 		out.byte(0);
 		out.text(text);
 		return;

@@ -6,19 +6,14 @@ import {
 	type U64Range,
 } from "../vocabulary/fields.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { isRecordType } from "../vocabulary/records.ts";
 import type { ByteReader, ByteWriter } from "./binary-bytes.ts";
 import { type NameReader, type NameTable, writeName } from "./binary-names.ts";
 import { LogError } from "./error.ts";
 import type { JsonSlot } from "./json-bytes.ts";
 import { jsonText } from "./json-text.ts";
+import { schemaName, schemaOf } from "./binary-schema.ts";
 import { fieldPlans } from "./record-line.ts";
-import {
-	type Field,
-	type Mutable,
-	recordFields,
-	variant,
-} from "./type-plan.ts";
+import { type Field, type Mutable, variant } from "./type-plan.ts";
 
 /** Writes a record that was checked. `t` is written as the difference to `lastT`. */
 export function writeRecord(
@@ -27,7 +22,7 @@ export function writeRecord(
 	record: LogRecord,
 	lastT: number,
 ): void {
-	writeName(out, names, record.type);
+	writeName(out, names, schemaName(record.type), Number.POSITIVE_INFINITY);
 	out.int(record.t - lastT);
 	writeName(out, names, record.actor);
 	out.int(record.seq - record.op);
@@ -98,7 +93,7 @@ export class RecordReader {
 	readonly #names: NameReader;
 	/** By the number of the type's name; emptied with the table. */
 	#plans: (BinaryPlan | undefined)[] = [];
-	readonly #byType = new Map<string, BinaryPlan>();
+	readonly #byName = new Map<string, BinaryPlan>();
 
 	constructor(input: ByteReader, names: NameReader) {
 		this.#in = input;
@@ -136,15 +131,10 @@ export class RecordReader {
 	#plan(number: number): BinaryPlan {
 		const known = number < 0 ? undefined : this.#plans[number];
 		if (known !== undefined) return known;
-		const type = this.#names.text(number);
-		let plan = this.#byType.get(type);
+		const name = this.#names.text(number);
+		let plan = this.#byName.get(name);
 		if (plan === undefined) {
-			if (!isRecordType(type))
-				throw new LogError(
-					"bad-record",
-					`unknown record type ${JSON.stringify(type)}`,
-				);
-			const fields = recordFields(type);
+			const { type, fields } = schemaOf(name);
 			const optionals = fields.filter(({ optional }) => optional).length;
 			plan = {
 				type,
@@ -154,7 +144,7 @@ export class RecordReader {
 				variants: new Map(),
 				whole: variant(type, fields, 2 ** fields.length - 1),
 			};
-			this.#byType.set(type, plan);
+			this.#byName.set(name, plan);
 		}
 		if (number >= 0) this.#plans[number] = plan;
 		return plan;

@@ -1,10 +1,23 @@
 /** The binary codec: lossless both ways, any chunk size, damage noticed, hostile bytes refused. */
+import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { ByteWriter } from "../../src/log/binary-bytes.ts";
+import {
+	FRAME,
+	frameHead,
+	HASH_BYTES,
+	SEAL_BYTES_MIN,
+} from "../../src/log/binary-frames.ts";
+import {
+	type NameTable,
+	nameTable,
+	writeName,
+} from "../../src/log/binary-names.ts";
 import { BINARY } from "../../src/log/binary.ts";
 import { checkLog } from "../../src/log/care.ts";
 import { NDJSON } from "../../src/log/codec.ts";
@@ -14,7 +27,7 @@ import { loadLog } from "../../src/log/read.ts";
 import type { LogCodec } from "../../src/log/codec.ts";
 import { logText, type TimedFact } from "../../src/log/write.ts";
 import { anyFact } from "./arbitrary.ts";
-import { HEADER, mapOperations } from "./samples.ts";
+import { HEADER, mapOperation, mapOperations } from "./samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ledger-binary-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -128,10 +141,6 @@ test("every flipped bit is noticed, and nothing behind it is handed on", async (
 });
 
 test("hostile bytes with a right hash are refused, not crashed on", async () => {
-	const { createHash } = await import("node:crypto");
-	const { FRAME, frameHead, HASH_BYTES } = await import(
-		"../../src/log/binary-frames.ts"
-	);
 	const start = BINARY.start(HEADER);
 	const seal = BINARY.seal(start.chain, mapOperations(1)[0] ?? []).bytes;
 	const sealFrame = seal.subarray(
@@ -165,4 +174,73 @@ test("hostile bytes with a right hash are refused, not crashed on", async () => 
 		}),
 		{ numRuns: 2000 },
 	);
+});
+
+describe("a log that another version of the program wrote", () => {
+	/** One record of a type laid out so, sealed as the codec does. */
+	async function written(
+		schema: string,
+		fields: (out: ByteWriter, names: NameTable) => void,
+	): Promise<Buffer> {
+		const out = new ByteWriter();
+		const names = nameTable();
+		out.byte(0);
+		out.count(1);
+		writeName(out, names, schema, Number.POSITIVE_INFINITY);
+		out.int(5);
+		writeName(out, names, "domain:1");
+		out.int(1);
+		fields(out, names);
+		const start = BINARY.start(HEADER);
+		const seal = BINARY.seal(start.chain, [mapOperation(0)[3] as TimedFact]);
+		const content = out.taken();
+		const bytes = Buffer.concat([
+			start.bytes,
+			frameHead(FRAME.batch, content.length),
+			content,
+			seal.bytes.subarray(-SEAL_BYTES_MIN, -HASH_BYTES),
+		]);
+		return Buffer.concat([bytes, createHash("sha256").update(bytes).digest()]);
+	}
+	const read = (bytes: Buffer) => loadLog([bytes]);
+
+	test("fields in another order, and without those that came later", async () => {
+		const bytes = await written(
+			"dom.map(len:hex,pa:hex,dom:domain,iova:hex)",
+			(out, names) => {
+				out.hex(0x1000);
+				out.hex(0x5000);
+				writeName(out, names, "domain:1");
+				out.hex(0x2000);
+			},
+		);
+		const { contents } = await read(bytes);
+		expect(contents[0]?.data).toStrictEqual({
+			len: 0x1000,
+			pa: 0x5000,
+			dom: "domain:1",
+			iova: 0x2000,
+		});
+		const text = (await converted(bytes, NDJSON)).toString();
+		expect(text).toContain(
+			'"data":{"dom":"domain:1","iova":"0x2000","pa":"0x5000","len":"0x1000"}',
+		);
+	});
+
+	test("a field or a type that this one does not know is told", async () => {
+		for (const [schema, said] of [
+			["dom.map(dom:domain,iova:hex,pa:hex,len:hex,colour:text)", "colour"],
+			["dom.map(dom:group,iova:hex,pa:hex,len:hex)", "dom:group"],
+			["dom.map(dom:domain,iova:hex)", "has no"],
+			["dom.map(dom:domain,dom:domain)", "twice"],
+			["dom.painted(dom:domain)", "dom.painted"],
+			["dom.map", "unknown record type"],
+		] as const)
+			await expect(read(await written(schema, () => {}))).rejects.toMatchObject(
+				{
+					code: "bad-record",
+					message: expect.stringContaining(said),
+				},
+			);
+	});
 });
