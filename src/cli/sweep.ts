@@ -1,8 +1,8 @@
 /** `sweep SCENARIO|CALLS`: fail-nth. */
 import { existsSync } from "node:fs";
 import { type Flow, FLOWS } from "../orchestrator/switches.ts";
-import { sweepCalls } from "../replay/conform/sweep.ts";
-import { recordsOf } from "../replay/conform/sources.ts";
+import { findSources } from "../replay/conform/sources.ts";
+import { Sweeper } from "../replay/conform/sweep.ts";
 import { RUN_SCENARIOS } from "../scenarios/runs.ts";
 import { sweepScenario } from "../scenarios/sweep.ts";
 import { type Arguments, type Command, oneOf, UsageError } from "./command.ts";
@@ -18,7 +18,8 @@ export const sweepCommand: Command = {
 	teach: `
 Every allocation, pinning, driver attach and copy to user space is made to fail once, one run each, until none is left. SCENARIO is a name
 of "iommu-ledger run --list": each run's log is judged, and what the scenario violates anyway is left out. CALLS is a recording of iommufd calls:
-after a failed call the objects must be as before, except where the kernel documents otherwise.
+after a failed call the objects must be as before, except where the kernel documents otherwise. It is what conform takes: a file of test
+programs, the folder of a kernel recording, a folder of those.
 
   iommu-ledger sweep replace-1-one-ioas
   iommu-ledger sweep test/fixtures/calls/directed/directed.reserved.ndjson.gz`,
@@ -81,13 +82,20 @@ async function sweepRecording(
 	args: Arguments,
 	io: Io,
 ): Promise<number> {
-	const report = sweepCalls(await recordsOf(path));
+	const sweeper = new Sweeper();
+	for await (const source of findSources(path)) sweeper.source(source);
+	const { report } = sweeper;
 	const { calls, injections, tolerated, findings, documented } = report;
 	if (args.flag("json")) io.out.write(`${JSON.stringify(report)}\n`);
 	else {
-		const good = findings.length === 0;
+		const verdict =
+			findings.length > 0
+				? io.paint("red", "VIOLATED")
+				: injections > 0
+					? io.paint("green", "HOLDS")
+					: "NOT TOLD";
 		io.out.write(
-			`${good ? io.paint("green", "HOLDS") : io.paint("red", "VIOLATED")}  ${printable(path)}: ${calls} calls, ${injections} failures injected, ${tolerated} tolerated, ${findings.length} left a change that nothing documents\n`,
+			`${verdict}  ${printable(path)}: ${calls} calls, ${injections} failures injected, ${tolerated} tolerated, ${findings.length} left a change that nothing documents\n`,
 		);
 		for (const [what, count] of Object.entries(documented))
 			io.out.write(printable(`  documented: ${count} × ${what}`) + "\n");
@@ -98,5 +106,6 @@ async function sweepRecording(
 				) + "\n",
 			);
 	}
-	return findings.length > 0 ? 1 : 0;
+	if (findings.length > 0) return 1;
+	return injections > 0 ? 0 : 3;
 }

@@ -6,14 +6,17 @@
 import { CATALOGUE } from "../invariants/catalogue.ts";
 import type { Fact } from "../vocabulary/records.ts";
 import { hostOf } from "../drivers/host.ts";
-import type { JsonObject } from "./conform/call.ts";
+import { parseLine } from "./conform/call.ts";
 import type { JudgedViolation } from "./conform/judging.ts";
 import { ConformJudge } from "./conform/judging.ts";
 import { Player } from "./conform/player.ts";
 import type { Source } from "./conform/sources.ts";
 import { findSources } from "./conform/sources.ts";
 import { TracePlayer } from "./conform/trace-player.ts";
-import { parseTraceCall, recordedTopology } from "./conform/trace-recording.ts";
+import {
+	parseTraceCalls,
+	recordedTopology,
+} from "./conform/trace-recording.ts";
 import { TraceSession } from "./conform/trace-session.ts";
 
 /** One answer that differs. `index` counts lines of the file from 0. */
@@ -108,19 +111,6 @@ class Tally {
 	}
 }
 
-const isObject = (value: unknown): value is JsonObject =>
-	typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** A line as an object, or the sentence that says why it is none. */
-function parseLine(line: string): JsonObject | string {
-	try {
-		const value: unknown = JSON.parse(line);
-		return isObject(value) ? value : "not a JSON object";
-	} catch (error) {
-		return error instanceof Error ? error.message : "not JSON";
-	}
-}
-
 const unreadable = (
 	file: string,
 	sequence: string,
@@ -190,17 +180,9 @@ function playTrace(
 	const { file, text, groups, commandLine } = source;
 	tally.sequences++;
 	const sequence = source.name;
-	const calls = [];
-	for (const [line, content] of text.split("\n").entries()) {
-		if (content.trim() === "") continue;
-		try {
-			const call = parseTraceCall(content, line);
-			if (call !== undefined) calls.push(call);
-		} catch (error) {
-			const why = error instanceof Error ? error.message : "unreadable";
-			tally.mismatch(unreadable(file, sequence, line, why));
-		}
-	}
+	const { calls, unreadable: unread } = parseTraceCalls(text);
+	for (const { line, why } of unread)
+		tally.mismatch(unreadable(file, sequence, line, why));
 	const { topology, drivers } = recordedTopology(
 		groups ?? "",
 		commandLine ?? "",

@@ -90,3 +90,15 @@ export function replyOf(answer: Answer, ret = 0): Reply {
 }
 /** A plain refusal. */
 export const refusal = (errno: ErrnoName): Reply => ({ ret: -1, errno });
+
+/** A line as an object, or the sentence that says why it is none. */
+export function parseLine(line: string): JsonObject | string {
+	try {
+		const value: unknown = JSON.parse(line);
+		return typeof value === "object" && value !== null && !Array.isArray(value)
+			? (value as JsonObject)
+			: "not a JSON object";
+	} catch (error) {
+		return error instanceof Error ? error.message : "not JSON";
+	}
+}

@@ -5,7 +5,6 @@ import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import type { JsonObject } from "./call.ts";
 
 /** A recording that cannot be read; the message names the file. */
 export class SourceError extends Error {
@@ -128,21 +127,4 @@ async function* quietly(path: string): AsyncGenerator<Source> {
 		)
 			throw error;
 	}
-}
-
-/** The records of one file of recorded calls. Throws SourceError with the line that is no JSON object. */
-export async function recordsOf(path: string): Promise<JsonObject[]> {
-	const lines = (await readText(path)).split("\n");
-	const records: JsonObject[] = [];
-	for (const [index, line] of lines.entries()) {
-		if (line.trim() === "") continue;
-		try {
-			const value: unknown = JSON.parse(line);
-			if (typeof value !== "object" || value === null) throw new TypeError();
-			records.push(value as JsonObject);
-		} catch {
-			throw new SourceError(`${path}: line ${index + 1} is not a JSON object`);
-		}
-	}
-	return records;
 }

@@ -6,8 +6,15 @@
 import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { Host } from "../../../machines/ops/types.ts";
 import { treeValues } from "../../../machines/iopt-tree.ts";
+import { hostOf } from "../../drivers/host.ts";
 import type { JsonObject, Reply } from "./call.ts";
+import { parseLine } from "./call.ts";
 import { Player } from "./player.ts";
+import type { Session } from "./session.ts";
+import type { Source } from "./sources.ts";
+import { TracePlayer } from "./trace-player.ts";
+import { parseTraceCalls, recordedTopology } from "./trace-recording.ts";
+import { TraceSession } from "./trace-session.ts";
 
 /** A failure after which the objects are not as they were, and no documented exception says so. */
 export interface SweepFinding {
@@ -42,12 +49,25 @@ const DOCUMENTED: readonly {
 	readonly why: string;
 	/** Only when the call fails by itself, so that the injected failure hits its unwinding. */
 	readonly unwinding?: boolean;
+	/** Only when nothing but reservations differs. */
+	readonly reservations?: boolean;
 }[] = [
 	{
 		call: /^MOCK_DOMAIN/,
 		step: /^driver\.attach$/,
 		unwinding: true,
 		why: "going back to the old domain failed too: Torn (§3.8, §4.3)",
+	},
+	{
+		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
+		step: /^resp$/,
+		why: "a failing copy of the answer detaches the device (A8)",
+	},
+	{
+		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
+		step: /^(?:handle\.alloc|driver\.attach)$/,
+		reservations: true,
+		why: "a failed replace within one IOAS drops the reservations (A1)",
 	},
 	{
 		call: /^MOCK_DOMAIN_REPLACE$/,
@@ -76,104 +96,215 @@ const DOCUMENTED: readonly {
 	},
 ];
 
-/** The objects of a host as text, without counters that only ever grow. */
-export function objectState(host: Host): string {
-	const plain = (value: unknown): unknown =>
-		typeof value === "bigint" ? `0x${value.toString(16)}` : value;
+/**
+ * The objects of a host as text, without what may stay after a failed call: counters that only ever grow, and a group's blocking domain,
+ * made once and kept (drivers/iommu/iommu.c:__iommu_group_alloc_blocking_domain).
+ */
+export function objectState(host: Host, reservations = true): string {
+	const plain = (value: unknown): unknown => {
+		if (typeof value === "bigint") return `0x${value.toString(16)}`;
+		if (typeof value !== "object" || value === null || Array.isArray(value))
+			return value;
+		return Object.fromEntries(
+			Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)),
+		);
+	};
+	const blocking = new Set([...host.groups.values()].map(({ blk }) => blk));
 	const ctxs = [...host.ctxs.values()].map((c) => ({
 		...c,
 		gens: undefined,
 		groups: [...c.groups.values()],
 		objs: [...c.objs.values()].map((o) =>
 			o.type === "ioas"
-				? { ...o, iopt: { ...o.iopt, areas: [...treeValues(o.iopt.areas)] } }
+				? {
+						...o,
+						iopt: {
+							...o.iopt,
+							areas: [...treeValues(o.iopt.areas)],
+							...(reservations ? {} : { resv: [] }),
+						},
+					}
 				: o,
 		),
 	}));
 	const state = {
 		ctxs,
-		groups: [...host.groups.values()],
+		groups: [...host.groups.values()].map((g) => ({ ...g, blk: undefined })),
 		devs: [...host.devs.values()],
-		domains: [...host.domains.values()].map((d) => ({
-			...d,
-			marks: [...d.marks],
-		})),
+		domains: [...host.domains.values()]
+			.filter((d) => !blocking.has(d.dom))
+			.map((d) => ({ ...d, marks: [...d.marks] })),
 		pages: [...treeValues(host.mem.pages)],
 		locked: [...host.mem.locked].filter(([, n]) => n !== 0),
 	};
 	return JSON.stringify(state, (_, value) => plain(value));
 }
 
-/** Sweeps the calls of one recorded test program. Calls that do not match the recording are a finding as well. */
-export function sweepCalls(records: readonly JsonObject[]): SweepReport {
-	const player = new Player();
-	const { session } = player;
-	const findings: SweepFinding[] = [];
-	const bySteps: Record<string, number> = {};
-	const documented: Record<string, number> = {};
-	let calls = 0;
-	let injections = 0;
-	let tolerated = 0;
-	for (const [index, record] of records.entries()) {
-		if (
-			record["ev"] === "ioctl" ||
-			record["ev"] === "read" ||
-			record["ev"] === "write"
-		) {
-			calls++;
-			const call = String(record["op"] ?? record["cmd"] ?? record["ev"]);
-			const refusedAnyway = record["errno"] !== null;
-			for (let k = 1; k <= STEPS_MAX; k++) {
-				const tried = tryFailing(player, record, k);
-				if (tried === undefined) break;
-				injections++;
-				bySteps[tried.step] = (bySteps[tried.step] ?? 0) + 1;
-				if (tried.succeeded) tolerated++;
-				else if (tried.changed !== undefined) {
-					const exception = DOCUMENTED.find(
-						(d) =>
-							d.call.test(call) &&
-							d.step.test(tried.step) &&
-							(d.unwinding !== true || refusedAnyway),
-					);
-					if (exception === undefined)
-						findings.push({
-							index,
-							call,
-							k,
-							step: tried.step,
-							message: tried.changed,
-						});
-					else {
-						const what = `${call} at ${tried.step}: ${exception.why}`;
-						documented[what] = (documented[what] ?? 0) + 1;
-					}
-				}
+/** A call to sweep: how to perform it, and whether it is refused without any failure of ours. */
+interface Swept {
+	readonly index: number;
+	readonly call: string;
+	readonly refusedAnyway: boolean;
+	readonly perform: () => Reply | undefined;
+}
+
+/** Counts what sweeps found, over any number of sessions. */
+export class Sweeper {
+	#calls = 0;
+	#injections = 0;
+	#tolerated = 0;
+	readonly #bySteps: Record<string, number> = {};
+	readonly #documented: Record<string, number> = {};
+	readonly #findings: SweepFinding[] = [];
+
+	/** What was found so far. */
+	get report(): SweepReport {
+		return {
+			calls: this.#calls,
+			injections: this.#injections,
+			tolerated: this.#tolerated,
+			bySteps: this.#bySteps,
+			documented: this.#documented,
+			findings: this.#findings,
+		};
+	}
+
+	/** Sweeps a recording of either kind: of test programs, or of a kernel with groups.txt beside it. */
+	source(source: Source): void {
+		if (source.kind === "trace") {
+			this.#trace(source);
+			return;
+		}
+		const records: JsonObject[] = [];
+		for (const [index, line] of source.text.split("\n").entries()) {
+			if (line.trim() === "") continue;
+			const record = parseLine(line);
+			if (typeof record === "string") this.#unreadable(index, record);
+			else records.push(record);
+		}
+		this.tests(records);
+	}
+
+	/** Sweeps the calls of recorded test programs; each test starts on a fresh machine. */
+	tests(records: readonly JsonObject[]): void {
+		let player = new Player();
+		let sequence: unknown;
+		for (const [index, record] of records.entries()) {
+			if (record["test"] !== sequence || record["ev"] === "begin") {
+				sequence = record["test"];
+				player = new Player();
+			}
+			const { ev } = record;
+			if (ev === "ioctl" || ev === "read" || ev === "write")
+				this.#sweep(player.session, {
+					index,
+					call: String(record["op"] ?? record["cmd"] ?? ev),
+					refusedAnyway: record["errno"] !== null,
+					perform: () => player.perform(record),
+				});
+			const played = player.play(record);
+			if (played.kind === "mismatched")
+				this.#mismatch(index, played.call, played.expected, played.actual);
+			player.session.fail = undefined;
+		}
+	}
+
+	/** Sweeps the calls of a kernel recording in the order that conformance finds for them. */
+	#trace({ text, groups, commandLine }: Source): void {
+		const { calls, unreadable } = parseTraceCalls(text);
+		for (const { line, why } of unreadable) this.#unreadable(line, why);
+		const { topology, drivers } = recordedTopology(
+			groups ?? "",
+			commandLine ?? "",
+		);
+		const fresh = (): TraceSession =>
+			new TraceSession(hostOf(topology), topology);
+		const found = new TracePlayer(fresh(), drivers);
+		const outcomes = found.play(calls);
+		for (const { line, call } of calls) {
+			const outcome = outcomes.get(line);
+			if (outcome?.kind === "mismatched")
+				this.#mismatch(line, call, outcome.expected, outcome.actual);
+		}
+		const session = fresh();
+		new TracePlayer(session, drivers).retrace(found, (c, perform) =>
+			this.#sweep(session, {
+				index: c.line,
+				call: c.call,
+				refusedAnyway: c.ret < 0,
+				perform,
+			}),
+		);
+	}
+
+	#unreadable(index: number, why: string): void {
+		this.#found(index, "unreadable line", 0, "", why);
+	}
+	#mismatch(
+		index: number,
+		call: string,
+		expected: string,
+		actual: string,
+	): void {
+		this.#found(index, call, 0, "", `expected ${expected}, got ${actual}`);
+	}
+	#found(
+		index: number,
+		call: string,
+		k: number,
+		step: string,
+		message: string,
+	): void {
+		this.#findings.push({ index, call, k, step, message });
+	}
+
+	#sweep(session: Session, swept: Swept): void {
+		this.#calls++;
+		const { index, call } = swept;
+		for (let k = 1; k <= STEPS_MAX; k++) {
+			const tried = tryFailing(session, swept, k);
+			if (tried === undefined) return;
+			const { step, changed } = tried;
+			this.#injections++;
+			this.#bySteps[step] = (this.#bySteps[step] ?? 0) + 1;
+			if (tried.succeeded) this.#tolerated++;
+			if (changed === undefined) continue;
+			const exception = DOCUMENTED.find(
+				(d) =>
+					d.call.test(call) &&
+					d.step.test(step) &&
+					(d.unwinding !== true || swept.refusedAnyway) &&
+					(d.reservations !== true || tried.onlyReservations),
+			);
+			if (exception === undefined) this.#found(index, call, k, step, changed);
+			else {
+				const what = `${call} at ${step}: ${exception.why}`;
+				this.#documented[what] = (this.#documented[what] ?? 0) + 1;
 			}
 		}
-		const played = player.play(record);
-		if (played.kind === "mismatched")
-			findings.push({
-				index,
-				call: played.call,
-				k: 0,
-				step: "",
-				message: `expected ${played.expected}, got ${played.actual}`,
-			});
-		session.fail = undefined;
 	}
-	return { calls, injections, tolerated, bySteps, documented, findings };
+}
+
+/** Sweeps the calls of recorded test programs. Calls that do not match the recording are a finding as well. */
+export function sweepCalls(records: readonly JsonObject[]): SweepReport {
+	const sweeper = new Sweeper();
+	sweeper.tests(records);
+	return sweeper.report;
 }
 
 /** Performs a call with its k-th failable step failing, then goes back. Undefined: it has no k-th step. */
 function tryFailing(
-	player: Player,
-	record: JsonObject,
+	session: Session,
+	{ perform }: Swept,
 	k: number,
 ):
-	| { step: string; succeeded: boolean; changed: string | undefined }
+	| {
+			step: string;
+			succeeded: boolean;
+			changed: string | undefined;
+			onlyReservations: boolean;
+	  }
 	| undefined {
-	const { session } = player;
 	const before = session.checkpoint();
 	let left = k;
 	let failed: string | undefined;
@@ -185,7 +316,7 @@ function tryFailing(
 	let reply: Reply | undefined;
 	let after = before.host;
 	try {
-		reply = player.perform(record);
+		reply = perform();
 		after = session.host;
 	} catch {
 		// A call that cannot be understood has no steps; playing it for good tells why.
@@ -200,7 +331,10 @@ function tryFailing(
 		!succeeded && after !== before.host
 			? difference(before.host, after)
 			: undefined;
-	return { step: failed, succeeded, changed };
+	const onlyReservations =
+		changed !== undefined &&
+		objectState(before.host, false) === objectState(after, false);
+	return { step: failed, succeeded, changed, onlyReservations };
 }
 
 /** Where two object states differ, as a short text; undefined when they do not. */

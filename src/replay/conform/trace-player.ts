@@ -104,13 +104,22 @@ export class TracePlayer {
 		for (const [dev, driver] of drivers) this.#bound.set(dev, driver);
 	}
 
-	/** Performs on this player's session what `found` has settled on: the same order, no search. For listeners of facts. */
-	retrace(found: TracePlayer): void {
+	/**
+	 * Performs on this player's session what `found` has settled on: the same order, no search. For listeners of facts, and for whoever wants to
+	 * try each call (but those with a recorded fault) before it is made for good.
+	 */
+	retrace(
+		found: TracePlayer,
+		before?: (c: TraceCall, perform: () => Reply | undefined) => void,
+	): void {
 		this.#calls = found.#calls;
 		for (const option of found.#path) {
 			const c = this.#call(option.index);
 			if (c.call === "SYSFS_WRITE") this.#sysfs(c);
-			if (!SKIPPED.has(c.call)) this.#perform(c, option.variant);
+			if (SKIPPED.has(c.call)) continue;
+			if (option.variant <= PLAIN)
+				before?.(c, () => traceCall(this.#session, c));
+			this.#perform(c, option.variant);
 		}
 	}
 

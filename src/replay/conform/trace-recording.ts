@@ -33,10 +33,7 @@ const isObject = (value: unknown): value is JsonObject =>
 	typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** One line of calls.ndjson; undefined for a note. Throws Error with what is wrong. */
-export function parseTraceCall(
-	text: string,
-	line: number,
-): TraceCall | undefined {
+function parseTraceCall(text: string, line: number): TraceCall | undefined {
 	const value: unknown = JSON.parse(text);
 	if (!isObject(value) || typeof value["call"] !== "string")
 		throw new Error("not a call record (no field call)");
@@ -61,4 +58,27 @@ export function parseTraceCall(
 		seq: typeof value["seq"] === "number" ? value["seq"] : line,
 		line,
 	};
+}
+
+/** The calls of a recording, and the lines that are none. */
+export function parseTraceCalls(text: string): {
+	readonly calls: readonly TraceCall[];
+	readonly unreadable: readonly {
+		readonly line: number;
+		readonly why: string;
+	}[];
+} {
+	const calls: TraceCall[] = [];
+	const unreadable: { line: number; why: string }[] = [];
+	for (const [line, content] of text.split("\n").entries()) {
+		if (content.trim() === "") continue;
+		try {
+			const call = parseTraceCall(content, line);
+			if (call !== undefined) calls.push(call);
+		} catch (error) {
+			const why = error instanceof Error ? error.message : "unreadable";
+			unreadable.push({ line, why });
+		}
+	}
+	return { calls, unreadable };
 }

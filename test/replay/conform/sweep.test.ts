@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { sweepCalls } from "../../../src/replay/conform/sweep.ts";
+import { findSources } from "../../../src/replay/conform/sources.ts";
+import { Sweeper, sweepCalls } from "../../../src/replay/conform/sweep.ts";
 
 const FIXTURES = new URL("../../fixtures/calls/", import.meta.url).pathname;
 const read = (name: string) =>
@@ -64,4 +65,32 @@ test("a mapping whose IOVA cannot be told stays (A10), and is reported as docume
 		k.startsWith("IOMMU_IOAS_MAP at resp"),
 	);
 	expect(documented).toHaveLength(1);
+});
+
+test.each(["d_errors.M1", "c_mfunc_v2.M1", "e_type1_v1.M2", "h_hotplug.M1"])(
+	"the calls of kernel recording %s: what changes is what LOG-3 names",
+	async (name) => {
+		const sweeper = new Sweeper();
+		const path = new URL(`../../fixtures/traces/${name}`, import.meta.url);
+		for await (const source of findSources(path.pathname))
+			sweeper.source(source);
+		const { calls, injections, findings } = sweeper.report;
+		expect(findings).toEqual([]);
+		expect(calls).toBeGreaterThan(10);
+		expect(injections).toBeGreaterThan(50);
+	},
+	30_000,
+);
+
+test("a line that cannot be read is a finding", () => {
+	const sweeper = new Sweeper();
+	sweeper.source({
+		kind: "tests",
+		file: "-",
+		name: "-",
+		text: '{"ev":"begin","test":"x"}\n{"ev":',
+	});
+	expect(sweeper.report.findings).toMatchObject([
+		{ index: 1, call: "unreadable line" },
+	]);
 });
