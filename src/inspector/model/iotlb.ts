@@ -1,5 +1,7 @@
 /** What hardware may still hold at a record, for people. */
 import { FRAME_SHIFT } from "../../vocabulary/address.ts";
+import type { Leftover, Space } from "../../iotlb/state.ts";
+import { GARBAGE, type StaleEntry } from "../../iotlb/walks.ts";
 import type { World } from "../../world/types.ts";
 
 const FRAME_BYTES = 2 ** FRAME_SHIFT;
@@ -22,6 +24,20 @@ export interface StaleRange {
 	readonly isQueued: boolean;
 	/** seq of the record that claimed it flushed while it was not. */
 	readonly unflushedSeq: number;
+}
+/** An entry of another kind that memory no longer gives, or a run of them. Bytes. */
+export interface CachedEntry {
+	/** "translation", "pointer to a table", "not present", "device TLB". */
+	readonly kind: string;
+	readonly dom: string;
+	readonly iommu: string;
+	readonly did: number;
+	readonly iova: number;
+	readonly lengthBytes: number;
+	/** What it leads to: a physical address or a table; "garbage" where the page it was read from was freed. */
+	readonly leads: string;
+	/** Record that took it out of memory (for "not present": put it in). */
+	readonly since: number;
 }
 /** A table that a cached walk may still go through. Bytes. */
 export interface WalkedTable {
@@ -51,6 +67,7 @@ export interface IotlbPicture {
 	readonly stale: readonly StaleRange[];
 	readonly staleLeftOut: number;
 	readonly tables: readonly WalkedTable[];
+	readonly entries: readonly CachedEntry[];
 	readonly tags: readonly Tag[];
 	/** Invalidations issued and not completed. */
 	readonly pending: readonly {
@@ -111,6 +128,7 @@ export function iotlbOf(world: World): IotlbPicture {
 				})),
 			)
 			.slice(0, STALE_SHOWN_MAX),
+		entries: spaces.flatMap(entriesOf).slice(0, STALE_SHOWN_MAX),
 		tags: spaces.map((space) => ({
 			iommu: space.iommu,
 			did: space.did,
@@ -134,6 +152,53 @@ export function iotlbOf(world: World): IotlbPicture {
 			longestNs: iotlb.windows.longestNs,
 		},
 	};
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+	leaf: "translation",
+	directory: "pointer to a table",
+	negative: "not present",
+	device: "device TLB",
+};
+
+/** What a tag may hold besides ranges and tables: device TLBs, "not present", and the entries of tables that are logged one by one. */
+function entriesOf(space: Space): CachedEntry[] {
+	const { iommu, did, dom, device, negative, walks } = space;
+	const tag = { iommu, did, dom };
+	const left =
+		(kind: string) =>
+		({ start, n, pa, since }: Leftover): CachedEntry => ({
+			...tag,
+			kind,
+			iova: start * FRAME_BYTES,
+			lengthBytes: n * FRAME_BYTES,
+			leads: kind === KINDS["negative"] ? "a fault" : physical(pa),
+			since,
+		});
+	const exact = [...(walks?.entries.values() ?? [])].map(
+		(entry): CachedEntry => ({
+			...tag,
+			kind: KINDS[entry.kind] ?? entry.kind,
+			iova: entry.start * FRAME_BYTES,
+			lengthBytes: entry.n * FRAME_BYTES,
+			leads: leadsOf(entry),
+			since: entry.since,
+		}),
+	);
+	return [
+		...device.map(left("device TLB")),
+		...negative.map(left("not present")),
+		...exact,
+	];
+}
+
+const physical = (frame: number): string =>
+	frame < 0 ? "not known" : `0x${(frame * FRAME_BYTES).toString(16)}`;
+
+function leadsOf({ kind, pa, table }: StaleEntry): string {
+	if (pa === GARBAGE) return "garbage";
+	if (kind === "negative") return "a fault";
+	return kind === "directory" ? `table ${table}` : physical(pa);
 }
 
 const hex2 = (value: number): string => value.toString(16).padStart(2, "0");

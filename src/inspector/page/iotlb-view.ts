@@ -276,8 +276,38 @@ function walkTable(picture: IotlbPicture): VNode {
 	);
 }
 
-const isStale = (picture: IotlbPicture): boolean =>
-	picture.stale.length + picture.tables.length > 0;
+function entryTable(picture: IotlbPicture): VNode {
+	return table(
+		{ class: "facts-table" },
+		thead(
+			null,
+			tr(
+				null,
+				...["domain", "tag", "kind", "IOVA", "size", "leads to", "since"].map(
+					(name) => th(null, name),
+				),
+			),
+		),
+		tbody(
+			null,
+			...picture.entries.map((entry, i) =>
+				tr(
+					{ key: i },
+					td(null, shortName(entry.dom)),
+					td(null, `${shortName(entry.iommu)} did ${didName(entry.did)}`),
+					td(null, entry.kind),
+					td({ class: "mono" }, hex(entry.iova)),
+					td(null, byteSize(entry.lengthBytes)),
+					td({ class: "mono" }, entry.leads),
+					td(null, `seq ${entry.since}`),
+				),
+			),
+		),
+	);
+}
+
+const isStale = ({ stale, tables, entries }: IotlbPicture): boolean =>
+	stale.length + tables.length + entries.length > 0;
 
 function verdictOf(picture: IotlbPicture): string {
 	const { stale, staleLeftOut, tables, windows } = picture;
@@ -291,6 +321,10 @@ function verdictOf(picture: IotlbPicture): string {
 	if (tables.length > 0)
 		said.push(
 			`${counted(tables.length, "table")} may still be walked through.`,
+		);
+	if (picture.entries.length > 0)
+		said.push(
+			`${picture.entries.length === 1 ? "1 entry" : `${picture.entries.length} entries`} of the caches may differ from memory.`,
 		);
 	if (said.length > 0) return `▲ ${said.join(" ")}`;
 	return `Hardware holds nothing that memory does not say. ${windows.count === 0 ? "No stale window so far." : `${counted(windows.count, "window")} so far, the longest ${nanoseconds(windows.longestNs)}.`}`;
@@ -321,6 +355,13 @@ export function IotlbView({ log, at }: ViewProps): VNode {
 		picture.stale.length === 0
 			? null
 			: div(null, h3(null, "Stale at the cursor"), staleTable(picture)),
+		picture.entries.length === 0
+			? null
+			: div(
+					null,
+					h3(null, "Cached entries that memory no longer gives"),
+					entryTable(picture),
+				),
 		picture.tables.length === 0
 			? null
 			: div(

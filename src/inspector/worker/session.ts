@@ -14,7 +14,7 @@ import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
 import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
 import { ForeignHistory } from "./foreign-history.ts";
 import { StaleHistory } from "./stale-history.ts";
-import { StepTables } from "../model/step-tables.ts";
+import { domainsWithSteps, stepTablesOf } from "../model/step-tables.ts";
 import { ALIGNED_MAX, likeness, partners } from "../model/unlike.ts";
 import { topologyOf } from "../model/topology.ts";
 import { ChartPlaces } from "./chart-places.ts";
@@ -38,7 +38,6 @@ export class Session {
 	readonly spans: Spans;
 	readonly track: WorldTrack;
 	readonly foreign: ForeignHistory;
-	readonly steps: StepTables;
 	readonly #pause: Pause;
 	readonly #charts: ChartPlaces;
 	readonly #stales: StaleHistory;
@@ -48,7 +47,6 @@ export class Session {
 		this.index = new LogIndex(sizeHintBytes);
 		this.spans = new Spans(this.index);
 		this.foreign = new ForeignHistory(this.index);
-		this.steps = new StepTables(this.index);
 		const history = new StateHistory();
 		this.#stales = new StaleHistory();
 		this.track = new WorldTrack(this.index, [history, this.#stales]);
@@ -175,16 +173,16 @@ export class Session {
 
 	#pageTable(
 		world: World,
-		{ at, domain, window }: Calls["pageTable"][0],
+		{ domain, window }: Calls["pageTable"][0],
 	): NonNullable<Calls["pageTable"][1]> {
-		const { steps } = this;
-		const stepped = steps.hasAny ? steps.domainsAt(at) : [];
-		const domains = [...new Set([...domainsWithTables(world), ...stepped])];
+		const domains = [
+			...new Set([...domainsWithTables(world), ...domainsWithSteps(world)]),
+		];
 		const id = (domain ?? domains[0]) as DomainId;
 		const found = world.domains.map.get(id);
 		const stale = iotlbOf(world).stale.filter(({ dom }) => dom === id);
 		const picture =
-			(found && pageTableOf(found, stale, window)) ?? steps.pictureAt(at, id);
+			(found && pageTableOf(found, stale, window)) ?? stepTablesOf(world, id);
 		return { domains, picture: picture && { ...picture, stale } };
 	}
 
