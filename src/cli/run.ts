@@ -8,9 +8,15 @@ import {
 } from "../scenarios/run-scenario.ts";
 import { runScenario } from "../scenarios/run.ts";
 import { RUN_SCENARIOS } from "../scenarios/runs.ts";
-import { type Command, oneOf, UsageError } from "./command.ts";
+import { fixed, runTable } from "../scenarios/table-run.ts";
+import { TABLE_RUNS } from "../scenarios/table-runs.ts";
+import type { Json } from "../vocabulary/fields.ts";
+import type { LogHeader } from "../vocabulary/header.ts";
+import type { LogRecord } from "../vocabulary/records.ts";
+import { type Arguments, type Command, oneOf, UsageError } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { SPLITTING, SPLITTING_TITLE, runSplitting } from "./run-splitting.ts";
+import type { Io } from "./io.ts";
 import { settingsOf } from "./settings.ts";
 import { verifyJson } from "./verify-json.ts";
 import { fileText } from "./verify-text.ts";
@@ -29,6 +35,8 @@ one scenario under each flow:
   iommu-ledger run replace-1 --flow posted-v2        the posted series: the group's other devices lag behind
   iommu-ledger run replace-1                         what Linux merged
   iommu-ledger run replace-1 --set failNth=20 --out failed.ndjson
+  iommu-ledger run vtd-map-over-page                 calls on one page table, entry by entry (docs/table-runs.md)
+  iommu-ledger run vtd-map-over-page --set fix=true  the same with what makes it right
   iommu-ledger run splitting                         who ever saw the split of a block that 6.13 removed`,
 	options: {
 		flow: {
@@ -55,8 +63,9 @@ one scenario under each flow:
 	},
 	async run(args, io) {
 		if (args.flag("list")) {
-			const width = Math.max(...RUN_SCENARIOS.map((s) => s.name.length));
-			for (const s of RUN_SCENARIOS)
+			const listed = [...RUN_SCENARIOS, ...TABLE_RUNS];
+			const width = Math.max(...listed.map((s) => s.name.length));
+			for (const s of listed)
 				io.out.write(`${s.name.padEnd(width)}  ${s.title}\n`);
 			io.out.write(`${SPLITTING.padEnd(width)}  ${SPLITTING_TITLE}\n`);
 			return 0;
@@ -73,6 +82,14 @@ one scenario under each flow:
 				args.flag("json"),
 				io,
 			);
+		const out = args.text("out");
+		const table = TABLE_RUNS.find((run) => run.name === name);
+		if (table !== undefined) {
+			const made = runTable(
+				wantsFix(settingsOf(args.texts("set"))) ? fixed(table) : table,
+			);
+			return finish(name, made, out, args, io);
+		}
 		const scenario = find(name);
 		const flow: Flow | undefined =
 			args.text("flow") === undefined
@@ -86,17 +103,36 @@ one scenario under each flow:
 				...(driver === undefined ? {} : { driver }),
 			}),
 		);
-		const out = args.text("out");
-		if (out !== undefined)
-			await writeLog(out, run.header, byOperation(run.records));
-		const file = verifyRun(out ?? scenario.name, run.header, run.records);
-		if (args.flag("json"))
-			io.out.write(`${JSON.stringify(verifyJson([file], 0))}\n`);
-		else
-			io.out.write(fileText(file, { all: args.flag("all"), brief: false }, io));
-		return EXIT[file.verdict];
+		return finish(scenario.name, run, out, args, io);
 	},
 };
+
+/** Writes the log of a run where it was asked for, judges it and tells the verdict. */
+async function finish(
+	name: string,
+	{ header, records }: { header: LogHeader; records: readonly LogRecord[] },
+	out: string | undefined,
+	args: Arguments,
+	io: Io,
+): Promise<number> {
+	if (out !== undefined) await writeLog(out, header, byOperation(records));
+	const file = verifyRun(out ?? name, header, records);
+	if (args.flag("json"))
+		io.out.write(`${JSON.stringify(verifyJson([file], 0))}\n`);
+	else
+		io.out.write(fileText(file, { all: args.flag("all"), brief: false }, io));
+	return EXIT[file.verdict];
+}
+
+/** A table run knows one switch: its fix. */
+function wantsFix(settings: Readonly<Record<string, Json>>): boolean {
+	const other = Object.keys(settings).find((key) => key !== "fix");
+	if (other !== undefined || typeof (settings["fix"] ?? false) !== "boolean")
+		throw new UsageError(
+			`a table run takes --set fix=true and no other switch (found ${other ?? "fix"})`,
+		);
+	return settings["fix"] === true;
+}
 
 /** What a caller named wrongly is a RangeError in the library and one line here. */
 function refusable<T>(make: () => T): T {

@@ -7,6 +7,8 @@ import { createJudge, type Judge } from "../../src/invariants/judge.ts";
 import { FLOWS } from "../../src/orchestrator/switches.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { RUN_SCENARIOS } from "../../src/scenarios/runs.ts";
+import { fixed, runTable } from "../../src/scenarios/table-run.ts";
+import { TABLE_RUNS } from "../../src/scenarios/table-runs.ts";
 import type { LogHeader } from "../../src/vocabulary/header.ts";
 import type { LogRecord } from "../../src/vocabulary/records.ts";
 import {
@@ -68,6 +70,16 @@ test.each(RUN_SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
 		for (const flow of FLOWS) {
 			const run = runScenario(scenario, { flow, engine: "compiled" });
 			agrees(run.header, run.records);
+		}
+	},
+);
+
+test.each(TABLE_RUNS.map((run) => [run.name, run] as const))(
+	"table run %s, and with its fix",
+	(_, run) => {
+		for (const one of [run, fixed(run)]) {
+			const { header: head, records } = runTable(one);
+			agrees(head, records);
 		}
 	},
 );

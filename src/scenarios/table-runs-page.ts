@@ -1,0 +1,89 @@
+/** The text of docs/table-runs.md and docs/caches.md, made from the runs and from the table of commands. */
+import { COMMANDS, type CommandRow } from "../iotlb/commands.ts";
+import type { TableRun } from "./table-run.ts";
+
+const row = ({ name, title, source, ids, fix }: TableRun): string =>
+	`| \`${name}\` | ${title} | ${ids.join(", ")} | ${fix.how} | ${source} |`;
+
+/** docs/table-runs.md. */
+export const tableRunsPage = (
+	runs: readonly TableRun[],
+): string => `# Table runs
+
+Calls of the core (iommu_map, iommu_unmap, iova_to_phys, the dirty sweep) on one page table of a real format, written down entry by entry:
+every slot, every table page, every invalidation with its completion, what each call returned. \`verify\` judges such a log row by row
+([invariants.md](invariants.md), PT-1 to PT-53). What Linux 6.12 breaks by itself is found; a run that names a *fault* is of a kernel with
+that defect. Written by \`UPDATE_DOCS=1 npx vitest run test/scenarios/table-runs-docs.test.ts\`; \`test/scenarios/table-runs.test.ts\` holds
+the ids, that the first of them breaks first, and that the fix is green.
+
+\`\`\`
+iommu-ledger run vtd-map-over-page                    run it, judge it
+iommu-ledger run vtd-map-over-page --set fix=true     the same with what makes it right
+iommu-ledger run vtd-map-over-page --out log.ndjson   its log, for verify and inspect
+\`\`\`
+
+| run | what happens | breaks | green with | source |
+|---|---|---|---|---|
+${runs.map(row).join("\n")}
+
+Rows that only concurrent steps break (readers, races, orders of flush and free) have their logs in [experiments.md](experiments.md); flush
+queues (PT-33, PT-34, PT-35) in \`test/scenarios/lazy-run.test.ts\`.
+`;
+
+const cell = (what: string): string => (what === "none" ? "–" : what);
+const command = ({
+	driver,
+	name,
+	kind,
+	gran,
+	ih,
+	ttl,
+	drops,
+}: CommandRow): string => {
+	const flags = [
+		kind,
+		gran,
+		...(ih === true ? ["ih"] : []),
+		...(ttl === true ? ["ttl"] : []),
+	].join(" ");
+	return `| ${driver} | ${name} | \`${flags}\` | ${cell(drops.leaf)} | ${cell(drops.walk)} | ${cell(drops.context)} | ${cell(drops.device)} |`;
+};
+
+/** docs/caches.md. */
+export const cachesPage = (): string => `# What hardware may still hold
+
+The projection in \`src/iotlb\` is a may-analysis: an entry is possible from the moment a walk could have made it until an invalidation that
+covers it has *completed*; one counts from its issue (what memory offered after that it need not drop). Stored is only what memory no
+longer offers. \`test/iotlb/brute-force.test.ts\` compares it with a small concrete cache that fills, evicts and obeys when it likes.
+
+* **Logs of ranges** (\`dom.map\`, \`dom.unmap\`; recordings): stale ranges per tag, pointers to unlinked tables, context entries, ranges that a
+  device may have taken into its own TLB (once a device-TLB command shows that ATS is on), ranges that may be cached as not present
+  (caching mode). A partly flushed range keeps its other pages: a superpage may be cached in pieces.
+* **Logs of entries** (\`table.rooted\`, \`slot.*\`, \`table.*\`): leaf entries per level, paging-structure entries per level, negative entries,
+  device entries, each exactly; walks go on through stale pointers into unlinked and freed tables. A superpage is one entry here.
+* Not modelled: several PASIDs under one domain id, nested (combined) entries.
+
+## Commands
+
+What each must drop once it has completed, and its spelling in \`inv.issued\`. *range*: of the addressed range; *tag*: of the domain id;
+*level*: of the range and of the level that the TTL names.
+
+| driver | command | \`inv.issued\` | leaf entries | paging-structure entries | context entries | device TLB |
+|---|---|---|---|---|---|---|
+${COMMANDS.map(command).join("\n")}
+
+## Parameters (header \`switches\`)
+
+| name | values | meaning |
+|---|---|---|
+| \`hardware\` | list of \`cacheLeaf\`, \`cacheDirectory\`, \`cacheDevice\` | what is kept at all (default: leaf and directory) |
+| \`ih0NonLeafScope\` | \`range\` (default), \`domain\` | paging-structure entries that a command without leaf-only hint drops |
+| \`tlbiTTL\` | \`honoured\` (default), \`ignored\` | a TTL limits which leaf entries are sure to go |
+| \`bbm\` | 0, 1, 2 (default) | below 2, entries of two sizes for one address are a conflict (PT-37) |
+| \`smallFlushDropsLargeLeaf\` | \`true\` (default), \`false\` | a command for a part of a superpage drops the cached superpage |
+| \`cachingMode\` | \`false\` (default), \`true\` | "not present" is cached (VT-d CM, AMD NpCache); also \`iommu.cachingMode\` |
+| \`pri\` | \`false\` (default), \`true\` | a faulting DMA is restarted (PT-19) |
+
+Flush queues of lazy domains (ring of 256 slots per CPU or one of 32768, start and finish counters, timer of 10 ms or 1 s) are in
+\`src/iotlb/flush-queue.ts\`; PT-33 to PT-35 judge their records.
+`;
