@@ -62,6 +62,8 @@ export interface TableRun {
 	/** What the log says the driver does, where that is not what it does. */
 	readonly claims?: { readonly partialUnmap?: string };
 	readonly fault?: TableFault;
+	/** Its fix is applied. */
+	readonly isFixed?: true;
 	readonly calls: readonly TableCall[];
 	/** Ids that must be found, the first of them first. */
 	readonly ids: readonly string[];
@@ -79,6 +81,7 @@ export function fixed({ fault: _, ...run }: TableRun): TableRun {
 	const { policy, calls, claims } = run.fix;
 	return {
 		...run,
+		isFixed: true,
 		...(policy === undefined ? {} : { policy }),
 		...(claims === undefined ? {} : { claims }),
 		...(calls === undefined ? {} : { calls }),
@@ -115,6 +118,7 @@ const headerOf = (run: TableRun): LogHeader => ({
 	},
 	switches: {
 		tableRun: run.name,
+		...(run.isFixed === true ? { fix: true } : {}),
 		...(run.policy as Readonly<Record<string, Json>> | undefined),
 		...run.claims,
 		...(run.fault === undefined ? {} : { fault: run.fault }),

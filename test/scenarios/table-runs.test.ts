@@ -2,13 +2,17 @@
  * Table runs: each breaks exactly the invariants it names, the first of them first, and is green with its fix. Together with the explorer's
  * counterexamples they hold a log for every row of facts pagetable-semantics.md §8 that is judged entry by entry.
  */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { counterexample } from "../../src/explore/counterexample.ts";
 import { DEFAULT_LIMITS } from "../../src/explore/explore.ts";
 import { parseScenario } from "../../src/explore/scenario-file.ts";
 import { toLog } from "../../src/explore/to-log.ts";
 import { CATALOGUE } from "../../src/invariants/catalogue.ts";
+import { writeLog } from "../../src/cli/write-log.ts";
+import { redecidePath } from "../../src/replay/redecide-path.ts";
 import { verifyRecords } from "../../src/replay/verify.ts";
 import { scenarioFiles } from "../../src/scenarios/library.ts";
 import {
@@ -42,6 +46,20 @@ describe.each(TABLE_RUNS.map((run) => [run.name, run] as const))(
 		});
 	},
 );
+
+test("a log of a table run is decided again byte for byte, fixed or not", async () => {
+	const folder = mkdtempSync(join(tmpdir(), "table-run-"));
+	for (const one of [
+		TABLE_RUNS[0] as TableRun,
+		fixed(TABLE_RUNS[0] as TableRun),
+	]) {
+		const path = join(folder, "log.ndjson");
+		const { header, records } = runTable(one);
+		await writeLog(path, header, [records]);
+		expect((await redecidePath(path)).outcome).toBe("same");
+	}
+	rmSync(folder, { recursive: true });
+});
 
 /** Rows that can never be the first to break, and why. */
 const NEVER_FIRST: { readonly [id: string]: string } = {
