@@ -23,7 +23,7 @@ import { gunzipSync } from "node:zlib";
 
 const ROOT = join(import.meta.dirname, "..");
 const DEFAULT_TRACES = [
-	"logs/kernel/h_race.M8/trace.txt.gz",
+	"logs/kernel/f_storm2.M6/trace.txt.gz",
 	"test/fixtures/traces/f_dma_driver_unbind.M6/trace.txt.gz",
 ];
 const LINES = 5_000_000;

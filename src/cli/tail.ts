@@ -7,6 +7,9 @@ import { type Command, UsageError } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { type Io, printable } from "./io.ts";
 
+/** Things that could not be decided, told at the end; more are in `verify`. */
+const GAPS_SHOWN = 3;
+
 /** The command. */
 export const tailCommand: Command = {
 	name: "tail",
@@ -93,5 +96,12 @@ async function follow(
 		io.out.write(
 			`${report.verdict.toUpperCase()}  ${report.records.toLocaleString("en-US")} records, ${report.violations.length} violations, ${report.warnings.length} warnings\n`,
 		);
+	if (!json)
+		for (const gap of report.unexplained
+			.filter(({ lost }) => !lost)
+			.slice(0, GAPS_SHOWN))
+			io.out.write(
+				`  unexplained ${gap.id} at #${gap.seq}: ${printable(gap.missing)}\n`,
+			);
 	return EXIT[report.verdict];
 }

@@ -186,8 +186,8 @@ function runChecks(
 
 /** Events that were lost may have lain before records that are judged already. */
 function lost({ verdicts }: State, record: LogRecord<"trace.lost">): void {
-	const { from, event } = record.data;
-	if (event !== undefined) withdrawFed(verdicts, event, record.seq);
+	const { from, event, why = "events were lost" } = record.data;
+	if (event !== undefined) withdrawFed(verdicts, event, why, record.seq);
 	else if (from !== undefined) withdraw(verdicts, from, record.seq);
 }
 

@@ -7,6 +7,8 @@
 const FEEDS: readonly (readonly [RegExp, string])[] = [
 	// A kprobe that missed an IOVA's release or a flush of the queue makes a reuse look early.
 	[/^missed in interrupts$/, "PT-33 PT-34"],
+	// A witness whose lines cannot be placed between the commands of the trace.
+	[/^witness$/, "PT-36"],
 	[/^(?:map|unmap)$/, "PT IOP HWP LOG"],
 	[/^(?:map|unmap)(?:_sg|_fast)?_(?:in|ret)$/, "PT IOP HWP LOG"],
 	[/^attach_device_to_domain$|^dev_set_domain_/, "GRP LOG OWN HWP VFT PT"],

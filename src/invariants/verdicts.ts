@@ -295,12 +295,11 @@ export function withdraw(verdicts: Verdicts, from: number, seq: number): void {
 export function withdrawFed(
 	verdicts: Verdicts,
 	event: string,
+	what: string,
 	seq: number,
 ): void {
 	const families = fedBy(event);
-	const why = event.includes(" ")
-		? `probe hits were ${event} (#${seq})`
-		: `the recording has no ${event} line (#${seq})`;
+	const why = `${what} (#${seq})`;
 	for (const family of families)
 		if (!verdicts.untold.has(family)) verdicts.untold.set(family, why);
 	take(

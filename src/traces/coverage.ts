@@ -43,6 +43,7 @@ export class Coverage {
 	/** Behind a marker of lost events, before the next line. */
 	hole = false;
 	private markers = false;
+	private witnessMisplaced = false;
 	/** Calls that have begun and not ended, and among them those that move devices. */
 	private running = 0;
 	private moving = 0;
@@ -150,6 +151,17 @@ export class Coverage {
 	missing(event: string): void {
 		const why = `no ${event} line in the whole trace`;
 		this.write(this.latest, why, { event });
+	}
+
+	/** The emulator's log has other commands than the trace: where its lines belong is not certain. */
+	misplaced(): void {
+		if (this.witnessMisplaced) return;
+		this.witnessMisplaced = true;
+		this.write(
+			this.latest,
+			"the emulator's log and the trace do not have the same commands",
+			{ event: "witness" },
+		);
 	}
 
 	/** The trace has no more lines. */

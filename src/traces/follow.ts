@@ -62,12 +62,15 @@ async function* pipe(
 	}
 }
 
-/** A regular file that someone else writes. When it shrinks it was begun anew, and is read from its beginning. */
+/**
+ * A regular file that someone else writes. When it shrinks it was begun anew, and when another file has taken its name (rotation) that one
+ * goes on: both are read from their beginning.
+ */
 async function* growing(
 	path: string,
 	{ signal, pollMs = POLL_MS, fromEnd = false }: FollowOptions,
 ): AsyncGenerator<Uint8Array> {
-	const file = await open(path, "r");
+	let file = await open(path, "r");
 	try {
 		let at = fromEnd ? (await file.stat()).size : 0;
 		while (signal?.aborted !== true) {
@@ -78,7 +81,15 @@ async function* growing(
 				yield buffer.subarray(0, bytesRead);
 				continue;
 			}
-			if ((await file.stat()).size < at) at = 0;
+			const own = await file.stat();
+			const named = await stat(path).catch(() => undefined);
+			if (named !== undefined && named.ino !== own.ino) {
+				await file.close();
+				file = await open(path, "r");
+				at = 0;
+				continue;
+			}
+			if (own.size < at) at = 0;
 			await pause(pollMs, signal);
 		}
 	} finally {

@@ -216,6 +216,7 @@ export class Witness {
 		sid: number | undefined,
 	): void {
 		const skipped = this.align({ kind, did, addr, mask, sid });
+		if (skipped !== 0) this.sink?.coverage.misplaced();
 		if (skipped < 0) return;
 		if (this.traced === 0 && skipped > 0) this.forgetEarlier(skipped);
 		this.traced += skipped;

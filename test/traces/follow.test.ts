@@ -1,4 +1,10 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+	appendFileSync,
+	mkdtempSync,
+	renameSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -65,4 +71,22 @@ test("a file that shrinks was begun anew", async () => {
 		else stop.abort();
 	}
 	expect(got).toEqual(["one\ntwo\n", "new\n"]);
+});
+
+test("a file that was rotated away: the one that took its name goes on", async () => {
+	const path = join(folder, "trace.txt");
+	writeFileSync(path, "one\n");
+	const stop = new AbortController();
+	const got: string[] = [];
+	for await (const chunk of followSource(path, {
+		signal: stop.signal,
+		pollMs: 2,
+	}).open()) {
+		got.push(Buffer.from(chunk).toString());
+		if (got.length === 1) {
+			renameSync(path, `${path}.1`);
+			writeFileSync(path, "a longer first line\n");
+		} else stop.abort();
+	}
+	expect(got).toEqual(["one\n", "a longer first line\n"]);
 });
