@@ -47,7 +47,12 @@ export function canonical(state: SystemState): string {
 		const one = described(id, context, role, faulting);
 		if (one === undefined) continue;
 		const name = roles.get(id) ?? withoutGeneration(id)!;
-		actors[name] = { at, ...one };
+		// An empty page table is an empty page table, whether it was ever filled or not.
+		const state = at.replace(
+			/content\.(?:Allocated|CcSet|Drained)/,
+			"content.Empty",
+		);
+		actors[name] = { at: state, ...one };
 	}
 	const { outside } = state;
 	const pages = [...outside.mem.values()].flatMap((mem) =>

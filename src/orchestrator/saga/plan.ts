@@ -9,6 +9,7 @@ import type { Json } from "../../vocabulary/fields.ts";
 import type { Command } from "../commands.ts";
 import { Core, type Decision } from "../core.ts";
 import type { LiveCore } from "../live.ts";
+import { sameJson } from "../same-json.ts";
 import { type BackPhase, nextBack } from "./back.ts";
 import { canonical } from "./canonical.ts";
 import {
@@ -100,9 +101,7 @@ export function planSaga<S extends SagaName>(
 		if (!step.predicted.ok) break;
 	}
 	const back = wayBack(rehearsal, steps);
-	const exact =
-		back.every(({ predicted }) => predicted.ok) &&
-		canonical(rehearsal.core.state) === before;
+	const exact = canonical(rehearsal.core.state) === before;
 	const all = [...forward, ...back];
 	return {
 		steps,
@@ -120,13 +119,17 @@ export function planSaga<S extends SagaName>(
 
 function wayBack(rehearsal: Rehearsal, { former }: SagaSteps): PlanStep[] {
 	const back: PlanStep[] = [];
+	let failed: Command | undefined;
 	for (const phase of PHASES)
 		for (;;) {
 			const command = nextBack(rehearsal.core.executor, former, phase);
 			if (command === undefined) break;
+			// As the saga itself: what fails may have done its work, but not when it is the next thing to do again.
+			if (failed !== undefined && sameJson(failed, command)) return back;
 			const step = rehearsal.step(command);
 			back.push(step);
-			if (!step.predicted.ok || back.length > BACK_MAX) return back;
+			failed = step.predicted.ok ? undefined : command;
+			if (back.length > BACK_MAX) return back;
 		}
 	return back;
 }

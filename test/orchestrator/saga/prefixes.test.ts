@@ -52,14 +52,15 @@ async function uncut(
 	await setUp(system);
 	const before = store.head.seq;
 	const former = await stateOf(store);
+	const plan = await saga(system).plan();
 	const failed = await saga(system)
-		.run({ inexact: true })
+		.run()
 		.then(
 			() => undefined,
 			(error: unknown) => error,
 		);
 	await system.dispose();
-	return { store, before, former, failed };
+	return { store, before, former, failed, plan };
 }
 
 describe.each(SITUATIONS)(
