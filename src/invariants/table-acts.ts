@@ -242,7 +242,7 @@ function isFull(tables: Tables, page: TablePage): boolean {
 		const kind = kindOf(tables, word, page.level);
 		if (kind === "leaf") continue;
 		const child = kind === "table" ? childOf(tables, word) : undefined;
-		if (child === undefined || child.level === page.level) return false;
+		if (child?.level !== page.level + tables.config.geometry.down) return false;
 		if (!isFull(tables, child)) return false;
 	}
 	return true;

@@ -115,6 +115,8 @@ function isBelowClaimed(tables: Tables, page: TablePage): boolean {
 	for (const { table } of page.from.values()) {
 		const parent = tables.pages.get(table);
 		if (parent === undefined || parent.life === "linked") continue;
+		// A damaged log may link tables in a ring.
+		if (parent.level + tables.config.geometry.down !== page.level) continue;
 		if (
 			parent.life === "freed" ||
 			parent.claimed ||

@@ -145,7 +145,7 @@ function reachedBy(
 			list.push(one);
 			const child =
 				one.kind === "directory" ? tables.pages.get(one.table) : undefined;
-			if (child !== undefined && child.level !== page.level)
+			if (child?.level === page.level + tables.config.geometry.down)
 				descend(child, one.start);
 		}
 	};
