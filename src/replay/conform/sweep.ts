@@ -49,6 +49,8 @@ const DOCUMENTED: readonly {
 	readonly why: string;
 	/** Only when the call fails by itself, so that the injected failure hits its unwinding. */
 	readonly unwinding?: boolean;
+	/** Only when the call fails by itself with this. */
+	readonly refused?: string;
 	/** Only when nothing but reservations differs. */
 	readonly reservations?: boolean;
 }[] = [
@@ -62,6 +64,18 @@ const DOCUMENTED: readonly {
 		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
 		step: /^resp$/,
 		why: "a failing copy of the answer detaches the device (A8)",
+	},
+	{
+		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
+		step: /^regions\.get$/,
+		refused: "EFAULT",
+		why: "another way to the same answer that cannot be written (A8)",
+	},
+	{
+		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
+		step: /^driver\.attach$/,
+		unwinding: true,
+		why: "going back to the old domain failed too: Torn (§3.8, §4.3)",
 	},
 	{
 		call: /^VFIO_DEVICE_ATTACH_IOMMUFD_PT$/,
@@ -140,11 +154,11 @@ export function objectState(host: Host, reservations = true): string {
 	return JSON.stringify(state, (_, value) => plain(value));
 }
 
-/** A call to sweep: how to perform it, and whether it is refused without any failure of ours. */
+/** A call to sweep: how to perform it, and the errno with which it is refused without any failure of ours. */
 interface Swept {
 	readonly index: number;
 	readonly call: string;
-	readonly refusedAnyway: boolean;
+	readonly refusal: string | undefined;
 	readonly perform: () => Reply | undefined;
 }
 
@@ -199,7 +213,8 @@ export class Sweeper {
 				this.#sweep(player.session, {
 					index,
 					call: String(record["op"] ?? record["cmd"] ?? ev),
-					refusedAnyway: record["errno"] !== null,
+					refusal:
+						record["errno"] === null ? undefined : String(record["errno"]),
 					perform: () => player.perform(record),
 				});
 			const played = player.play(record);
@@ -231,7 +246,7 @@ export class Sweeper {
 			this.#sweep(session, {
 				index: c.line,
 				call: c.call,
-				refusedAnyway: c.ret < 0,
+				refusal: c.ret < 0 ? c.errname : undefined,
 				perform,
 			}),
 		);
@@ -273,7 +288,8 @@ export class Sweeper {
 				(d) =>
 					d.call.test(call) &&
 					d.step.test(step) &&
-					(d.unwinding !== true || swept.refusedAnyway) &&
+					(d.unwinding !== true || swept.refusal !== undefined) &&
+					(d.refused === undefined || d.refused === swept.refusal) &&
 					(d.reservations !== true || tried.onlyReservations),
 			);
 			if (exception === undefined) this.#found(index, call, k, step, changed);

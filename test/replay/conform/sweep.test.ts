@@ -67,7 +67,13 @@ test("a mapping whose IOVA cannot be told stays (A10), and is reported as docume
 	expect(documented).toHaveLength(1);
 });
 
-test.each(["d_errors.M1", "c_mfunc_v2.M1", "e_type1_v1.M2", "h_hotplug.M1"])(
+test.each([
+	"d_errors.M1",
+	"f4_ro_mfunc_v1.B5",
+	"c_mfunc_v2.M1",
+	"e_type1_v1.M2",
+	"h_hotplug.M1",
+])(
 	"the calls of kernel recording %s: what changes is what LOG-3 names",
 	async (name) => {
 		const sweeper = new Sweeper();
