@@ -9,7 +9,7 @@
  * begins by reading that place was met, from the same position, and the conflict was known. (The graphs have no cycles: every move
  * brings its thread closer to the end of its calls.)
  */
-import type { Leaf, Places } from "./call-memo.ts";
+import type { Leaf } from "./call-memo.ts";
 
 /** What may be touched from a position on. */
 export interface Future {

@@ -26,7 +26,7 @@ interface Clock {
 }
 type Named = Pick<Scenario, "name" | "title" | "question" | "source">;
 
-const about = ({ name, title, question, source }: Named): string[] => [
+const about = ({ name, title, question }: Named): string[] => [
 	`### ${name}: ${title ?? ""}`,
 	`*${question ?? ""}*`,
 ];
