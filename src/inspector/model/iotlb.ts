@@ -84,11 +84,9 @@ export interface IotlbPicture {
 /** Ranges given out at most. */
 export const STALE_SHOWN_MAX = 500;
 
-/** Reads it off a world. */
-export function iotlbOf(world: World): IotlbPicture {
-	const { iotlb } = world;
-	const spaces = [...iotlb.byDomain.values()].flat();
-	const stale = spaces.flatMap((space) =>
+/** The stale ranges alone: asked for at every record while a log is folded. */
+export const staleRangesOf = (world: World): StaleRange[] =>
+	[...world.iotlb.byDomain.values()].flat().flatMap((space) =>
 		space.stale
 			.filter(({ parts }) => parts.length > 0)
 			.map(
@@ -110,6 +108,12 @@ export function iotlbOf(world: World): IotlbPicture {
 				}),
 			),
 	);
+
+/** Reads it off a world. */
+export function iotlbOf(world: World): IotlbPicture {
+	const { iotlb } = world;
+	const spaces = [...iotlb.byDomain.values()].flat();
+	const stale = staleRangesOf(world);
 	return {
 		isArmed: iotlb.armed,
 		stale: stale.slice(0, STALE_SHOWN_MAX),

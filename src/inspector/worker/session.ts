@@ -9,7 +9,7 @@ import { timelinePicture } from "../model/timeline.ts";
 import type { DomainId } from "../../vocabulary/ids.ts";
 import type { World } from "../../world/types.ts";
 import { differences, factsOf } from "../model/diff.ts";
-import { type IotlbPicture, iotlbOf } from "../model/iotlb.ts";
+import { type IotlbPicture, iotlbOf, staleRangesOf } from "../model/iotlb.ts";
 import { domainsWithTables, pageTableOf } from "../model/page-table.ts";
 import { judgementOf, violationMarks, violationNear } from "./judgement.ts";
 import { ForeignHistory } from "./foreign-history.ts";
@@ -180,7 +180,7 @@ export class Session {
 		];
 		const id = (domain ?? domains[0]) as DomainId;
 		const found = world.domains.map.get(id);
-		const stale = iotlbOf(world).stale.filter(({ dom }) => dom === id);
+		const stale = staleRangesOf(world).filter(({ dom }) => dom === id);
 		const picture =
 			(found && pageTableOf(found, stale, window)) ?? stepTablesOf(world, id);
 		return { domains, picture: picture && { ...picture, stale } };

@@ -1,7 +1,7 @@
 /** Stale windows over time: from the record that cleared an entry to the one that completed its invalidation. */
 import type { LogRecord } from "../../vocabulary/records.ts";
 import type { World } from "../../world/types.ts";
-import { iotlbOf, type StaleRange } from "../model/iotlb.ts";
+import { type StaleRange, staleRangesOf } from "../model/iotlb.ts";
 import type { Witness } from "./world-track.ts";
 
 /** A window. `to` is −1 while it is open. */
@@ -33,7 +33,7 @@ export class StaleHistory implements Witness {
 		const next = world.iotlb.nextStale;
 		if (this.#open.size === 0 && next === this.#last) return;
 		this.#last = next;
-		const { stale } = iotlbOf(world);
+		const stale = staleRangesOf(world);
 		const now = new Set<number>();
 		for (const range of stale) {
 			now.add(range.id);
