@@ -25,7 +25,7 @@ export function exploreText(
 		lines.push(
 			"",
 			`${paint("bold", v.id)}  ${printable(v.message)}`,
-			`  shortest way there${v.minimal ? "" : " (perhaps not the shortest)"}: ${v.depth} moves`,
+			`  shortest way there${v.minimal ? "" : " (perhaps not the shortest)"}: ${v.depth} steps of the threads`,
 			...wayLines(ways.get(v.id) ?? []),
 		);
 	if (result.reach.length > 0)

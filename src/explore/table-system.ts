@@ -245,9 +245,13 @@ function behaviour(
 	const { model, caches, checks, dirty, sites } = parts;
 	const { threads } = model;
 	const futures = futuresOf(programs, sites);
+	// Hardware may carry an invalidation out from its issue on; with one thread nothing happens before it is waited for.
+	const alone = programs.length === 1;
 	const bare = programs.map((program) =>
 		program.flatMap((o) =>
-			o.source.verb === "issue" && o.site !== undefined ? [o.site] : [],
+			o.site !== undefined && (o.source.verb === "issue" || !alone)
+				? [o.site]
+				: [],
 		),
 	);
 	const busyHardware = options.explicit || dirty.enabled;
