@@ -1,9 +1,8 @@
-/** The README's examples are run: every command line that needs no browser, and the embedding example. */
+/** The README's examples are run: every command line that needs no browser (test/examples runs the programs). */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { createIommuSystem, RUN_SCENARIOS } from "../../src/index.ts";
 import { run } from "../cli/harness.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -39,22 +38,3 @@ test.each(commands.map((words) => [words.join(" "), words] as const))(
 		expect([0, 1, 3]).toContain(code);
 	},
 );
-
-test("the embedding example does what its comments say", () => {
-	const block = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-	expect(block).toContain(
-		'import { createIommuSystem, RUN_SCENARIOS } from "iommu-ledger"',
-	);
-	const lines: string[] = [];
-	const body = block.replace(/^import .*$/gm, "").replaceAll("!.", ".");
-	const example = new Function(
-		"createIommuSystem",
-		"RUN_SCENARIOS",
-		"console",
-		body,
-	);
-	example(createIommuSystem, RUN_SCENARIOS, {
-		log: (...words: unknown[]) => lines.push(words.join(" ")),
-	});
-	expect(lines.at(-1)).toMatch(/^true \d+$/);
-});
