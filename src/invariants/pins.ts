@@ -1,9 +1,10 @@
 /** PIN rows (facts iommufd §6.4): pinned pages, who holds them and who pays. */
+import type { U64 } from "../vocabulary/fields.ts";
 import type { PagesId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { areaAt } from "../world/areas.ts";
+import { areaAt, type Area } from "../world/areas.ts";
 import { framesOf, presentFrames } from "../world/memory.ts";
-import { pagesHeld } from "../world/pins.ts";
+import { pagesAt, pagesHeld } from "../world/pins.ts";
 import type { Pages, PagesArea, World } from "../world/types.ts";
 import {
 	broken,
@@ -16,7 +17,7 @@ import {
 const PAGE = 4096;
 
 const pagesIn = (world: World, id: string): Pages | undefined => {
-	const pages = world.pages.map.get(id as PagesId);
+	const pages = pagesAt(world, id as PagesId);
 	return pages?.shown === true ? pages : undefined;
 };
 
@@ -32,21 +33,42 @@ function mapping(
 	const from = Math.max(first, entry.first);
 	const to = Math.min(last, entry.last);
 	if (ioas === undefined || area === undefined || from > to) return undefined;
-	const zero = BigInt(area.start) - BigInt(area.off);
-	const at = (page: number): bigint => zero + BigInt(page) * BigInt(PAGE);
-	const start = at(from) < area.start ? BigInt(area.start) : at(from);
-	const end = at(to + 1) > area.last ? BigInt(area.last) + 1n : at(to + 1);
-	return ioas.doms.find((dom) => {
+	const [start, end] = bytesOf(area, from, to);
+	for (const dom of ioas.doms) {
 		const memory = world.domains.map.get(dom)?.memory ?? null;
-		if (memory === null) return false;
+		if (memory === null) continue;
 		const frame = framesOf(start, memory.unit);
 		const beyond = framesOf(end, memory.unit);
-		return (
+		if (
 			frame >= 0 &&
 			beyond > frame &&
 			presentFrames(memory, frame, beyond - frame) > 0
-		);
-	});
+		)
+			return dom;
+	}
+	return undefined;
+}
+
+/** Where an area shows pages [from, to]: the first byte, and the one after the last. */
+function bytesOf(area: Area, from: number, to: number): readonly [U64, U64] {
+	const { start, last, off } = area;
+	if (
+		typeof start === "number" &&
+		typeof last === "number" &&
+		typeof off === "number"
+	) {
+		const zero = start - off;
+		return [
+			Math.max(start, zero + from * PAGE),
+			Math.min(last, zero + (to + 1) * PAGE - 1) + 1,
+		];
+	}
+	const zero = BigInt(start) - BigInt(off);
+	const at = (page: number): bigint => zero + BigInt(page) * BigInt(PAGE);
+	return [
+		at(from) < start ? start : at(from),
+		at(to + 1) > last ? BigInt(last) + 1n : at(to + 1),
+	];
 }
 
 /** PIN-3. */
@@ -168,7 +190,7 @@ export const PINS: readonly Invariant[] = [
 		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.unpinned": ({ world }, { data, seq }) => {
-				const pages = world.pages.map.get(data.pages);
+				const pages = pagesAt(world, data.pages);
 				if (pages === undefined) return SKIP;
 				return pages.npin >= 0
 					? undefined

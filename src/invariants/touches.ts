@@ -5,7 +5,7 @@
 import type { DeviceId, DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord, RecordType } from "../vocabulary/records.ts";
 import type { U64 } from "../vocabulary/fields.ts";
-import { areaMeeting } from "../world/areas.ts";
+import { areaAt, areaMeeting } from "../world/areas.ts";
 import { igKey } from "../world/create.ts";
 import type { World } from "../world/types.ts";
 import type { Aspect } from "./invariant.ts";
@@ -70,9 +70,9 @@ function waitingQueues(world: World, touch: Touch): void {
 /** The pages that the area at `iova` shows. */
 function touchPages(world: World, ioas: IoasId, iova: U64, touch: Touch): void {
 	const list = world.ioases.map.get(ioas)?.areas;
-	const pages =
-		list === undefined ? undefined : areaMeeting(list, iova, iova)?.pages;
-	if (pages !== undefined) touch("pages", pages);
+	if (list === undefined) return;
+	const area = areaAt(list, iova) ?? areaMeeting(list, iova, iova);
+	if (area?.pages !== undefined) touch("pages", area.pages);
 }
 
 /** A domain whose page table is logged entry by entry. */

@@ -6,14 +6,16 @@ import { editArea, insertArea, removeArea, type Area } from "./areas.ts";
 import { domainOf, ioasOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
 import {
+	dropPages,
 	hidePages,
 	holdPages,
+	pagesAt,
 	pagesBetween,
 	pagesOf,
 	pinRange,
 	showPages,
 } from "./pins.ts";
-import { drop, edit, put } from "./table.ts";
+import { edit, put } from "./table.ts";
 import type { World } from "./types.ts";
 
 function areaForWrite(world: World, ioas: IoasId, iova: U64): Area | undefined {
@@ -183,8 +185,8 @@ export const APPLY_IOAS: Appliers = {
 		if (data.pages !== undefined) pagesOf(world, data.pages).charged -= data.n;
 	},
 	"pages.freed": (world, { data }) => {
-		world.effect.pinsLeft = world.pages.map.get(data.pages)?.npin;
-		drop(world.pages, world.own, data.pages);
+		world.effect.pinsLeft = pagesAt(world, data.pages)?.npin;
+		dropPages(world, data.pages);
 	},
 
 	"access.created": (world, { data }) => {

@@ -79,6 +79,7 @@ export function createWorld(header: LogHeader): World {
 			domain: undefined,
 			leftHwpts: [],
 			formerGroup: undefined,
+			pages: undefined,
 			pinsLeft: undefined,
 			unreserved: [],
 			overlap: 0,

@@ -5,28 +5,59 @@
 import type { U64 } from "../vocabulary/fields.ts";
 import type { IoasId, PagesId } from "../vocabulary/ids.ts";
 import { areaMeeting, lastOf, type Area } from "./areas.ts";
-import { edit, put } from "./table.ts";
+import { drop, edit, put } from "./table.ts";
 import type { Ioas, Pages, PagesArea, PagesPin, World } from "./types.ts";
 
 /** PAGE_SIZE of the modelled kernel, in bytes. */
 const PAGE = 4096;
 
+const NO_AREAS: readonly PagesArea[] = [];
+const NO_PINS: readonly PagesPin[] = [];
+
+/** The pages object that was handled last, when it is this one: the records of one map or unmap ask for the same one again and again. */
+function recent(world: World, id: PagesId): Pages | undefined {
+	const { pages } = world.effect;
+	return pages !== undefined && pages.id === id && pages.own === world.own
+		? pages
+		: undefined;
+}
+
+/** The pages object for reading. */
+export const pagesAt = (world: World, id: PagesId): Pages | undefined =>
+	recent(world, id) ?? world.pages.map.get(id);
+
+/** The pages object for writing. */
+function editPages(world: World, id: PagesId): Pages | undefined {
+	const last = recent(world, id);
+	if (last !== undefined) return last;
+	const pages = edit(world.pages, world.own, id);
+	world.effect.pages = pages;
+	return pages;
+}
+
 /** The pages object for writing, made when it is new. */
 export function pagesOf(world: World, id: PagesId): Pages {
-	return (
-		edit(world.pages, world.own, id) ??
-		put(world.pages, world.own, id, {
-			own: world.own,
-			id,
-			npin: 0,
-			acct: undefined,
-			charged: 0,
-			pinSeq: 0,
-			areas: [],
-			pins: [],
-			shown: false,
-		})
-	);
+	const pages = editPages(world, id);
+	if (pages !== undefined) return pages;
+	const made = {
+		own: world.own,
+		id,
+		npin: 0,
+		acct: undefined,
+		charged: 0,
+		pinSeq: 0,
+		areas: NO_AREAS,
+		pins: NO_PINS,
+		shown: false,
+	};
+	world.effect.pages = made;
+	return put(world.pages, world.own, id, made);
+}
+
+/** The pages object is gone. */
+export function dropPages(world: World, id: PagesId): void {
+	world.effect.pages = undefined;
+	drop(world.pages, world.own, id);
 }
 
 /** The number of the page that holds byte `at`. */
@@ -64,7 +95,7 @@ export function showPages(
 	const pages = pagesOf(world, area.pages);
 	const { first, last } = pagesBetween(area, area.start, area.last);
 	const entry = { ioas, start: area.start, first, last, held };
-	pages.areas = [...pages.areas, entry];
+	pages.areas = pages.areas.length === 0 ? [entry] : [...pages.areas, entry];
 	pages.shown = true;
 }
 
@@ -74,9 +105,15 @@ const isSame = (entry: PagesArea, ioas: IoasId, start: U64): boolean =>
 /** An area shows its pages no longer. */
 export function hidePages(world: World, ioas: IoasId, area: Area): void {
 	if (area.pages === undefined) return;
-	const pages = edit(world.pages, world.own, area.pages);
-	if (pages !== undefined)
-		pages.areas = pages.areas.filter((e) => !isSame(e, ioas, area.start));
+	const pages = editPages(world, area.pages);
+	if (pages === undefined) return;
+	const [only] = pages.areas;
+	pages.areas =
+		pages.areas.length === 1 && only !== undefined
+			? isSame(only, ioas, area.start)
+				? NO_AREAS
+				: pages.areas
+			: pages.areas.filter((e) => !isSame(e, ioas, area.start));
 }
 
 /** A domain stores an area's frames now, or none does any more. */
@@ -87,12 +124,14 @@ export function holdPages(
 	held: boolean,
 ): void {
 	if (area.pages === undefined) return;
-	const pages = edit(world.pages, world.own, area.pages);
+	const pages = editPages(world, area.pages);
 	if (pages === undefined) return;
 	const at = pages.areas.findIndex((e) => isSame(e, ioas, area.start));
 	const entry = pages.areas[at];
 	if (entry === undefined || entry.held === held) return;
-	pages.areas = pages.areas.with(at, { ...entry, held });
+	const { start, first, last } = entry;
+	const now = { ioas, start, first, last, held };
+	pages.areas = pages.areas.length === 1 ? [now] : pages.areas.with(at, now);
 }
 
 /** An access pins a range, or lets go of it. */

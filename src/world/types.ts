@@ -290,6 +290,8 @@ export interface Effect {
 	leftHwpts: readonly HwptId[];
 	/** grp.member.added: the group that still listed the device. */
 	formerGroup: GroupId | undefined;
+	/** The pages object handled last. */
+	pages: Pages | undefined;
 	/** pages.freed: what was still pinned; undefined when the log never told. */
 	pinsLeft: number | undefined;
 	/** resv.dropped: the entries that were there. */
