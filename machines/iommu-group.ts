@@ -166,6 +166,14 @@ const ownershipActions = {
 			]),
 		};
 	},
+	addMember: (c: C, { dev, requireDirect }: Step<"grp.member.add">) => ({
+		members: [...c.members, { dev, requireDirect }],
+		...say([fact("grp.member.added", c.group, { group: c.group, dev })]),
+	}),
+	removeMember: (c: C, { dev }: Step<"grp.member.remove">) => ({
+		members: c.members.filter((member) => member.dev !== dev),
+		...say([fact("grp.member.removed", c.group, { group: c.group, dev })]),
+	}),
 	agree: () => ({ answer: YES }),
 	refuse: refuseUnexpected,
 };
@@ -190,6 +198,8 @@ export const iommuGroup: Definition<GroupContext, GroupInput> = {
 	about:
 		"struct iommu_group of the core and struct iommufd_group of iommufd (drivers/iommu/iommu.c, iommufd/device.c)",
 	events: [
+		"grp.member.add",
+		"grp.member.remove",
 		"grp.default.set",
 		"grp.blocking.set",
 		"grp.claim",
@@ -236,6 +246,8 @@ export const iommuGroup: Definition<GroupContext, GroupInput> = {
 			ownership: {
 				initial: "Default",
 				on: {
+					"grp.member.add": { actions: ["addMember"] },
+					"grp.member.remove": { actions: ["removeMember"] },
 					"grp.blocking.set": { actions: ["setBlocking"] },
 					"grp.handle.set": { actions: ["storeHandle"] },
 					"grp.handle.clear": [

@@ -32,6 +32,8 @@ export interface HwptView {
 /** Arguments of each step, by type. */
 export interface StepArgs {
 	// iommu-group, ownership region (iommu core)
+	"grp.member.add": { readonly dev: DeviceId; readonly requireDirect: boolean };
+	"grp.member.remove": { readonly dev: DeviceId };
 	"grp.default.set": { readonly dom: DomainId };
 	"grp.blocking.set": { readonly dom: DomainId };
 	"grp.claim": { readonly owner: CtxId };

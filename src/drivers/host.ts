@@ -9,6 +9,7 @@ import type {
 	TopologyDevice,
 	TopologyGroup,
 } from "../vocabulary/header.ts";
+import { presentMembers } from "../vocabulary/header.ts";
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { kernelNumber } from "../vocabulary/ids.ts";
 import type { Fact } from "../vocabulary/records.ts";
@@ -80,14 +81,15 @@ export function addGroup(host: Host, group: TopologyGroup): Host {
 	const domains = new Map(host.domains);
 	if (!shared) domains.set(def, staticDomain(def, ops.name, "dma"));
 	const devs = new Map<DeviceId, Dev>(host.devs);
-	for (const member of group.members)
+	const present = presentMembers(group);
+	for (const member of present)
 		devs.set(member.dev, deviceOf(group.group, group.driver, member, def));
 	const entry: Group = {
 		group: group.group,
-		members: group.members.map((m) => m.dev),
+		members: present.map((m) => m.dev),
 		def,
 		dom: def,
-		ocnt: group.members.filter((m) => m.kernelDriver !== undefined).length,
+		ocnt: present.filter((m) => m.kernelDriver !== undefined).length,
 		handles: {},
 		...(shared ? { blk: def } : {}),
 	};

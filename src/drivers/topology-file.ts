@@ -79,6 +79,7 @@ const schema = z.strictObject({
 						bridge: name.optional(),
 						aliases: z.array(z.number().int().min(0).max(0xffff)).default([]),
 						kernelDriver: name.optional(),
+						absent: z.boolean().default(false),
 						reserved: z.array(region).default([]),
 						caps: caps.default({}),
 					}),
@@ -132,6 +133,7 @@ function memberOf(
 		dev: deviceId(d.name),
 		resv,
 		...(d.kernelDriver === undefined ? {} : { kernelDriver: d.kernelDriver }),
+		...(d.absent ? { absent: true } : {}),
 		...(aliases.length === 0 ? {} : { aliases }),
 		caps: { iommu: group.iommu, ...unitCaps, ...d.caps } as {
 			[name: string]: Json;
@@ -141,7 +143,7 @@ function memberOf(
 
 type Locate = (path: readonly PropertyKey[]) => { line: number; col: number };
 
-/** What a schema cannot say: units and names exist once. */
+/** What a schema cannot say: units and names exist once, and a group has a device at boot. */
 function crossCheck(file: File, locate: Locate): void {
 	const groups = new Set<number>();
 	const devices = new Set<string>();
@@ -158,7 +160,17 @@ function crossCheck(file: File, locate: Locate): void {
 		if (groups.has(g.group))
 			fail(`group ${g.group} stands here twice`, ["groups", i, "group"]);
 		groups.add(g.group);
+		if (g.devices.every(({ absent }) => absent))
+			fail(
+				`every device of group ${g.group} is absent: one must be there at boot`,
+				["groups", i, "devices"],
+			);
 		for (const [k, d] of g.devices.entries()) {
+			if (d.absent && d.kernelDriver !== undefined)
+				fail(
+					`device ${d.name} is absent at boot, so no kernel driver has it: leave out one of absent and kernelDriver`,
+					["groups", i, "devices", k],
+				);
 			if (devices.has(d.name))
 				fail(`device ${d.name} is in two groups`, [
 					"groups",

@@ -90,15 +90,18 @@ export const ANOMALIES: readonly Invariant[] = [
 		source: ["drivers/iommu/intel/iommu.c:intel_iommu_attach_device"],
 		brokenBy: "scenario refused-member",
 		on: {
-			"hw.attach.failed": (_, { data, seq }) =>
-				data.blocked === true
+			"hw.attach.failed": ({ memory }, { data, seq }) => {
+				// A newcomer had no translation that could be torn down.
+				if (memory.has(`GRP-16 ${data.dev}`)) return SKIP;
+				return data.blocked === true
 					? broken(
 							`${data.dev} ${seq}`,
 							`${data.dev} refused ${data.dom} with ${data.errno} after its driver had torn the old translation down`,
 							[data.dev, data.dom],
 							[],
 						)
-					: undefined,
+					: undefined;
+			},
 		},
 	},
 	{
@@ -123,6 +126,40 @@ export const ANOMALIES: readonly Invariant[] = [
 							[data.group, dev],
 							[bracket.seq],
 						);
+			},
+		},
+	},
+	{
+		id: "GRP-16",
+		when: "S",
+		severity: "warning",
+		sentence: "No device joins a group while it is on a domain of user space.",
+		harm: "the newcomer's DMA goes where a user who never bound it said, and none of its regions is reserved there (R9)",
+		source: ["drivers/iommu/iommu.c:__iommu_probe_device"],
+		brokenBy: "scenario hot-add",
+		on: {
+			"grp.member.added": ({ memory }, { data, seq }) => {
+				memory.set(`GRP-16 ${data.dev}`, seq);
+				return SKIP;
+			},
+			"grp.member.removed": ({ memory }, { data }) => {
+				memory.delete(`GRP-16 ${data.dev}`);
+				return SKIP;
+			},
+			"hw.attach": ({ memory, world }, { data, seq }) => {
+				const joined = memory.get(`GRP-16 ${data.dev}`);
+				if (joined === undefined) return SKIP;
+				memory.delete(`GRP-16 ${data.dev}`);
+				const kind = world.domains.map.get(data.dom)?.kind;
+				if (kind === undefined || kind === "unknown") return SKIP;
+				if (kind !== "unmanaged" && kind !== "nested") return undefined;
+				const group = world.devices.map.get(data.dev)?.group;
+				return broken(
+					`${data.dev} ${seq}`,
+					`${data.dev} joined ${group} and translates through ${data.dom}, a domain of user space, which has not bound it`,
+					[data.dev, data.dom, ...(group === undefined ? [] : [group])],
+					[joined],
+				);
 			},
 		},
 	},

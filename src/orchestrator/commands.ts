@@ -31,6 +31,7 @@ import { VFIO_HANDLERS, type VfioArgs } from "./commands-vfio.ts";
 import { unmapPlain } from "./unmap-plain.ts";
 import { besideOf, isBeside, onPlain } from "./plain.ts";
 import type { Executor } from "./executor.ts";
+import { hotAdd, isPresent } from "./hot-add.ts";
 import type { Outcome } from "./executor-parts.ts";
 import type { Role } from "./flows.ts";
 
@@ -93,6 +94,8 @@ export interface CommandArgs
 	readonly detach: { readonly ctx: CtxId; readonly dev: DeviceId };
 	/** IOMMU_DESTROY (facts §1.4): ENOENT, or EBUSY while something counts on the object. */
 	readonly destroy: { readonly ctx: CtxId; readonly id: number };
+	/** The platform, not user space: a device that the topology calls absent appears and is probed into its group (facts §4.7). One that is there already changes nothing. */
+	readonly hotAdd: { readonly dev: DeviceId };
 	/** VFIO_DEVICE_SET_IRQS: interrupts of a bound device; without an MSI cookie it succeeds all the same (dma-iommu.c:iommu_dma_prepare_msi). */
 	readonly irqRequest: { readonly ctx: CtxId; readonly dev: DeviceId };
 }
@@ -330,6 +333,7 @@ const HANDLERS: Handlers = {
 		const doorbell = x.requestInterrupts(args.dev);
 		return ok(doorbell === undefined ? {} : { doorbell: hexOf(u64(doorbell)) });
 	},
+	hotAdd,
 	...PLAIN_HANDLERS,
 	...ACCESS_HANDLERS,
 	...FAULT_HANDLERS,
@@ -351,8 +355,12 @@ export function carryOut(x: Executor, command: Command): Outcome {
 		? ctx === undefined || x.legacy.containers.has(ctx)
 		: ctx === undefined || x.actors.get(ctx)?.state === "Open";
 	if (!open) return failed("EBADF", "ctx.look");
-	if (dev !== undefined && !x.parts.outside.devices.has(dev))
-		return failed("ENODEV", "dev.look");
+	const there =
+		dev === undefined ||
+		(command.op === "hotAdd"
+			? x.parts.outside.devices.has(dev)
+			: isPresent(x, dev));
+	if (!there) return failed("ENODEV", "dev.look");
 	// The table pairs each operation with its own arguments; TypeScript cannot follow the pair through the lookup.
 	const handler = HANDLERS[command.op] as (
 		x: Executor,

@@ -12,7 +12,11 @@ import type {
 	Topology,
 	TopologyGroup,
 } from "../vocabulary/header.ts";
-import { FORMAT_VERSION, MODEL_VERSION } from "../vocabulary/header.ts";
+import {
+	FORMAT_VERSION,
+	MODEL_VERSION,
+	presentMembers,
+} from "../vocabulary/header.ts";
 import type { ActorId, CtxId } from "../vocabulary/ids.ts";
 import type { Fact, LogRecord } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
@@ -22,7 +26,7 @@ import { compiledEngine, type EngineName, xstateEngine } from "./engine.ts";
 import { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 import { transactionsOf } from "./flows.ts";
-import { Outside } from "./outside.ts";
+import { memberOf, Outside } from "./outside.ts";
 import { sameJson } from "./same-json.ts";
 import { resumeFrom, stateOf, type SystemState } from "./state.ts";
 import {
@@ -243,17 +247,16 @@ export class Core {
 	}
 
 	/** First probe of a group: its default domain is made and attached (facts §4.1). */
-	#bootGroup({ group, members, driver }: TopologyGroup): void {
+	#bootGroup(topology: TopologyGroup): void {
 		const x = this.executor;
+		const { group, driver } = topology;
+		const present = presentMembers(topology);
 		const ops = driverNamed(driver);
 		x.spawnGroup(
 			{
 				group,
-				members: members.map(({ dev, resv }) => ({
-					dev,
-					requireDirect: resv.some(({ kind }) => kind === "direct"),
-				})),
-				kernelDrivers: members.filter((m) => m.kernelDriver !== undefined)
+				members: present.map(memberOf),
+				kernelDrivers: present.filter((m) => m.kernelDriver !== undefined)
 					.length,
 			},
 			(name) => {
@@ -263,13 +266,14 @@ export class Core {
 					dirty: ops.tracksDirty(dev),
 				};
 			},
+			topology.members.map(memberOf),
 		);
 		const dom = this.#outside.nextDomain;
 		const kind = ops.sharedBlocking ? "blocked" : "dma";
 		x.perform(ask("dom.create", dom, { kind }));
 		x.tell(ask("grp.default.set", group, { dom }));
 		if (ops.sharedBlocking) x.tell(ask("grp.blocking.set", group, { dom }));
-		const first = members[0];
+		const first = present[0];
 		if (first === undefined) return;
 		x.perform(
 			ask("call.switch", group, {

@@ -11,7 +11,11 @@ import { host } from "../../machines/host.ts";
 import type { HwptContext } from "../../machines/hwpt.ts";
 import { hwpt } from "../../machines/hwpt.ts";
 import { ioas } from "../../machines/ioas.ts";
-import type { GroupContext, GroupInput } from "../../machines/iommu-group.ts";
+import type {
+	GroupContext,
+	GroupInput,
+	Member,
+} from "../../machines/iommu-group.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
@@ -92,13 +96,14 @@ export class Executor {
 		this.actors.set(id, runner);
 		return runner;
 	}
-	/** Starts a group with its devices. */
+	/** Starts a group with its devices, those that are absent as yet too. */
 	spawnGroup(
 		input: GroupInput,
 		able: (dev: DeviceId) => { readonly cc: boolean; readonly dirty: boolean },
+		devices: readonly Member[] = input.members,
 	): void {
 		this.spawn(input.group, iommuGroup, input, "host");
-		for (const { dev, requireDirect } of input.members)
+		for (const { dev, requireDirect } of devices)
 			this.spawn(
 				dev,
 				device,

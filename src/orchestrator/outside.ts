@@ -4,6 +4,7 @@
  */
 import type { Verdict } from "../../machines/device.ts";
 import type { DomainShape } from "../../machines/domain.ts";
+import type { Member } from "../../machines/iommu-group.ts";
 import type { IoptEnv, Mem } from "../../machines/iopt-pages.ts";
 import { emptyMem } from "../../machines/iopt-pages.ts";
 import type { Range } from "../../machines/iopt.ts";
@@ -18,6 +19,7 @@ import type {
 	TopologyDevice,
 	TopologyGroup,
 } from "../vocabulary/header.ts";
+import { presentMembers } from "../vocabulary/header.ts";
 import type { CtxId, DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { domainId } from "../vocabulary/ids.ts";
 import { u64 } from "../vocabulary/fields.ts";
@@ -44,6 +46,12 @@ function regionsOf(resv: readonly ReservedRegion[]): DeviceRegions {
 		conflict: software.length > 1 || (software.length > 0 && hardware),
 	};
 }
+
+/** A member as its group knows it. */
+export const memberOf = ({ dev, resv }: TopologyDevice): Member => ({
+	dev,
+	requireDirect: resv.some(({ kind }) => kind === "direct"),
+});
 
 interface DeviceFacts {
 	readonly topology: TopologyDevice;
@@ -108,6 +116,11 @@ export class Outside {
 		this.switches = switches;
 		for (const group of topology.groups) {
 			const ops = driverNamed(group.driver);
+			// A group comes into being with its first device, so one without any has no domain that a newcomer could join.
+			if (group.members.length > 0 && presentMembers(group).length === 0)
+				throw new RangeError(
+					`every member of ${group.group} is absent: a group needs one that is there at boot`,
+				);
 			for (const member of group.members)
 				this.devices.set(member.dev, {
 					topology: member,

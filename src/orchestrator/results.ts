@@ -52,6 +52,7 @@ export interface CommandResults {
 	readonly replace: number;
 	readonly detach: undefined;
 	readonly destroy: undefined;
+	readonly hotAdd: undefined;
 	/** The doorbell's IOVA where the group has a software MSI window. */
 	readonly irqRequest: U64 | undefined;
 	readonly iovaRanges: {
@@ -147,6 +148,7 @@ const READERS: Readers = {
 	replace: num("hwpt"),
 	detach: nothing,
 	destroy: nothing,
+	hotAdd: nothing,
 	irqRequest: (result) =>
 		result["doorbell"] === undefined ? undefined : hex(result["doorbell"]),
 	iovaRanges: (result) => ({

@@ -6,6 +6,7 @@ import { dirtyEnabledTwice, dirtyReadOverHole } from "./runs/dirty-tracking.ts";
 import { failingRefill } from "./runs/failing-refill.ts";
 import { failingRollback } from "./runs/failing-rollback.ts";
 import { firstDetach } from "./runs/first-detach.ts";
+import { hotAdd } from "./runs/hot-add.ts";
 import { laggardDetach } from "./runs/laggard-detach.ts";
 import { laggardRegion } from "./runs/laggard-region.ts";
 import { legacyV1, legacyV2 } from "./runs/legacy-container.ts";
@@ -70,6 +71,7 @@ export const RUN_SCENARIOS: readonly RunScenario[] = [
 	readerIsAsked,
 	unwritableIova,
 	partialUnmap,
+	hotAdd,
 ];
 
 /** The shipped scenario of that name. Throws RangeError that lists the names when there is none. */

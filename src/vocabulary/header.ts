@@ -19,11 +19,12 @@ export interface ReservedRegion {
 	readonly last: string;
 	readonly kind: "direct" | "direct-relaxable" | "reserved" | "msi" | "sw-msi";
 }
-/** A member of a group. `kernelDriver` names a bound driver that uses the DMA API. */
+/** A member of a group. `kernelDriver` names a bound driver that uses the DMA API; an `absent` one is not there at boot: `hotAdd` brings it. */
 export interface TopologyDevice {
 	readonly dev: DeviceId;
 	readonly resv: readonly ReservedRegion[];
 	readonly kernelDriver?: string;
+	readonly absent?: true;
 	/** Requester ids the device uses on the bus when they differ from its own (alias behind a bridge). */
 	readonly aliases?: readonly number[];
 	/** Capabilities that differ from the personality's default. */
@@ -64,6 +65,14 @@ export interface LogHeader {
 	/** Where an imported log came from; for people. */
 	readonly source?: { readonly [name: string]: Json };
 }
+
+/** The members that are there at boot. */
+export const presentMembers = ({
+	members,
+}: TopologyGroup): readonly TopologyDevice[] =>
+	members.some(({ absent }) => absent)
+		? members.filter(({ absent }) => absent !== true)
+		: members;
 
 const has = (value: unknown, ...allowed: unknown[]): boolean =>
 	allowed.includes(value);

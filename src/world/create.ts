@@ -3,6 +3,7 @@ import { hardwareOf } from "../iotlb/hardware.ts";
 import { copyIotlb, newIotlb } from "../iotlb/state.ts";
 import { u64FromHex } from "../vocabulary/fields.ts";
 import type { LogHeader, TopologyDevice } from "../vocabulary/header.ts";
+import { presentMembers } from "../vocabulary/header.ts";
 import type {
 	CtxId,
 	DeviceId,
@@ -92,13 +93,19 @@ export function createWorld(header: LogHeader): World {
 	};
 	for (const topology of header.topology.groups) {
 		const group = newGroup(world, topology.group, topology.driver);
-		group.members = topology.members.map((member) => member.dev);
-		group.kernelDrivers = topology.members
+		const present = presentMembers(topology);
+		group.members = present.map((member) => member.dev);
+		group.kernelDrivers = present
 			.filter((member) => member.kernelDriver !== undefined)
 			.map((member) => member.dev);
 		if (header.origin !== "import") group.ocnt = group.kernelDrivers.length;
 		for (const member of topology.members)
-			newDevice(world, member.dev, topology.group, member);
+			newDevice(
+				world,
+				member.dev,
+				member.absent === true ? undefined : topology.group,
+				member,
+			);
 	}
 	return world;
 }

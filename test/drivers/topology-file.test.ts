@@ -55,6 +55,23 @@ test("groups, bridges, MSI windows, direct regions, kernel drivers, properties o
 	);
 });
 
+test("an absent device is in the file, not in the machine", () => {
+	const topology = parseTopology(
+		GOOD.replace(
+			'bridge: "0000:01:00.0" }',
+			'bridge: "0000:01:00.0", absent: true }',
+		),
+	);
+	const late = topology.groups[0]?.members.filter(({ absent }) => absent);
+	expect(late?.map(({ dev }) => dev)).toEqual(["device:0000:02:01.0"]);
+	const host = hostOf(topology);
+	expect(host.groups.get("group:11")?.members).toEqual([
+		"device:0000:01:00.0",
+		"device:0000:02:02.0",
+	]);
+	expect(host.devs.has("device:0000:02:01.0")).toBe(false);
+});
+
 test("JSON is read too", () => {
 	const text = JSON.stringify({
 		topology: 1,
@@ -100,6 +117,18 @@ test.each([
 		GOOD.replace('"0xfffffffffff00000"', '"fff"'),
 		/hex text/,
 		19,
+	],
+	[
+		"an absent device with a driver",
+		GOOD.replace("kernelDriver: nvme", "absent: true, kernelDriver: nvme"),
+		/absent at boot, so no kernel driver has it/,
+		16,
+	],
+	[
+		"a group that nobody is in at boot",
+		GOOD.replace("caps: {", "absent: true, caps: {"),
+		/every device of group 3 is absent/,
+		20,
 	],
 	["broken YAML", "topology: [1", /./, 1],
 	["an empty file", "", /./, 1],

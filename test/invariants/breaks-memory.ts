@@ -388,6 +388,14 @@ export const MEMORY_BREAKS: { readonly [id: string]: Break } = {
 			});
 		},
 	},
+	"GRP-16": {
+		before: (b) => attach(b, DEV1, true),
+		bad: (b) =>
+			b.op("hotAdd", () => {
+				b.add("grp.member.added", { group: GROUP, dev: "device:new" });
+				b.add("hw.attach", { dev: "device:new", dom: D3 });
+			}),
+	},
 	"ACC-7": {
 		before: (b) =>
 			b.op("x", () => b.add("access.created", { access, pinning: false })),

@@ -237,7 +237,8 @@ const SPELLINGS: Spellings = {
 		}),
 		out: ({ done }) => ({ entry_num: done! }),
 	},
-	// Devices and kernel drivers do these of themselves.
+	// Devices, kernel drivers and the platform do these of themselves.
+	hotAdd: null,
 	deviceWrote: null,
 	pageRequest: null,
 	accessCreate: null,

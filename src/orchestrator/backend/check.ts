@@ -4,6 +4,7 @@
  */
 import { memoryStore } from "../../log/memory-store.ts";
 import type { Topology } from "../../vocabulary/header.ts";
+import { presentMembers } from "../../vocabulary/header.ts";
 import type { CtxId, DeviceId } from "../../vocabulary/ids.ts";
 import { runHeader } from "../core.ts";
 import { createIommuSystem, type LiveSystem } from "../create.ts";
@@ -81,7 +82,7 @@ async function refused(errno: string, call: Promise<unknown>): Promise<void> {
 		: new Failed(`the call succeeded; expected ${errno}`);
 }
 const deviceOf = (topology: Topology | undefined): DeviceId =>
-	topology!.groups[0]!.members[0]!.dev;
+	presentMembers(topology!.groups[0]!)[0]!.dev;
 
 const area = { iova: "0x1000000", length: "0x4000", va: "0x10000000", prot: 3 };
 
@@ -257,15 +258,15 @@ const CHECKS: readonly Check[] = [
 		run: (bench) =>
 			asSystem(bench, async (system, ctx) => {
 				const group = bench.topology!.groups.find(
-					({ members }) => members.length > 1,
+					(one) => presentMembers(one).length > 1,
 				)!;
-				for (const { dev } of group.members) await system.bind({ ctx, dev });
+				const members = presentMembers(group);
+				for (const { dev } of members) await system.bind({ ctx, dev });
 				const a = await system.ioasAlloc({ ctx });
 				const b = await system.ioasAlloc({ ctx });
-				for (const { dev } of group.members)
-					await system.attach({ ctx, dev, pt: a });
+				for (const { dev } of members) await system.attach({ ctx, dev, pt: a });
 				await system.moveGroup({ ctx, group: group.group, pt: b }).run();
-				await system.evacuate({ ctx, dev: group.members[0]!.dev }).run();
+				await system.evacuate({ ctx, dev: members[0]!.dev }).run();
 			}),
 	},
 ];
@@ -282,7 +283,7 @@ function lacking(
 ): string | undefined {
 	const most = Math.max(
 		0,
-		...(topology?.groups ?? []).map(({ members }) => members.length),
+		...(topology?.groups ?? []).map((group) => presentMembers(group).length),
 	);
 	return most >= devices
 		? undefined

@@ -19,7 +19,7 @@ import type {
 import { contextOf, kernelNumber } from "../../vocabulary/ids.ts";
 import type { Hwpt, World } from "../../world/types.ts";
 import type { Standing } from "../engine.ts";
-import type { Outside } from "../outside.ts";
+import { memberOf, type Outside } from "../outside.ts";
 import type { Beside } from "../plain.ts";
 import type { Notes } from "./notes-state.ts";
 
@@ -35,10 +35,9 @@ export function groupActor(
 		.find((one) => one !== undefined);
 	const context: GroupContext = {
 		group,
-		members: members.map(({ dev, resv }) => ({
-			dev,
-			requireDirect: resv.some(({ kind }) => kind === "direct"),
-		})),
+		members: g.members.map((dev) =>
+			memberOf(members.find((member) => member.dev === dev)!),
+		),
 		def: g.def ?? null,
 		blk: g.blk ?? null,
 		dom: g.dom ?? null,
