@@ -11,11 +11,7 @@ import { host } from "../../machines/host.ts";
 import type { HwptContext } from "../../machines/hwpt.ts";
 import { hwpt } from "../../machines/hwpt.ts";
 import { ioas } from "../../machines/ioas.ts";
-import type {
-	GroupContext,
-	GroupInput,
-	Member,
-} from "../../machines/iommu-group.ts";
+import type { GroupContext, GroupInput } from "../../machines/iommu-group.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
@@ -100,7 +96,7 @@ export class Executor {
 	spawnGroup(
 		input: GroupInput,
 		able: (dev: DeviceId) => { readonly cc: boolean; readonly dirty: boolean },
-		devices: readonly Member[] = input.members,
+		devices = input.members,
 	): void {
 		this.spawn(input.group, iommuGroup, input, "host");
 		for (const { dev, requireDirect } of devices)
