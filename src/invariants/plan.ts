@@ -79,6 +79,34 @@ function special(type: string): RecordPlan["special"] {
 
 const LEVEL = { L0: 0, L1: 1, L2: 2 } as const;
 
+interface Checks {
+	readonly always: PlannedCheck[];
+	/** In logs in which page tables are logged entry by entry. */
+	readonly entries: PlannedCheck[];
+}
+const NO_CHECKS: {
+	readonly [K in keyof Checks]: readonly PlannedCheck[];
+} = { always: [], entries: [] };
+
+/** What is checked at records of each type, in the order of the catalogue. */
+function checksByType(
+	catalogue: readonly Invariant[],
+	able: readonly boolean[],
+): ReadonlyMap<string, Checks> {
+	const types = new Map<string, Checks>();
+	catalogue.forEach(({ on, entries }, index) => {
+		if (on === undefined || able[index] !== true) return;
+		for (const [type, check] of Object.entries(on)) {
+			const run = check as PlannedCheck["run"] | undefined;
+			if (run === undefined) continue;
+			const checks = types.get(type) ?? { always: [], entries: [] };
+			types.set(type, checks);
+			(entries === true ? checks.entries : checks.always).push({ index, run });
+		}
+	});
+	return types;
+}
+
 /** Compiles the catalogue for a log. */
 export function planFor(
 	header: LogHeader,
@@ -89,23 +117,15 @@ export function planFor(
 		(invariant) => LEVEL[invariant.needs ?? "L1"] <= LEVEL[header.fidelity],
 	);
 	const records = new Map<string, RecordPlan>();
+	const checks = checksByType(catalogue, able);
 	for (const type of Object.keys(RECORD_FIELDS)) {
 		if (!isRecordType(type)) continue;
-		const checks: PlannedCheck[] = [];
-		const entryChecks: PlannedCheck[] = [];
-		catalogue.forEach((invariant, index) => {
-			const run = invariant.on?.[type] as PlannedCheck["run"] | undefined;
-			if (run !== undefined && able[index] === true)
-				(invariant.entries === true ? entryChecks : checks).push({
-					index,
-					run,
-				});
-		});
+		const own = checks.get(type) ?? NO_CHECKS;
 		records.set(type, {
 			apply: applierOf(type),
 			touch: TOUCHES[type] as RecordPlan["touch"],
-			checks,
-			entryChecks,
+			checks: own.always,
+			entryChecks: own.entries,
 			special: special(type),
 			kept: KEPT_STEPS.has(type),
 			observe: observers.get(type),

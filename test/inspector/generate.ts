@@ -48,6 +48,8 @@ const PIECE_LENGTH = 1 << 18;
 const PAGE = 4096;
 const NS_PER_RECORD = 400;
 const MAPPED_KEPT_MAX = 4000;
+/** Records of the longest operation, without those for each device of a group. */
+const LONGEST = 10;
 
 interface Mapped {
 	readonly group: number;
@@ -66,6 +68,7 @@ class Writer {
 	readonly #random: (below: number) => number;
 	readonly #mapped: Mapped[] = [];
 	readonly #onSecond: boolean[] = [];
+	readonly #users = new Map<string, number>();
 	readonly #freed = new Map<string, number[]>();
 	#t = 1_000_000;
 	#op = 0;
@@ -142,11 +145,13 @@ class Writer {
 		this.#run("ioas_alloc", "ctx:1", {}, () =>
 			this.#put("ioas.created", ioas, { ioas }),
 		);
+		this.#bind(group);
 		for (const half of [0, 1]) {
 			const hwpt = this.#hwpt(group, half);
 			const dom = this.#domain(group, half);
 			this.#run("hwpt_alloc", "ctx:1", { pt: ioas }, () => {
 				this.#put("hwpt.reserved", hwpt, { hwpt });
+				this.#count(ioas, "hwpt");
 				this.#put("dom.created", dom, {
 					dom,
 					kind: "unmanaged",
@@ -178,12 +183,14 @@ class Writer {
 						hwpt: this.#hwpt(group, 0),
 					});
 				}
+				this.#count(this.#hwpt(group, 0), "attach");
 				this.#put("ig.list.add", name, {
 					ctx: "ctx:1",
 					group: name,
 					dev,
 					hwpt: this.#hwpt(group, 0),
 				});
+				this.#count(this.#idev(group, i), "attach", 1, 2);
 				this.#put("dev.attached", dev, {
 					dev,
 					hwpt: this.#hwpt(group, 0),
@@ -192,13 +199,47 @@ class Writer {
 			});
 	}
 
+	/** More or fewer users of an object; it had its first ones (the id table; a bound device has two) from the beginning. */
+	#count(obj: string, why: string, delta = 1, first = 1): void {
+		const u = (this.#users.get(obj) ?? first) + delta;
+		this.#users.set(obj, u);
+		this.#put("obj.ref", obj, { obj, delta, u, why });
+	}
+
+	#bind(group: number): void {
+		const name = `group:${group}`;
+		for (const [i, dev] of this.#members(group).entries())
+			this.#run("bind", "ctx:1", { dev }, () => {
+				const ctx = "ctx:1";
+				if (i === 0) this.#put("ig.created", name, { ctx, group: name });
+				else this.#put("ig.ref", name, { ctx, group: name, ref: i + 1 });
+				this.#put("grp.owner.claimed", name, {
+					group: name,
+					owner: ctx,
+					ocnt: i + 1,
+				});
+				const idev = this.#idev(group, i);
+				this.#put("dev.bound", dev, { dev, ctx, idev, cc: true });
+			});
+	}
+
 	operation(): void {
+		// The log ends between two operations: no longer one fits any more.
+		const left = this.#limit - this.seq;
+		if (left < LONGEST + this.#devices) return this.#fill(left);
 		const group = 1 + this.#random(this.groups);
 		const dice = this.#random(100);
 		if (dice < 2) this.#replace(group);
 		else if (dice < 50 && this.#mapped.length > 0) this.#unmap();
 		else if (this.#mapped.length < MAPPED_KEPT_MAX) this.#map(group);
 		else this.#unmap();
+	}
+
+	/** Calls that change nothing, and a flush, up to the last record. */
+	#fill(left: number): void {
+		const dom = this.#domain(1, 0);
+		if (left % 2 === 0) this.#run("ioas_iova_ranges", "ctx:1", {}, () => {});
+		else this.#put("iotlb.synced", dom, { dom, iova: "0x0", last: "0xfff" });
 	}
 
 	/** Freed ranges of the same size are used again, as an allocator does. */
@@ -299,6 +340,8 @@ class Writer {
 				this.#put("hw.attach", name, { dev: member, dom });
 			this.#put("grp.domain.set", name, { group: name, dom });
 			this.#put("ig.hwpt.set", name, { ctx: "ctx:1", group: name, hwpt, from });
+			this.#count(hwpt, "replace", this.#devices);
+			this.#count(from, "replace", -this.#devices);
 			this.#put("dev.replaced", dev, { dev, from, hwpt });
 		});
 	}
@@ -308,6 +351,9 @@ class Writer {
 	}
 	#hwpt(group: number, half: number): string {
 		return `ctx:1/hwpt:${group * 10 + 5 + half}@1`;
+	}
+	#idev(group: number, i: number): string {
+		return `ctx:1/idev:${1000 + group * this.#devices + i}@1`;
 	}
 	#domain(group: number, half: number): string {
 		return `domain:${group * 2 + half}`;

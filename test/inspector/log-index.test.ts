@@ -121,6 +121,8 @@ describe("operations as spans", () => {
 		expect(new Set(spans.name)).toEqual(
 			new Set([
 				"ioas_alloc",
+				"bind",
+				"ioas_iova_ranges",
 				"hwpt_alloc",
 				"attach",
 				"map",
