@@ -1,6 +1,7 @@
 /** `import PATH --out LOG`: a kernel trace becomes a native log. */
 import { importRecording } from "../traces/import.ts";
 import type { ImportReport } from "../traces/report.ts";
+import { clockText } from "../traces/clock.ts";
 import { type Command, oneOf, UsageError } from "./command.ts";
 import { printable } from "./io.ts";
 import { writeLog } from "./write-log.ts";
@@ -51,6 +52,8 @@ docs/traces.md says which lines are understood and which probes a recording shou
 			io.out.write(
 				`${printable(out)}: ${records.toLocaleString("en-US")} records from ${report.lines.toLocaleString("en-US")} lines\n`,
 			);
+			const clock = clockText(report.clock);
+			if (clock !== undefined) io.out.write(`  ${clock}\n`);
 			for (const u of report.unexplained.slice(0, 20))
 				io.out.write(
 					printable(`  line ${u.line}: ${u.event}: ${u.why}`) + "\n",

@@ -54,7 +54,11 @@ function summary(file: FileReport): object {
 		...(header === undefined ? {} : { switches: header.switches }),
 		...(imported === undefined
 			? {}
-			: { lines: imported.lines, unexplainedLines: imported.unexplainedCount }),
+			: {
+					lines: imported.lines,
+					unexplainedLines: imported.unexplainedCount,
+					clock: imported.clock,
+				}),
 	};
 }
 

@@ -1,4 +1,5 @@
 /** The human report of `verify`: verdict first, then each finding on a screen, warnings and gaps apart (DESIGN §6). */
+import { clockText } from "../traces/clock.ts";
 import { CATALOGUE } from "../invariants/catalogue.ts";
 import type { Violation } from "../invariants/verdicts.ts";
 import type { Call } from "../replay/summary.ts";
@@ -214,10 +215,12 @@ function gapLines(file: FileReport, options: TextOptions): string[] {
 	const gaps = (file.report?.unexplained ?? []).filter((u) => !u.lost);
 	const lost = (file.report?.unexplained ?? []).filter((u) => u.lost);
 	const shown = options.all ? gaps : gaps.slice(0, GAPS_SHOWN);
-	const lines = shown.map(
-		(u) =>
+	const clock = file.imported && clockText(file.imported.clock);
+	const lines = clock === undefined ? [] : [`  ${clock}`];
+	for (const u of shown)
+		lines.push(
 			`  unexplained ${u.id} at #${u.seq}${u.count > 1 ? ` (${u.count} times)` : ""}: ${printable(u.missing)}`,
-	);
+		);
 	if (gaps.length > shown.length)
 		lines.push(
 			`  … and ${plural(gaps.length - shown.length, "more gap")} (--all shows them)`,

@@ -7,6 +7,9 @@ import type { Fidelity, LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { ByteSource } from "./bytes.ts";
 import { pullLines, readText } from "./bytes.ts";
+import type { ClockReport } from "./clock.ts";
+import { onTraceClock } from "./clock.ts";
+import { measureClock } from "./clock-pairs.ts";
 import { parseGroups } from "./groups.ts";
 import { headerOf } from "./header.ts";
 import type { Sink } from "./output.ts";
@@ -17,6 +20,7 @@ import type { ImportOptions, Recording } from "./recording.ts";
 import { findRecording, ImportError } from "./recording.ts";
 import type { ImportReport } from "./report.ts";
 import { emptyReport } from "./report.ts";
+import type { CallParser } from "./call-book.ts";
 import type { CallInput } from "./run.ts";
 import { parseCounts, Run } from "./run.ts";
 import { parseCall } from "./call.ts";
@@ -76,9 +80,11 @@ export async function importParts(
 		format,
 	);
 	const counts = parseCounts(await text(parts.counts));
-	const calls = callsOf(parts, looked, format);
 	const traced = format === "ftrace" ? looked : undefined;
 	const report = emptyReport();
+	if (traced !== undefined)
+		report.clock = await measureClock(traced, parts.calls);
+	const calls = callsOf(parts, looked, format, report.clock);
 	const start = (sink: Sink): Run =>
 		new Run(
 			{ trace: traced, calls, witness: parts.witness, header, groups, counts },
@@ -125,9 +131,12 @@ function callsOf(
 	parts: Recording,
 	looked: Peek | undefined,
 	format: Format,
+	clock: ClockReport,
 ): CallInput | undefined {
 	if (format === "ftrace")
-		return parts.calls && { pull: pullLines(parts.calls), parse: parseCall };
+		return parts.calls === undefined || clock.state === "apart"
+			? undefined
+			: { pull: pullLines(parts.calls), parse: parserOn(clock) };
 	const main =
 		looked === undefined || parts.trace === undefined
 			? parts.calls
@@ -137,6 +146,17 @@ function callsOf(
 	return {
 		pull: pullLines(main),
 		parse: format === "qemu" ? qemuParser() : parseCall,
+	};
+}
+
+/** Reads calls on the trace's clock. */
+function parserOn(clock: ClockReport): CallParser {
+	if (clock.state !== "corrected") return parseCall;
+	return (text) => {
+		const call = parseCall(text);
+		if (call === undefined || call === "note") return call;
+		const t = onTraceClock(clock, call.t);
+		return { ...call, t, tEnd: onTraceClock(clock, call.tEnd) };
 	};
 }
 

@@ -2,6 +2,8 @@
  * What an import tells about itself beside its records: every line of the input is counted as consumed, as a comment, or
  * named as unexplained (DESIGN §5, issue 7).
  */
+import type { ClockReport } from "./clock.ts";
+import { unmeasured } from "./clock.ts";
 
 /** How many unexplained lines are kept with their text position; the count goes on. */
 export const UNEXPLAINED_KEPT = 1000;
@@ -34,6 +36,8 @@ export interface ImportReport {
 	backwards: number;
 	/** Calls read, and those that could not be parsed. */
 	readonly calls: { read: number; bad: number; late: number };
+	/** Whether the calls are on the trace's clock. */
+	clock: ClockReport;
 	/** Lines of the emulator's log read, and how their descriptors lined up with the trace's. */
 	readonly witness: {
 		lines: number;
@@ -65,6 +69,7 @@ export function emptyReport(): ImportReport {
 		attributed: new Map(),
 		backwards: 0,
 		calls: { read: 0, bad: 0, late: 0 },
+		clock: unmeasured(),
 		witness: {
 			lines: 0,
 			records: 0,

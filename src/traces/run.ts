@@ -99,6 +99,18 @@ export class Run {
 		this.witness?.bind(this.state);
 		book.witness = this.witness;
 		this.trace = new TraceImport(this.state);
+		if (report.clock.state === "apart")
+			out.emit(
+				0,
+				"trace.lost",
+				"host",
+				{
+					n: 0,
+					why: `calls and trace cannot be aligned, the calls are not used: ${report.clock.why}`,
+					event: "calls",
+				},
+				undefined,
+			);
 		if (counts.missed > 0)
 			out.emit(
 				0,
