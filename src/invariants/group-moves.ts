@@ -236,12 +236,16 @@ export const GROUP_MOVES: readonly Invariant[] = [
 	},
 ];
 
-/** Where the switch in progress goes: the first attach for the group since its domain was last set that is not an undo. */
+/**
+ * Where the switch in progress goes: the first attach for the group since its domain was last set that is not an undo. A switch of undos alone
+ * takes back a whole one of the same operation (a bind that fails after it has claimed the group): it goes where that one came from.
+ */
 function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
-	return bracket.attaches.find(
+	const forward = bracket.attaches.find(
 		(attach) =>
 			!attach.undo &&
 			attach.seq > group.domSeq &&
 			group.members.includes(attach.dev),
-	)?.dom;
+	);
+	return forward?.dom ?? bracket.domBefore?.get(group.id) ?? undefined;
 }
