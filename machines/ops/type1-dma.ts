@@ -154,7 +154,8 @@ function pinAndMap(
 	for (const [i, d] of c.domains.entries()) {
 		const failed = mapEntryInto(x, full, d.dom);
 		if (failed === undefined) continue;
-		for (const done of c.domains.slice(0, i)) unmapWhole(x, full, done, true);
+		for (const done of c.domains.slice(0, i).reverse())
+			unmapWhole(x, full, done, true);
 		charge(x, entry.account, -charged);
 		return failed;
 	}
@@ -208,7 +209,13 @@ export function mapEntryInto(
 	return undefined;
 }
 
-function unmapWhole(x: Exec, e: DmaEntry, d: VfioDomain, undo = false): void {
+/** Unmaps an entry from one domain in one call (iommu_unmap). */
+export function unmapWhole(
+	x: Exec,
+	e: DmaEntry,
+	d: VfioDomain,
+	undo = false,
+): void {
 	const dom = d.dom;
 	const len = u64(e.size);
 	const flag = undo ? { undo: true } : {};

@@ -20,8 +20,13 @@ import {
 	putGroup,
 	refused,
 } from "./exec.ts";
-import { dropEntries, mapEntryInto, type1Entries } from "./type1-dma.ts";
-import type { Answer, Container, VfioDomain } from "./types.ts";
+import {
+	dropEntries,
+	mapEntryInto,
+	type1Entries,
+	unmapWhole,
+} from "./type1-dma.ts";
+import type { Answer, Container, DmaEntry, VfioDomain } from "./types.ts";
 
 /** Default number of DMA entries (module parameter dma_entry_limit). */
 export const ENTRY_LIMIT = 65535;
@@ -215,17 +220,20 @@ function attachGroup(x: Exec, group: GroupId): ErrnoName | undefined {
 		emit(x, fact("dom.cc.set", dom, { dom }));
 	}
 	const shared = shareDomain(x, c, group, joined, ranges);
-	return shared ? undefined : addDomain(x, joined, ranges, fail);
+	if (shared === "yes") return undefined;
+	if (shared === "no") return addDomain(x, joined, ranges, fail);
+	freeDomain(x, dom, true);
+	return shared;
 }
 
-/** Tries the domains that are there already: same driver, same coherency. */
+/** Tries the domains that are there already: same driver, same coherency. An errno when the group cannot go back to its own. */
 function shareDomain(
 	x: Exec,
 	c: Container,
 	group: GroupId,
 	fresh: VfioDomain,
 	ranges: readonly Range[],
-): boolean {
+): "yes" | "no" | ErrnoName {
 	for (const [i, d] of c.domains.entries()) {
 		if (d.cc !== fresh.cc) continue;
 		if (domainOf(x, d.dom).driver !== domainOf(x, fresh.dom).driver) continue;
@@ -237,11 +245,12 @@ function shareDomain(
 			);
 			putContainer(x, { ...c, domains, ranges });
 			setRanges(x, ranges);
-			return true;
+			return "yes";
 		}
-		switchGroup(x, group, { how: "attach", dom: fresh.dom });
+		const stranded = switchGroup(x, group, { how: "attach", dom: fresh.dom });
+		if (stranded !== undefined) return stranded;
 	}
-	return false;
+	return "no";
 }
 
 function addDomain(
@@ -251,12 +260,19 @@ function addDomain(
 	fail: (errno: ErrnoName) => ErrnoName,
 ): ErrnoName | undefined {
 	const fgsp = probeFgsp(x, d.dom, ranges);
+	const replayed: DmaEntry[] = [];
 	for (const e of type1Entries(containerOf(x))) {
 		const errno = mapEntryInto(x, e, d.dom);
-		if (errno !== undefined) return fail(errno);
+		if (errno !== undefined) {
+			// vfio_iommu_replay unmaps backwards what it has mapped.
+			for (const done of replayed.reverse()) unmapWhole(x, done, d, true);
+			return fail(errno);
+		}
+		replayed.push(e);
 	}
 	const c = containerOf(x);
-	putContainer(x, { ...c, domains: [...c.domains, { ...d, fgsp }], ranges });
+	// The newest stands first in the kernel's list: it is the one that unmaps in chunks.
+	putContainer(x, { ...c, domains: [{ ...d, fgsp }, ...c.domains], ranges });
 	emit(x, fact("type1.domain.added", x.ctx, { ctx: x.ctx, dom: d.dom, fgsp }));
 	setRanges(x, ranges);
 	return undefined;

@@ -241,11 +241,13 @@ export const GROUP_MOVES: readonly Invariant[] = [
  * takes back a whole one of the same operation (a bind that fails after it has claimed the group): it goes where that one came from.
  */
 function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
-	const forward = bracket.attaches.find(
+	const forward = bracket.attaches.filter(
 		(attach) =>
 			!attach.undo &&
 			attach.seq > group.domSeq &&
 			group.members.includes(attach.dev),
 	);
-	return forward?.dom ?? bracket.domBefore?.get(group.id) ?? undefined;
+	// A member that refuses what must succeed is blocked, and the others go on (iommu.c:__iommu_device_set_domain).
+	const to = forward.find(({ dom }) => dom !== group.blk) ?? forward[0];
+	return to?.dom ?? bracket.domBefore?.get(group.id) ?? undefined;
 }

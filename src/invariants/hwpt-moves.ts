@@ -1,8 +1,9 @@
 /** HWP-10, HWP-11: the tables on both sides of a replace (facts iommufd §2.12, §3.6 W4, W5). */
-import type { DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
+import type { DeviceId, DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
 import { contextOf } from "../vocabulary/ids.ts";
 import type { Domain, Group, World } from "../world/types.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
+import type { Bracket } from "./bracket.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 
 /** The group of a device that a replace moves right now from one user's domain to another's, and the new domain. */
@@ -87,6 +88,18 @@ function namedIoas(
 	return undefined;
 }
 
+/** A replace that failed after the switch goes back where it came from: an errno, not an attach to what the call named. */
+const goesBack = (
+	bracket: Bracket,
+	{ dev, hwpt }: { readonly dev: DeviceId; readonly hwpt: HwptId },
+): boolean =>
+	bracket.op?.steps.some(
+		({ type, data }) =>
+			type === "dev.replaced" &&
+			(data as { dev?: DeviceId }).dev === dev &&
+			(data as { from?: HwptId }).from === hwpt,
+	) === true;
+
 /** HWP-7. */
 export function automaticOfIoas(
 	{ world, bracket }: Context,
@@ -98,6 +111,7 @@ export function automaticOfIoas(
 	const ioas = namedIoas(world, bracket.op?.args, data.hwpt);
 	const hwpt = world.hwpts.map.get(data.hwpt);
 	if (ioas === undefined || hwpt === undefined) return SKIP;
+	if (goesBack(bracket, data)) return SKIP;
 	// A new automatic hwpt is published after the attach; until then only its IOAS is known.
 	const automatic = hwpt.auto || hwpt.state === "reserved";
 	const right = automatic && (hwpt.ioas === undefined || hwpt.ioas === ioas);

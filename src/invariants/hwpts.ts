@@ -98,6 +98,17 @@ function currentOf(world: World, dom: DomainId): string[] {
 	return list;
 }
 
+/**
+ * A legacy container has other domains with the same entries: it frees one as it is, and its pages stay pinned for the others
+ * (vfio_iommu_type1.c:vfio_iommu_type1_detach_group).
+ */
+function hasTwin(world: World, dom: DomainId): boolean {
+	for (const { type1 } of world.ctxs.map.values())
+		if (type1 !== undefined && type1.doms.includes(dom))
+			return type1.doms.length > 1;
+	return false;
+}
+
 function freed(world: World, dom: DomainId, seq: number): Outcome {
 	const domain = world.domains.map.get(dom);
 	if (domain === undefined) return SKIP;
@@ -124,7 +135,12 @@ function freed(world: World, dom: DomainId, seq: number): Outcome {
 			actors,
 			trail,
 		);
-	if (domain.mapped > 0 && isUserDomain(domain) && domain.kind !== "nested")
+	if (
+		domain.mapped > 0 &&
+		isUserDomain(domain) &&
+		domain.kind !== "nested" &&
+		!hasTwin(world, dom)
+	)
 		return broken(
 			`${dom} ${seq}`,
 			`${dom} was freed with ${domain.mapped} page(s) still mapped`,
