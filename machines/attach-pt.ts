@@ -88,27 +88,48 @@ export const attachPt: Definition<AttachPtContext, undefined> = {
 		failKind: failWith("EINVAL", "pt.kind"),
 		learnObject: (_: C, e: Done<ObjectId>) => ({ obj: e.value }),
 		learnHwpt: (_: C, e: Done<HwptId>) => ({ hwpt: e.value }),
-		askLook: (c: C) => ({ ask: ask("id.look", c.ctx, { id: c.pt }) }),
+		askLook: (c: C) => ({ ask: ask({ type: "id.look", to: c.ctx, id: c.pt }) }),
 		askAuto: (c: C) => ({
-			ask: ask("call.auto", c.obj, {
+			ask: ask({
+				type: "call.auto",
+				to: c.obj,
 				dev: c.dev,
 				ioas: c.obj as IoasId,
 				how: c.how,
 			}),
 		}),
 		askAttach: (c: C) => ({
-			ask: ask("call.attach", c.obj, { dev: c.dev, hwpt: c.obj as HwptId }),
+			ask: ask({
+				type: "call.attach",
+				to: c.obj,
+				dev: c.dev,
+				hwpt: c.obj as HwptId,
+			}),
 		}),
 		askReplace: (c: C) => ({
-			ask: ask("call.replace", c.obj, { dev: c.dev, hwpt: c.obj as HwptId }),
+			ask: ask({
+				type: "call.replace",
+				to: c.obj,
+				dev: c.dev,
+				hwpt: c.obj as HwptId,
+			}),
 		}),
-		askRespond: () => ({ ask: ask("resp", "host", {}, "EFAULT") }),
-		askDetach: (c: C) => ({ ask: ask("call.detach", c.dev, { dev: c.dev }) }),
+		askRespond: () => ({
+			ask: ask({ type: "resp", to: "host", failable: "EFAULT" }),
+		}),
+		askDetach: (c: C) => ({
+			ask: ask({ type: "call.detach", to: c.dev, dev: c.dev }),
+		}),
 		askReplaceBack: (c: C) => ({
-			ask: ask("call.replace", c.from!, { dev: c.dev, hwpt: c.from! }),
+			ask: ask({
+				type: "call.replace",
+				to: c.from!,
+				dev: c.dev,
+				hwpt: c.from!,
+			}),
 		}),
 		returnResult: (c: C) => ({
-			ask: ask("return", "host", { ok: true, value: c.hwpt }),
+			ask: ask({ type: "return", to: "host", ok: true, value: c.hwpt }),
 		}),
 	},
 	config: txConfig(

@@ -91,23 +91,31 @@ const actions = {
 	failElsewhere: failWith("EINVAL", "ig.hwpt"),
 	failConflict: failWith("EINVAL", "resv.msi"),
 	learnMsi: (_: C, e: Done<ReservedValue>) => ({ msi: e.value.swMsi! }),
-	askLock: (c: C) => ({ ask: ask("ig.lock", c.group, {}) }),
-	askUnlock: (c: C) => ({ ask: ask("ig.unlock", c.group, {}) }),
+	askLock: (c: C) => ({ ask: ask({ type: "ig.lock", to: c.group }) }),
+	askUnlock: (c: C) => ({ ask: ask({ type: "ig.unlock", to: c.group }) }),
 	askReserve: (c: C) => ({
-		ask: ask("resv.add", c.to.ioas, { dev: c.dev, attaching: true }),
+		ask: ask({ type: "resv.add", to: c.to.ioas, dev: c.dev, attaching: true }),
 	}),
 	askLearnMsi: (c: C) => ({
-		ask: ask("ig.msi.set", c.group, { start: c.msi! }),
+		ask: ask({ type: "ig.msi.set", to: c.group, start: c.msi! }),
 	}),
-	askCookie: (c: C) => ({ ask: ask("dom.msi.cookie", c.to.dom, {}, "ENOMEM") }),
-	askAllocHandle: () => ({ ask: ask("handle.alloc", "host", {}, "ENOMEM") }),
-	askFreeHandle: () => ({ ask: ask("handle.free", "host", {}) }),
+	askCookie: (c: C) => ({
+		ask: ask({ type: "dom.msi.cookie", to: c.to.dom, failable: "ENOMEM" }),
+	}),
+	askAllocHandle: () => ({
+		ask: ask({ type: "handle.alloc", to: "host", failable: "ENOMEM" }),
+	}),
+	askFreeHandle: () => ({ ask: ask({ type: "handle.free", to: "host" }) }),
 	askPageRequestsOn: (c: C) => ({
-		ask: ask("fault.iopf.on", c.dev, {}, "ENODEV"),
+		ask: ask({ type: "fault.iopf.on", to: c.dev, failable: "ENODEV" }),
 	}),
-	askPageRequestsOff: (c: C) => ({ ask: ask("fault.iopf.off", c.dev, {}) }),
+	askPageRequestsOff: (c: C) => ({
+		ask: ask({ type: "fault.iopf.off", to: c.dev }),
+	}),
 	askSwitch: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "attach",
 			dev: c.dev,
 			pasid: c.pasid,
@@ -116,22 +124,27 @@ const actions = {
 		}),
 	}),
 	askSetHwpt: (c: C) => ({
-		ask: ask("ig.hwpt.set", c.group, { hwpt: c.to.hwpt }),
+		ask: ask({ type: "ig.hwpt.set", to: c.group, hwpt: c.to.hwpt }),
 	}),
 	askCount: (c: C) => ({
-		ask: ask("obj.get", c.to.hwpt, { n: 1, why: "attach" }),
+		ask: ask({ type: "obj.get", to: c.to.hwpt, n: 1, why: "attach" }),
 	}),
 	askList: (c: C) => ({
-		ask: ask("ig.list.add", c.group, { dev: c.dev, hwpt: c.to.hwpt }),
+		ask: ask({ type: "ig.list.add", to: c.group, dev: c.dev, hwpt: c.to.hwpt }),
 	}),
 	askAttachDevice: (c: C) => ({
-		ask: ask("dev.attach", c.dev, { hwpt: c.to.hwpt, first: c.first }),
+		ask: ask({
+			type: "dev.attach",
+			to: c.dev,
+			hwpt: c.to.hwpt,
+			first: c.first,
+		}),
 	}),
 	askUnreserve: (c: C) => ({
-		ask: ask("resv.drop", c.to.ioas, { owner: c.dev, undo: true }),
+		ask: ask({ type: "resv.drop", to: c.to.ioas, owner: c.dev, undo: true }),
 	}),
 	returnResult: (c: C) => ({
-		ask: ask("return", "host", { ok: true, value: c.to.hwpt }),
+		ask: ask({ type: "return", to: "host", ok: true, value: c.to.hwpt }),
 	}),
 };
 

@@ -54,23 +54,34 @@ export const autoDomain: Definition<AutoContext, undefined> = {
 			candidates: e.value,
 		}),
 		nextCandidate: (c: C) => ({ i: c.i + 1 }),
-		askCandidates: (c: C) => ({ ask: ask("ioas.candidates", c.ioas, {}) }),
+		askCandidates: (c: C) => ({
+			ask: ask({ type: "ioas.candidates", to: c.ioas }),
+		}),
 		askTry: (c: C) => ({
-			ask: ask(
-				c.how === "attach" ? "call.attach" : "call.replace",
-				c.candidates[c.i]!,
-				{
-					dev: c.dev,
-					hwpt: c.candidates[c.i]!,
-				},
-			),
+			ask: ask({
+				type: c.how === "attach" ? "call.attach" : "call.replace",
+				to: c.candidates[c.i]!,
+				dev: c.dev,
+				hwpt: c.candidates[c.i]!,
+			}),
 		}),
 		askAllocate: (c: C) => ({
-			ask: ask("call.alloc", c.ioas, { dev: c.dev, ioas: c.ioas, auto: c.how }),
+			ask: ask({
+				type: "call.alloc",
+				to: c.ioas,
+				dev: c.dev,
+				ioas: c.ioas,
+				auto: c.how,
+			}),
 		}),
 		learnResult: (_: C, e: Done<HwptId>) => ({ candidates: [e.value], i: 0 }),
 		returnResult: (c: C) => ({
-			ask: ask("return", "host", { ok: true, value: c.candidates[c.i] }),
+			ask: ask({
+				type: "return",
+				to: "host",
+				ok: true,
+				value: c.candidates[c.i],
+			}),
 		}),
 	},
 	config: txConfig([{ target: "Scanning", actions: ["begin"] }], {

@@ -54,47 +54,71 @@ const actions = {
 		...FRESH,
 	}),
 	learnId: (_: C, e: Done<IdevId>) => ({ idev: e.value }),
-	askCoherent: (c: C) => ({ ask: ask("bind.coherent", c.dev, {}) }),
+	askCoherent: (c: C) => ({ ask: ask({ type: "bind.coherent", to: c.dev }) }),
 	askGetGroup: (c: C) => ({
-		ask: ask("ig.get", c.group, { ctx: c.ctx }, "ENOMEM"),
+		ask: ask({ type: "ig.get", to: c.group, failable: "ENOMEM", ctx: c.ctx }),
 	}),
-	askIsolated: (c: C) => ({ ask: ask("bind.isolated", c.group, {}) }),
-	askClaim: (c: C) => ({ ask: ask("grp.claim", c.group, { owner: c.ctx }) }),
+	askIsolated: (c: C) => ({ ask: ask({ type: "bind.isolated", to: c.group }) }),
+	askClaim: (c: C) => ({
+		ask: ask({ type: "grp.claim", to: c.group, owner: c.ctx }),
+	}),
 	askMakeBlocking: (c: C) => ({
-		ask: ask("dom.create", c.dom, { kind: "blocked" }, "ENOMEM"),
+		ask: ask({
+			type: "dom.create",
+			to: c.dom,
+			failable: "ENOMEM",
+			kind: "blocked",
+		}),
 	}),
 	askSetBlocking: (c: C) => ({
-		ask: ask("grp.blocking.set", c.group, { dom: c.dom }),
+		ask: ask({ type: "grp.blocking.set", to: c.group, dom: c.dom }),
 	}),
 	askBlock: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "block",
 			dev: c.dev,
 			pasid: "none",
 			undo: false,
 		}),
 	}),
-	askOwn: (c: C) => ({ ask: ask("grp.own", c.group, { owner: c.ctx }) }),
+	askOwn: (c: C) => ({
+		ask: ask({ type: "grp.own", to: c.group, owner: c.ctx }),
+	}),
 	askId: (c: C) => ({
-		ask: ask("id.reserve", c.ctx, { kind: "idev" }, "ENOMEM"),
+		ask: ask({
+			type: "id.reserve",
+			to: c.ctx,
+			failable: "ENOMEM",
+			kind: "idev",
+		}),
 	}),
 	askBind: (c: C) => ({
-		ask: ask("dev.bind", c.dev, { ctx: c.ctx, idev: c.idev }),
+		ask: ask({ type: "dev.bind", to: c.dev, ctx: c.ctx, idev: c.idev }),
 	}),
-	askPublishId: (c: C) => ({ ask: ask("id.publish", c.ctx, { obj: c.idev }) }),
-	askRelease: (c: C) => ({ ask: ask("grp.release", c.group, {}) }),
+	askPublishId: (c: C) => ({
+		ask: ask({ type: "id.publish", to: c.ctx, obj: c.idev }),
+	}),
+	askRelease: (c: C) => ({ ask: ask({ type: "grp.release", to: c.group }) }),
 	askUnblock: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "release",
 			dev: c.dev,
 			pasid: "none",
 			undo: true,
 		}),
 	}),
-	askPutGroup: (c: C) => ({ ask: ask("ig.put", c.group, { ctx: c.ctx }) }),
-	askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.idev }) }),
+	askPutGroup: (c: C) => ({
+		ask: ask({ type: "ig.put", to: c.group, ctx: c.ctx }),
+	}),
+	askFreeId: (c: C) => ({
+		ask: ask({ type: "id.free", to: c.ctx, obj: c.idev }),
+	}),
 	returnResult: (c: C) => ({
-		ask: ask("return", "host", { ok: true, value: c.idev }),
+		ask: ask({ type: "return", to: "host", ok: true, value: c.idev }),
 	}),
 };
 

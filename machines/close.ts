@@ -54,12 +54,14 @@ export const close: Definition<CloseContext, undefined> = {
 			].map(kernelNumber),
 		}),
 		next: (c: C) => ({ i: c.i + 1 }),
-		askList: (c: C) => ({ ask: ask("id.list", c.ctx, {}) }),
+		askList: (c: C) => ({ ask: ask({ type: "id.list", to: c.ctx }) }),
 		askDestroy: (c: C) => ({
-			ask: ask("call.destroy", c.ctx, { id: c.ids[c.i]! }),
+			ask: ask({ type: "call.destroy", to: c.ctx, id: c.ids[c.i]! }),
 		}),
-		askClose: (c: C) => ({ ask: ask("ctx.close", c.ctx, {}) }),
-		returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+		askClose: (c: C) => ({ ask: ask({ type: "ctx.close", to: c.ctx }) }),
+		returnResult: () => ({
+			ask: ask({ type: "return", to: "host", ok: true }),
+		}),
 	},
 	config: txConfig([{ target: "Listing", actions: ["begin"] }], {
 		Listing: step(

@@ -13,6 +13,7 @@ import type {
 	Update,
 } from "./define.ts";
 import { edgesOf, resolveTarget } from "./define.ts";
+import { HOT_AFTER, type HotRow, hotRow } from "./hot-row.ts";
 
 /** One candidate transition of a row. */
 export interface Rule {
@@ -34,6 +35,11 @@ export interface CompiledMachine {
 	readonly start: (input: unknown) => object;
 	/** A context with some fields changed; undefined before the first start, and where code may not be generated. */
 	merge: Merge | undefined;
+	/** The fields of the context, known from the first start on. */
+	fields: readonly string[];
+	/** How often each row was taken by the table, and the functions of those that were taken often. */
+	readonly taken: Uint32Array;
+	readonly hot: (HotRow | undefined)[];
 }
 /** Makes a context out of one and the fields that change. */
 export type Merge = (context: object, changes: object) => object;
@@ -191,17 +197,24 @@ export function compileMachine(definition: AnyDefinition): CompiledMachine {
 		rows,
 		start(input) {
 			const context = (definition.start as (input: unknown) => object)(input);
-			machine.merge ??= mergeOf(definition.id, Object.keys(context));
+			if (machine.fields.length === 0) {
+				machine.fields = Object.keys(context);
+				machine.merge = mergeOf(definition.id, machine.fields);
+			}
 			return context;
 		},
 		merge: undefined,
+		fields: [],
+		taken: new Uint32Array(rows.length),
+		hot: rows.map(() => undefined),
 	};
 	return machine;
 }
 
 /**
  * Spreading one object over another takes V8 about a microsecond, ten times as long as writing a literal of known fields, and it is most of a step.
- * So the literal is generated. Names come from the definition alone and are quoted. A field that the start does not have is a defect.
+ * So the literal is generated (and a whole function for rows that are taken often, hot-row.ts). Names come from the definition alone and are quoted.
+ * A field that the start does not have is a defect.
  */
 function mergeOf(id: string, fields: readonly string[]): Merge | undefined {
 	const names = fields.map((field) => JSON.stringify(field));
@@ -239,8 +252,26 @@ export function stepCompiled(
 	event: { readonly type: string },
 ): Stepped {
 	const e = machine.eventIndex[event.type] ?? 0;
-	const { merge } = machine;
-	for (const rule of machine.rows[at * machine.events.length + e]!) {
+	const row = at * machine.events.length + e;
+	const hot = machine.hot[row];
+	return hot === undefined
+		? stepRow(machine, at, row, context, event)
+		: hot(context, event);
+}
+
+/** One step by the table itself. A row that is taken again and again becomes a function. */
+function stepRow(
+	machine: CompiledMachine,
+	at: number,
+	row: number,
+	context: object,
+	event: object,
+): Stepped {
+	const { merge, rows, taken, hot } = machine;
+	const rules = rows[row]!;
+	if (merge !== undefined && ++taken[row]! > HOT_AFTER)
+		hot[row] = hotRow(`${machine.id} ${row}`, machine.fields, at, rules);
+	for (const rule of rules) {
 		if (rule.guard !== undefined && !rule.guard(context, event)) continue;
 		let after = context;
 		for (const action of rule.actions) {

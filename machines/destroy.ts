@@ -45,23 +45,38 @@ export const destroy: Definition<DestroyContext, undefined> = {
 		}),
 		learnObject: (_: C, e: Done<ObjectId>) => ({ obj: e.value }),
 		failHeld: failWith("EBUSY", "obj.users"),
-		askLook: (c: C) => ({ ask: ask("id.look", c.ctx, { id: c.id }) }),
+		askLook: (c: C) => ({ ask: ask({ type: "id.look", to: c.ctx, id: c.id }) }),
 		askFreeHwpt: (c: C) => ({
-			ask: ask("call.free", c.obj!, { hwpt: c.obj as HwptId, auto: false }),
+			ask: ask({
+				type: "call.free",
+				to: c.obj!,
+				hwpt: c.obj as HwptId,
+				auto: false,
+			}),
 		}),
-		askEmpty: (c: C) => ({ ask: ask("ioas.destroy", c.obj!, {}) }),
-		askVanish: (c: C) => ({ ask: ask("ioas.gone", c.obj!, { undo: false }) }),
+		askEmpty: (c: C) => ({ ask: ask({ type: "ioas.destroy", to: c.obj! }) }),
+		askVanish: (c: C) => ({
+			ask: ask({ type: "ioas.gone", to: c.obj!, undo: false }),
+		}),
 		askFreeId: (c: C) => ({
-			ask: ask("id.free", c.ctx, { obj: (c.obj ?? NO_HWPT.hwpt) as IoasId }),
+			ask: ask({
+				type: "id.free",
+				to: c.ctx,
+				obj: (c.obj ?? NO_HWPT.hwpt) as IoasId,
+			}),
 		}),
 		askRefuse: (c: C) => ({
-			ask: ask("destroy.refused", c.ctx, {
+			ask: ask({
+				type: "destroy.refused",
+				to: c.ctx,
 				id: c.id,
 				errno: c.failure!.errno,
 				...(c.obj === null ? {} : { obj: c.obj }),
 			}),
 		}),
-		returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+		returnResult: () => ({
+			ask: ask({ type: "return", to: "host", ok: true }),
+		}),
 	},
 	config: txConfig([{ target: "LookingUp", actions: ["begin"] }], {
 		LookingUp: step(

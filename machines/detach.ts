@@ -42,32 +42,45 @@ const actions = {
 		...FRESH,
 	}),
 	noteLast: () => ({ last: true }),
-	askLock: (c: C) => ({ ask: ask("ig.lock", c.group, {}) }),
-	askUnlock: (c: C) => ({ ask: ask("ig.unlock", c.group, {}) }),
+	askLock: (c: C) => ({ ask: ask({ type: "ig.lock", to: c.group }) }),
+	askUnlock: (c: C) => ({ ask: ask({ type: "ig.unlock", to: c.group }) }),
 	askUnlist: (c: C) => ({
-		ask: ask("ig.list.remove", c.group, { dev: c.dev }),
+		ask: ask({ type: "ig.list.remove", to: c.group, dev: c.dev }),
 	}),
 	askSwitch: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "detach",
 			dev: c.dev,
 			pasid: c.pasid,
 			undo: false,
 		}),
 	}),
-	askAnswerFaults: (c: C) => ({ ask: ask("fault.answer", c.from.hwpt, {}) }),
-	askPageRequestsOff: (c: C) => ({ ask: ask("fault.iopf.off", c.dev, {}) }),
-	askClearHwpt: (c: C) => ({ ask: ask("ig.hwpt.clear", c.group, {}) }),
+	askAnswerFaults: (c: C) => ({
+		ask: ask({ type: "fault.answer", to: c.from.hwpt }),
+	}),
+	askPageRequestsOff: (c: C) => ({
+		ask: ask({ type: "fault.iopf.off", to: c.dev }),
+	}),
+	askClearHwpt: (c: C) => ({
+		ask: ask({ type: "ig.hwpt.clear", to: c.group }),
+	}),
 	askUnreserve: (c: C) => ({
-		ask: ask("resv.drop", c.from.ioas, { owner: c.dev, undo: false }),
+		ask: ask({ type: "resv.drop", to: c.from.ioas, owner: c.dev, undo: false }),
 	}),
 	askPut: (c: C) => ({
-		ask: ask("call.put", c.from.hwpt, { hwpt: c.from.hwpt }),
+		ask: ask({ type: "call.put", to: c.from.hwpt, hwpt: c.from.hwpt }),
 	}),
 	askDetachDevice: (c: C) => ({
-		ask: ask("dev.detach", c.dev, { hwpt: c.from.hwpt, last: c.last }),
+		ask: ask({
+			type: "dev.detach",
+			to: c.dev,
+			hwpt: c.from.hwpt,
+			last: c.last,
+		}),
 	}),
-	returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+	returnResult: () => ({ ask: ask({ type: "return", to: "host", ok: true }) }),
 };
 
 /** Detach, Linux 6.12. */

@@ -104,35 +104,49 @@ export const ownedActions = {
 	nextMover: (c: C) => ({ i: c.i + 1 }),
 	firstMover: () => ({ i: 0 }),
 
-	askLock: (c: C) => ({ ask: ask("ig.lock", c.group, {}) }),
-	askUnlock: (c: C) => ({ ask: ask("ig.unlock", c.group, {}) }),
+	askLock: (c: C) => ({ ask: ask({ type: "ig.lock", to: c.group }) }),
+	askUnlock: (c: C) => ({ ask: ask({ type: "ig.unlock", to: c.group }) }),
 	askNoop: (c: C) => ({
-		ask: ask("dev.replace.noop", c.dev, { hwpt: c.to.hwpt }),
+		ask: ask({ type: "dev.replace.noop", to: c.dev, hwpt: c.to.hwpt }),
 	}),
 	askReserveNew: (c: C) => ({
-		ask: ask("resv.add", c.to.ioas, { dev: mover(c), attaching: !c.attached }),
+		ask: ask({
+			type: "resv.add",
+			to: c.to.ioas,
+			dev: mover(c),
+			attaching: !c.attached,
+		}),
 	}),
 	askUnreserveNew: (c: C) => ({
-		ask: ask("resv.drop", c.to.ioas, { owner: mover(c), undo: true }),
+		ask: ask({ type: "resv.drop", to: c.to.ioas, owner: mover(c), undo: true }),
 	}),
 	askReserveOldAgain: (c: C) => ({
-		ask: ask("resv.add", c.from.ioas, {
+		ask: ask({
+			type: "resv.add",
+			to: c.from.ioas,
 			dev: c.dev,
 			attaching: false,
 			undo: true,
 		}),
 	}),
 	askUnreserveOld: (c: C) => ({
-		ask: ask("resv.drop", c.from.ioas, { owner: mover(c), undo: false }),
+		ask: ask({
+			type: "resv.drop",
+			to: c.from.ioas,
+			owner: mover(c),
+			undo: false,
+		}),
 	}),
 	askLookNew: (c: C) => ({
-		ask: ask("hwpt.devices.look", c.to.hwpt, { group: c.group }),
+		ask: ask({ type: "hwpt.devices.look", to: c.to.hwpt, group: c.group }),
 	}),
 	askLookOld: (c: C) => ({
-		ask: ask("hwpt.devices.look", c.from.hwpt, { group: c.group }),
+		ask: ask({ type: "hwpt.devices.look", to: c.from.hwpt, group: c.group }),
 	}),
 	askSwitch: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: c.attached ? "replace" : "attach",
 			dev: c.dev,
 			pasid: c.pasid,
@@ -141,7 +155,9 @@ export const ownedActions = {
 		}),
 	}),
 	askSwitchBack: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "replace",
 			dev: c.dev,
 			pasid: c.pasid,
@@ -150,7 +166,9 @@ export const ownedActions = {
 		}),
 	}),
 	askDetachGroup: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "detach",
 			dev: c.dev,
 			pasid: c.pasid,
@@ -158,93 +176,158 @@ export const ownedActions = {
 		}),
 	}),
 	askFillNew: (c: C) => ({
-		ask: ask("iopt.add", c.to.ioas, { dom: c.to.dom, hwpt: c.to.hwpt }),
+		ask: ask({
+			type: "iopt.add",
+			to: c.to.ioas,
+			dom: c.to.dom,
+			hwpt: c.to.hwpt,
+		}),
 	}),
 	askLinkNew: (c: C) => ({
-		ask: ask("hwpt.link", c.to.ioas, { hwpt: c.to.hwpt, auto: c.to.auto }),
+		ask: ask({
+			type: "hwpt.link",
+			to: c.to.ioas,
+			hwpt: c.to.hwpt,
+			auto: c.to.auto,
+		}),
 	}),
 	askDrainOld: (c: C) => ({
-		ask: ask("iopt.remove", c.from.ioas, {
+		ask: ask({
+			type: "iopt.remove",
+			to: c.from.ioas,
 			dom: c.from.dom,
 			hwpt: c.from.hwpt,
 			undo: false,
 		}),
 	}),
 	askUnlinkOld: (c: C) => ({
-		ask: ask("hwpt.unlink", c.from.ioas, { hwpt: c.from.hwpt, undo: false }),
+		ask: ask({
+			type: "hwpt.unlink",
+			to: c.from.ioas,
+			hwpt: c.from.hwpt,
+			undo: false,
+		}),
 	}),
 	askRefillOld: (c: C) => ({
-		ask: ask("iopt.add", c.from.ioas, {
+		ask: ask({
+			type: "iopt.add",
+			to: c.from.ioas,
 			dom: c.from.dom,
 			hwpt: c.from.hwpt,
 			undo: true,
 		}),
 	}),
 	askRelinkOld: (c: C) => ({
-		ask: ask("hwpt.link", c.from.ioas, {
+		ask: ask({
+			type: "hwpt.link",
+			to: c.from.ioas,
 			hwpt: c.from.hwpt,
 			auto: c.from.auto,
 		}),
 	}),
 	askAddToNew: (c: C) => ({
-		ask: ask("hwpt.devices.add", c.to.hwpt, {
+		ask: ask({
+			type: "hwpt.devices.add",
+			to: c.to.hwpt,
 			group: c.group,
 			dev: mover(c),
 			undo: false,
 		}),
 	}),
 	askRemoveFromOld: (c: C) => ({
-		ask: ask("hwpt.devices.remove", c.from.hwpt, {
+		ask: ask({
+			type: "hwpt.devices.remove",
+			to: c.from.hwpt,
 			group: c.group,
 			dev: mover(c),
 			undo: false,
 		}),
 	}),
 	askAddBack: (c: C) => ({
-		ask: ask("hwpt.devices.add", c.from.hwpt, {
+		ask: ask({
+			type: "hwpt.devices.add",
+			to: c.from.hwpt,
 			group: c.group,
 			dev: c.dev,
 			undo: true,
 		}),
 	}),
 	askCountOld: (c: C) => ({
-		ask: ask("obj.put", c.from.hwpt, { n: 1, why: "attach" }),
+		ask: ask({ type: "obj.put", to: c.from.hwpt, n: 1, why: "attach" }),
 	}),
 	askCountBack: (c: C) => ({
-		ask: ask("obj.get", c.from.hwpt, { n: 1, why: "attach", undo: true }),
+		ask: ask({
+			type: "obj.get",
+			to: c.from.hwpt,
+			n: 1,
+			why: "attach",
+			undo: true,
+		}),
 	}),
 	askCountNew: (c: C) => ({
-		ask: ask("obj.get", c.to.hwpt, { n: 1, why: "attach" }),
+		ask: ask({ type: "obj.get", to: c.to.hwpt, n: 1, why: "attach" }),
 	}),
 	askPoint: (c: C) => ({
-		ask: ask("idev.hwpt.set", mover(c), { hwpt: c.to.hwpt, undo: false }),
+		ask: ask({
+			type: "idev.hwpt.set",
+			to: mover(c),
+			hwpt: c.to.hwpt,
+			undo: false,
+		}),
 	}),
 	askUnpoint: (c: C) => ({
-		ask: ask("idev.hwpt.set", c.dev, { hwpt: null, undo: false }),
+		ask: ask({ type: "idev.hwpt.set", to: c.dev, hwpt: null, undo: false }),
 	}),
 	askFreeOld: (c: C) => ({
-		ask: ask("call.free", c.from.hwpt, { hwpt: c.from.hwpt, auto: true }),
+		ask: ask({
+			type: "call.free",
+			to: c.from.hwpt,
+			hwpt: c.from.hwpt,
+			auto: true,
+		}),
 	}),
 	askPutOld: (c: C) => ({
-		ask: ask("call.put", c.from.hwpt, { hwpt: c.from.hwpt }),
+		ask: ask({ type: "call.put", to: c.from.hwpt, hwpt: c.from.hwpt }),
 	}),
-	askDetach: (c: C) => ({ ask: ask("call.detach", c.dev, { dev: c.dev }) }),
+	askDetach: (c: C) => ({
+		ask: ask({ type: "call.detach", to: c.dev, dev: c.dev }),
+	}),
 	askAttach: (c: C) => ({
-		ask: ask("call.attach", c.to.hwpt, { dev: c.dev, hwpt: c.to.hwpt }),
+		ask: ask({
+			type: "call.attach",
+			to: c.to.hwpt,
+			dev: c.dev,
+			hwpt: c.to.hwpt,
+		}),
 	}),
 	askAttachDevice: (c: C) => ({
-		ask: ask("dev.attach", c.dev, { hwpt: c.to.hwpt, first: c.switches }),
+		ask: ask({
+			type: "dev.attach",
+			to: c.dev,
+			hwpt: c.to.hwpt,
+			first: c.switches,
+		}),
 	}),
 	askDetachDevice: (c: C) => ({
-		ask: ask("dev.detach", c.dev, { hwpt: c.from.hwpt, last: c.switches }),
+		ask: ask({
+			type: "dev.detach",
+			to: c.dev,
+			hwpt: c.from.hwpt,
+			last: c.switches,
+		}),
 	}),
 	askReport: (c: C) => ({
-		ask: ask("dev.replaced", c.dev, { from: c.from.hwpt, hwpt: c.to.hwpt }),
+		ask: ask({
+			type: "dev.replaced",
+			to: c.dev,
+			from: c.from.hwpt,
+			hwpt: c.to.hwpt,
+		}),
 	}),
 	returnResult: (c: C) => ({
-		ask: ask("return", "host", { ok: true, value: c.to.hwpt }),
+		ask: ask({ type: "return", to: "host", ok: true, value: c.to.hwpt }),
 	}),
-	returnNothing: () => ({ ask: ask("return", "host", { ok: true }) }),
+	returnNothing: () => ({ ask: ask({ type: "return", to: "host", ok: true }) }),
 };
 
 /** The named part of a table: a machine declares exactly what it uses. */

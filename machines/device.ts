@@ -14,7 +14,7 @@ import type { Fact } from "../src/vocabulary/records.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
 import type { Answering, Step } from "./steps.ts";
-import { no, refuseUnexpected, undoFlag, YES, yes } from "./steps.ts";
+import { no, refuseUnexpected, undoing, YES, yes } from "./steps.ts";
 
 /** What the driver says to an attach: null = done. `blocked`: it had torn the old translation down before it refused (A13). */
 export type Verdict = {
@@ -55,30 +55,33 @@ const guards = {
 };
 
 const actions = {
-	refuseBlocking: () => no("EINVAL", [], "direct"),
+	refuseBlocking: () => ({ answer: no("EINVAL", [], "direct") }),
 	driverRefused: (c: C, e: HwAttach) => ({
 		...(e.verdict!.blocked ? { hw: null } : {}),
-		...no(e.verdict!.errno, [
-			fact("hw.attach.failed", c.dev, {
-				dev: c.dev,
-				dom: e.dom,
-				errno: e.verdict!.errno,
-				...(e.verdict!.blocked ? { blocked: true } : {}),
-				...undoFlag(e.undo),
-			}),
+		answer: no(e.verdict!.errno, [
+			fact(
+				"hw.attach.failed",
+				c.dev,
+				undoing(e.undo, {
+					dev: c.dev,
+					dom: e.dom,
+					errno: e.verdict!.errno,
+					...(e.verdict!.blocked ? { blocked: true } : {}),
+				}),
+			),
 		]),
 	}),
 	useDomain: (c: C, e: HwAttach) => ({
 		hw: e.dom,
-		...yes([
-			fact("hw.attach", c.dev, { dev: c.dev, dom: e.dom, ...undoFlag(e.undo) }),
+		answer: yes([
+			fact("hw.attach", c.dev, undoing(e.undo, { dev: c.dev, dom: e.dom })),
 		]),
 	}),
 	bind: (c: C, e: Step<"dev.bind">) => ({
 		ctx: e.ctx,
 		idev: e.idev,
 		u: 2,
-		...yes([
+		answer: yes([
 			fact("dev.bound", c.dev, {
 				dev: c.dev,
 				ctx: e.ctx,
@@ -92,43 +95,53 @@ const actions = {
 		ctx: null,
 		idev: null,
 		u: 0,
-		...yes([fact("dev.unbound", c.dev, { dev: c.dev, idev: c.idev! })]),
+		answer: yes([fact("dev.unbound", c.dev, { dev: c.dev, idev: c.idev! })]),
 	}),
 	agree: () => ({ answer: YES }),
-	refuseAttached: () => no("EBUSY", [], "attached"),
+	refuseAttached: () => ({ answer: no("EBUSY", [], "attached") }),
 	attach: (c: C, e: Step<"dev.attach">) => ({
 		u: c.u + 1,
-		...yes([
+		answer: yes([
 			ref(c, 1, "attach"),
 			fact("dev.attached", c.dev, { dev: c.dev, hwpt: e.hwpt, first: e.first }),
 		]),
 	}),
 	detach: (c: C, e: Step<"dev.detach">) => ({
 		u: c.u - 1,
-		...yes([
+		answer: yes([
 			ref(c, -1, "detach"),
 			fact("dev.detached", c.dev, { dev: c.dev, hwpt: e.hwpt, last: e.last }),
 		]),
 	}),
-	replaced: (c: C, e: Step<"dev.replaced">) =>
-		yes([
+	replaced: (c: C, e: Step<"dev.replaced">) => ({
+		answer: yes([
 			fact("dev.replaced", c.dev, { dev: c.dev, from: e.from, hwpt: e.hwpt }),
 		]),
-	replacedByItself: (c: C, e: Step<"dev.replace.noop">) =>
-		yes([fact("dev.replace.noop", c.dev, { dev: c.dev, hwpt: e.hwpt })]),
-	pointAt: (c: C, e: Step<"idev.hwpt.set">) => ({
-		hwpt: e.hwpt,
-		...yes([
-			fact("idev.hwpt.set", c.dev, {
-				dev: c.dev,
-				...(e.hwpt === null ? {} : { hwpt: e.hwpt }),
-				...undoFlag(e.undo),
-			}),
+	}),
+	replacedByItself: (c: C, e: Step<"dev.replace.noop">) => ({
+		answer: yes([
+			fact("dev.replace.noop", c.dev, { dev: c.dev, hwpt: e.hwpt }),
 		]),
 	}),
-	pageRequestsOn: (c: C) => yes([fact("fault.iopf.on", c.dev, { dev: c.dev })]),
-	pageRequestsOff: (c: C) =>
-		yes([fact("fault.iopf.off", c.dev, { dev: c.dev })]),
+	pointAt: (c: C, e: Step<"idev.hwpt.set">) => ({
+		hwpt: e.hwpt,
+		answer: yes([
+			fact(
+				"idev.hwpt.set",
+				c.dev,
+				undoing(e.undo, {
+					dev: c.dev,
+					...(e.hwpt === null ? {} : { hwpt: e.hwpt }),
+				}),
+			),
+		]),
+	}),
+	pageRequestsOn: (c: C) => ({
+		answer: yes([fact("fault.iopf.on", c.dev, { dev: c.dev })]),
+	}),
+	pageRequestsOff: (c: C) => ({
+		answer: yes([fact("fault.iopf.off", c.dev, { dev: c.dev })]),
+	}),
 	refuse: refuseUnexpected,
 };
 

@@ -7,7 +7,7 @@ import type { DomainId } from "../src/vocabulary/ids.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
 import type { Answering, Step } from "./steps.ts";
-import { no, refuseUnexpected, undoFlag, YES, yes } from "./steps.ts";
+import { no, refuseUnexpected, undoing, YES, yes } from "./steps.ts";
 
 /** What a driver made: sizes in bytes, aperture inclusive, `pgsizes` a bitmap of page sizes. */
 export interface DomainShape {
@@ -42,7 +42,7 @@ const actions = {
 		e: Step<"dom.create"> & { readonly shape: DomainShape | null },
 	) => ({
 		shape: e.shape,
-		...yes([
+		answer: yes([
 			fact("dom.created", c.dom, {
 				dom: c.dom,
 				kind: e.kind,
@@ -59,15 +59,18 @@ const actions = {
 			}),
 		]),
 	}),
-	refuseCc: () => no("EINVAL"),
-	enforceCc: (c: C) => yes([fact("dom.cc.set", c.dom, { dom: c.dom })]),
+	refuseCc: () => ({ answer: no("EINVAL") }),
+	enforceCc: (c: C) => ({
+		answer: yes([fact("dom.cc.set", c.dom, { dom: c.dom })]),
+	}),
 	takeCookie: (c: C) => ({
 		cookie: true,
-		...yes([fact("dom.msi.cookie", c.dom, { dom: c.dom })]),
+		answer: yes([fact("dom.msi.cookie", c.dom, { dom: c.dom })]),
 	}),
 	agree: () => ({ answer: YES }),
-	free: (c: C, e: Step<"dom.free">) =>
-		yes([fact("dom.freed", c.dom, { dom: c.dom, ...undoFlag(e.undo) })]),
+	free: (c: C, e: Step<"dom.free">) => ({
+		answer: yes([fact("dom.freed", c.dom, undoing(e.undo, { dom: c.dom }))]),
+	}),
 	countGroup: (c: C) => ({ groups: c.groups + 1, answer: YES }),
 	uncountGroup: (c: C) => ({ groups: c.groups - 1, answer: YES }),
 	refuse: refuseUnexpected,

@@ -26,25 +26,25 @@ export const attachmentActions = {
 		list: [],
 		hwpt: null,
 		msi: null,
-		...yes([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
+		answer: yes([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
 	}),
 	countBound: (c: C, e: Step<"ig.get">) => ({
 		ref: c.ref + 1,
-		...yes([
+		answer: yes([
 			fact("ig.ref", c.group, { ctx: e.ctx, group: c.group, ref: c.ref + 1 }),
 		]),
 	}),
 	admitVisitor: (c: C, e: Step<"ig.get">) => ({
 		visitors: [...c.visitors, e.ctx],
-		...yes([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
+		answer: yes([fact("ig.created", c.group, { ctx: e.ctx, group: c.group })]),
 	}),
 	dismissVisitor: (c: C, e: Step<"ig.put">) => ({
 		visitors: c.visitors.filter((ctx) => ctx !== e.ctx),
-		...yes([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
+		answer: yes([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
 	}),
 	uncountBound: (c: C, e: Step<"ig.put">) => ({
 		ref: c.ref - 1,
-		...yes([
+		answer: yes([
 			fact("ig.ref", c.group, { ctx: e.ctx, group: c.group, ref: c.ref - 1 }),
 		]),
 	}),
@@ -52,14 +52,14 @@ export const attachmentActions = {
 		ctx: null,
 		ref: 0,
 		msi: null,
-		...yes([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
+		answer: yes([fact("ig.freed", c.group, { ctx: e.ctx, group: c.group })]),
 	}),
-	lock: (c: C) => ({ locked: true, ...yes([], c) }),
+	lock: (c: C) => ({ locked: true, answer: yes([], c) }),
 	unlock: () => ({ locked: false, answer: YES }),
-	mustWait: () => no("EBUSY", [], "locked"),
+	mustWait: () => ({ answer: no("EBUSY", [], "locked") }),
 	learnMsi: (c: C, e: Step<"ig.msi.set">) => ({
 		msi: e.start,
-		...yes([
+		answer: yes([
 			fact("ig.msi.set", c.group, {
 				ctx: c.ctx!,
 				group: c.group,
@@ -69,7 +69,7 @@ export const attachmentActions = {
 	}),
 	setHwpt: (c: C, e: Step<"ig.hwpt.set">) => ({
 		hwpt: e.hwpt,
-		...yes([
+		answer: yes([
 			fact("ig.hwpt.set", c.group, {
 				ctx: c.ctx!,
 				group: c.group,
@@ -80,11 +80,13 @@ export const attachmentActions = {
 	}),
 	clearHwpt: (c: C) => ({
 		hwpt: null,
-		...yes([fact("ig.hwpt.cleared", c.group, { ctx: c.ctx!, group: c.group })]),
+		answer: yes([
+			fact("ig.hwpt.cleared", c.group, { ctx: c.ctx!, group: c.group }),
+		]),
 	}),
 	listDevice: (c: C, e: Step<"ig.list.add">) => ({
 		list: [...c.list, e.dev],
-		...yes([
+		answer: yes([
 			fact("ig.list.add", c.group, {
 				ctx: c.ctx!,
 				group: c.group,
@@ -95,7 +97,7 @@ export const attachmentActions = {
 	}),
 	unlistDevice: (c: C, e: Step<"ig.list.remove">) => ({
 		list: c.list.filter((dev) => dev !== e.dev),
-		...yes(
+		answer: yes(
 			[
 				fact("ig.list.remove", c.group, {
 					ctx: c.ctx!,

@@ -56,7 +56,9 @@ const targetOf = ({ args, view }: SwitchBegin): DomainId => {
 	return args.dom!;
 };
 const attachTo = (c: C, dom: DomainId, undo: boolean) => ({
-	ask: ask("hw.attach", c.members[c.i]!.dev, {
+	ask: ask({
+		type: "hw.attach",
+		to: c.members[c.i]!.dev,
 		dom,
 		blocking: dom === c.blk,
 		undo,
@@ -122,36 +124,42 @@ const actions = {
 	failSlot: failWith("EBUSY", "core.slot"),
 	failUserDomain: failWith("EBUSY", "core.domain"),
 	askStoreHandle: (c: C) => ({
-		ask: ask(
-			"grp.handle.set",
-			c.group,
-			{ pasid: c.pasid, dev: c.dev, dom: c.to },
-			"ENOMEM",
-		),
+		ask: ask({
+			type: "grp.handle.set",
+			to: c.group,
+			failable: "ENOMEM",
+			pasid: c.pasid,
+			dev: c.dev,
+			dom: c.to,
+		}),
 	}),
-	askReserveSlot: () => ({ ask: ask("handle.alloc", "host", {}, "ENOMEM") }),
+	askReserveSlot: () => ({
+		ask: ask({ type: "handle.alloc", to: "host", failable: "ENOMEM" }),
+	}),
 	askAttach: (c: C) => attachTo(c, c.to, c.undo),
 	askBlock: (c: C) => attachTo(c, c.blk!, c.undo),
 	askRevert: (c: C) => attachTo(c, c.from!, true),
 	askBlockBack: (c: C) => attachTo(c, c.blk!, true),
 	askSetDomain: (c: C) => ({
-		ask: ask("grp.domain.set", c.group, { dom: c.to, torn: c.torn }),
+		ask: ask({ type: "grp.domain.set", to: c.group, dom: c.to, torn: c.torn }),
 	}),
 	askReplaceHandle: (c: C) => ({
-		ask: ask("grp.handle.set", c.group, {
+		ask: ask({
+			type: "grp.handle.set",
+			to: c.group,
 			pasid: c.pasid,
 			dev: c.dev,
 			dom: c.to,
 		}),
 	}),
 	askClearHandle: (c: C) => ({
-		ask: ask("grp.handle.clear", c.group, { pasid: c.pasid }),
+		ask: ask({ type: "grp.handle.clear", to: c.group, pasid: c.pasid }),
 	}),
-	askMarkTorn: (c: C) => ({ ask: ask("grp.torn", c.group, {}) }),
+	askMarkTorn: (c: C) => ({ ask: ask({ type: "grp.torn", to: c.group }) }),
 	nextMember: (c: C) => ({ i: c.i + 1 }),
 	tear: () => ({ torn: true }),
 	turnBack: (c: C) => ({ i: 0, reached: c.i }),
-	returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+	returnResult: () => ({ ask: ask({ type: "return", to: "host", ok: true }) }),
 };
 
 const onward = [

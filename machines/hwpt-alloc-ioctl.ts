@@ -71,10 +71,16 @@ export const hwptAllocIoctl: Definition<AllocIoctlContext, undefined> = {
 		failNoPt: failWith("EINVAL", "pt.look"),
 		failKind: failWith("EINVAL", "pt.kind"),
 		learnObject: (_: C, e: Done<ObjectId>) => ({ obj: e.value }),
-		askLookDevice: (c: C) => ({ ask: ask("id.look", c.ctx, { id: c.idev }) }),
-		askLookPt: (c: C) => ({ ask: ask("id.look", c.ctx, { id: c.pt }) }),
+		askLookDevice: (c: C) => ({
+			ask: ask({ type: "id.look", to: c.ctx, id: c.idev }),
+		}),
+		askLookPt: (c: C) => ({
+			ask: ask({ type: "id.look", to: c.ctx, id: c.pt }),
+		}),
 		askAlloc: (c: C) => ({
-			ask: ask("call.alloc", c.obj, {
+			ask: ask({
+				type: "call.alloc",
+				to: c.obj,
 				dev: c.dev,
 				ioas: c.obj as IoasId,
 				auto: "no",
@@ -82,7 +88,7 @@ export const hwptAllocIoctl: Definition<AllocIoctlContext, undefined> = {
 		}),
 		learnHwpt: (_: C, e: Done<HwptId>) => ({ obj: e.value }),
 		returnResult: (c: C) => ({
-			ask: ask("return", "host", { ok: true, value: c.obj }),
+			ask: ask({ type: "return", to: "host", ok: true, value: c.obj }),
 		}),
 	},
 	config: txConfig([{ target: "LookingUpDevice", actions: ["begin"] }], {

@@ -70,53 +70,89 @@ const actions = {
 	}),
 	learnId: (_: C, e: Done<HwptId>) => ({ hwpt: e.value }),
 	askId: (c: C) => ({
-		ask: ask("id.reserve", c.ctx, { kind: "hwpt" }, "ENOMEM"),
+		ask: ask({
+			type: "id.reserve",
+			to: c.ctx,
+			failable: "ENOMEM",
+			kind: "hwpt",
+		}),
 	}),
 	askReserve: (c: C) => ({
-		ask: ask("hwpt.reserve", c.hwpt, { ctx: c.ctx, ioas: c.ioas }),
+		ask: ask({ type: "hwpt.reserve", to: c.hwpt, ctx: c.ctx, ioas: c.ioas }),
 	}),
 	askGetIoas: (c: C) => ({
-		ask: ask("obj.get", c.ioas, { n: 1, why: "hwpt" }),
+		ask: ask({ type: "obj.get", to: c.ioas, n: 1, why: "hwpt" }),
 	}),
 	askCreateDomain: (c: C) => ({
-		ask: ask("dom.create", c.dom, { kind: "unmanaged", dev: c.dev }, "ENOMEM"),
+		ask: ask({
+			type: "dom.create",
+			to: c.dom,
+			failable: "ENOMEM",
+			kind: "unmanaged",
+			dev: c.dev,
+		}),
 	}),
-	askCc: (c: C) => ({ ask: ask("dom.cc", c.dom, {}, "EINVAL") }),
+	askCc: (c: C) => ({
+		ask: ask({ type: "dom.cc", to: c.dom, failable: "EINVAL" }),
+	}),
 	askBuild: (c: C) => ({
-		ask: ask("hwpt.build", c.hwpt, { dom: c.dom, cc: c.cc }),
+		ask: ask({ type: "hwpt.build", to: c.hwpt, dom: c.dom, cc: c.cc }),
 	}),
 	askAttach: (c: C) => ({
-		ask: ask("call.attach", c.hwpt, { dev: c.dev, hwpt: c.hwpt }),
+		ask: ask({ type: "call.attach", to: c.hwpt, dev: c.dev, hwpt: c.hwpt }),
 	}),
 	askReplace: (c: C) => ({
-		ask: ask("call.replace", c.hwpt, { dev: c.dev, hwpt: c.hwpt }),
+		ask: ask({ type: "call.replace", to: c.hwpt, dev: c.dev, hwpt: c.hwpt }),
 	}),
 	askFill: (c: C) => ({
-		ask: ask("iopt.add", c.ioas, { dom: c.dom, hwpt: c.hwpt }),
+		ask: ask({ type: "iopt.add", to: c.ioas, dom: c.dom, hwpt: c.hwpt }),
 	}),
 	askLink: (c: C) => ({
-		ask: ask("hwpt.link", c.ioas, { hwpt: c.hwpt, auto: c.auto !== "no" }),
+		ask: ask({
+			type: "hwpt.link",
+			to: c.ioas,
+			hwpt: c.hwpt,
+			auto: c.auto !== "no",
+		}),
 	}),
-	askRespond: () => ({ ask: ask("resp", "host", {}, "EFAULT") }),
+	askRespond: () => ({
+		ask: ask({ type: "resp", to: "host", failable: "EFAULT" }),
+	}),
 	askPublish: (c: C) => ({
-		ask: ask("hwpt.publish", c.hwpt, { auto: c.auto !== "no" }),
+		ask: ask({ type: "hwpt.publish", to: c.hwpt, auto: c.auto !== "no" }),
 	}),
-	askPublishId: (c: C) => ({ ask: ask("id.publish", c.ctx, { obj: c.hwpt }) }),
+	askPublishId: (c: C) => ({
+		ask: ask({ type: "id.publish", to: c.ctx, obj: c.hwpt }),
+	}),
 	askUnlink: (c: C) => ({
-		ask: ask("hwpt.unlink", c.ioas, { hwpt: c.hwpt, undo: true }),
+		ask: ask({ type: "hwpt.unlink", to: c.ioas, hwpt: c.hwpt, undo: true }),
 	}),
 	askRemove: (c: C) => ({
-		ask: ask("iopt.remove", c.ioas, { dom: c.dom, hwpt: c.hwpt, undo: true }),
+		ask: ask({
+			type: "iopt.remove",
+			to: c.ioas,
+			dom: c.dom,
+			hwpt: c.hwpt,
+			undo: true,
+		}),
 	}),
-	askDetach: (c: C) => ({ ask: ask("call.detach", c.hwpt, { dev: c.dev }) }),
-	askFreeDomain: (c: C) => ({ ask: ask("dom.free", c.dom, { undo: true }) }),
+	askDetach: (c: C) => ({
+		ask: ask({ type: "call.detach", to: c.hwpt, dev: c.dev }),
+	}),
+	askFreeDomain: (c: C) => ({
+		ask: ask({ type: "dom.free", to: c.dom, undo: true }),
+	}),
 	askPutIoas: (c: C) => ({
-		ask: ask("obj.put", c.ioas, { n: 1, why: "hwpt", undo: true }),
+		ask: ask({ type: "obj.put", to: c.ioas, n: 1, why: "hwpt", undo: true }),
 	}),
-	askVanish: (c: C) => ({ ask: ask("hwpt.gone", c.hwpt, { undo: true }) }),
-	askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.hwpt }) }),
+	askVanish: (c: C) => ({
+		ask: ask({ type: "hwpt.gone", to: c.hwpt, undo: true }),
+	}),
+	askFreeId: (c: C) => ({
+		ask: ask({ type: "id.free", to: c.ctx, obj: c.hwpt }),
+	}),
 	returnResult: (c: C) => ({
-		ask: ask("return", "host", { ok: true, value: c.hwpt }),
+		ask: ask({ type: "return", to: "host", ok: true, value: c.hwpt }),
 	}),
 };
 

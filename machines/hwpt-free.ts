@@ -50,29 +50,40 @@ export const hwptFree: Definition<FreeContext, undefined> = {
 			...FRESH,
 		}),
 		askDestroy: (c: C) => ({
-			ask: ask("hwpt.destroy", c.of.hwpt, { auto: c.auto }),
+			ask: ask({ type: "hwpt.destroy", to: c.of.hwpt, auto: c.auto }),
 		}),
 		askUnlink: (c: C) => ({
-			ask: ask("hwpt.unlink", c.of.ioas, { hwpt: c.of.hwpt, undo: false }),
+			ask: ask({
+				type: "hwpt.unlink",
+				to: c.of.ioas,
+				hwpt: c.of.hwpt,
+				undo: false,
+			}),
 		}),
 		askRemove: (c: C) => ({
-			ask: ask("iopt.remove", c.of.ioas, {
+			ask: ask({
+				type: "iopt.remove",
+				to: c.of.ioas,
 				dom: c.of.dom,
 				hwpt: c.of.hwpt,
 				undo: false,
 			}),
 		}),
 		askFreeDomain: (c: C) => ({
-			ask: ask("dom.free", c.of.dom, { undo: false }),
+			ask: ask({ type: "dom.free", to: c.of.dom, undo: false }),
 		}),
 		askPutIoas: (c: C) => ({
-			ask: ask("obj.put", c.of.ioas, { n: 1, why: "hwpt" }),
+			ask: ask({ type: "obj.put", to: c.of.ioas, n: 1, why: "hwpt" }),
 		}),
 		askVanish: (c: C) => ({
-			ask: ask("hwpt.gone", c.of.hwpt, { undo: false }),
+			ask: ask({ type: "hwpt.gone", to: c.of.hwpt, undo: false }),
 		}),
-		askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.of.hwpt }) }),
-		returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+		askFreeId: (c: C) => ({
+			ask: ask({ type: "id.free", to: c.ctx, obj: c.of.hwpt }),
+		}),
+		returnResult: () => ({
+			ask: ask({ type: "return", to: "host", ok: true }),
+		}),
 	},
 	config: txConfig([{ target: "Destroying", actions: ["begin"] }], {
 		Destroying: step(

@@ -35,12 +35,14 @@ export const hwptPut: Definition<PutContext, undefined> = {
 			...FRESH,
 		}),
 		askPut: (c: C) => ({
-			ask: ask("obj.put", c.hwpt, { n: 1, why: "attach" }),
+			ask: ask({ type: "obj.put", to: c.hwpt, n: 1, why: "attach" }),
 		}),
 		askFree: (c: C) => ({
-			ask: ask("call.free", c.hwpt, { hwpt: c.hwpt, auto: true }),
+			ask: ask({ type: "call.free", to: c.hwpt, hwpt: c.hwpt, auto: true }),
 		}),
-		returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+		returnResult: () => ({
+			ask: ask({ type: "return", to: "host", ok: true }),
+		}),
 	},
 	config: txConfig([{ target: "Putting", actions: ["begin"] }], {
 		Putting: sure("askPut", [

@@ -17,7 +17,7 @@ import type { Fact } from "../src/vocabulary/records.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
 import type { Answering, Step } from "./steps.ts";
-import { no, refuseUnexpected, undoFlag, YES, yes } from "./steps.ts";
+import { no, refuseUnexpected, undoing, YES, yes } from "./steps.ts";
 
 /** A device of the 2023 list, with its group: iommufd_hw_pagetable_has_group() looks through it. */
 export interface ListedDevice {
@@ -52,13 +52,16 @@ const view = (
 	empty: devices.length === 0,
 });
 const ref = (c: C, delta: number, e: Step<"obj.get" | "obj.put">): Fact =>
-	fact("obj.ref", c.hwpt, {
-		obj: c.hwpt,
-		delta,
-		u: c.u + delta,
-		why: e.why,
-		...undoFlag(e.undo),
-	});
+	fact(
+		"obj.ref",
+		c.hwpt,
+		undoing(e.undo, {
+			obj: c.hwpt,
+			delta,
+			u: c.u + delta,
+			why: e.why,
+		}),
+	);
 
 const guards = {
 	inUse: (c: C) => c.u > 1,
@@ -70,7 +73,7 @@ const actions = {
 		ctx: e.ctx,
 		ioas: e.ioas,
 		u: 1,
-		...yes([fact("hwpt.reserved", c.hwpt, { hwpt: c.hwpt })]),
+		answer: yes([fact("hwpt.reserved", c.hwpt, { hwpt: c.hwpt })]),
 	}),
 	/** `fault` and `nestParent` come with what user space asked for. */
 	build: (
@@ -89,7 +92,7 @@ const actions = {
 	agree: () => ({ answer: YES }),
 	publish: (c: C, e: Step<"hwpt.publish">) => ({
 		auto: e.auto,
-		...yes(
+		answer: yes(
 			[
 				fact("hwpt.live", c.hwpt, {
 					hwpt: c.hwpt,
@@ -107,45 +110,53 @@ const actions = {
 	}),
 	get: (c: C, e: Step<"obj.get">) => ({
 		u: c.u + e.n,
-		...yes([ref(c, e.n, e)]),
+		answer: yes([ref(c, e.n, e)]),
 	}),
 	put: (c: C, e: Step<"obj.put">) => ({
 		u: c.u - e.n,
-		...yes([ref(c, -e.n, e)], { unused: c.u - e.n === 1 && c.auto }),
+		answer: yes([ref(c, -e.n, e)], { unused: c.u - e.n === 1 && c.auto }),
 	}),
-	refuseInUse: () => no("EBUSY"),
-	announceAutomatic: (c: C) =>
-		yes([fact("hwpt.autodestroyed", c.hwpt, { hwpt: c.hwpt })]),
+	refuseInUse: () => ({ answer: no("EBUSY") }),
+	announceAutomatic: (c: C) => ({
+		answer: yes([fact("hwpt.autodestroyed", c.hwpt, { hwpt: c.hwpt })]),
+	}),
 	vanish: (c: C, e: Step<"hwpt.gone">) => ({
 		u: 0,
-		...yes([fact("obj.gone", c.hwpt, { obj: c.hwpt, ...undoFlag(e.undo) })]),
+		answer: yes([fact("obj.gone", c.hwpt, undoing(e.undo, { obj: c.hwpt }))]),
 	}),
-	lookAtDevices: (c: C, e: Step<"hwpt.devices.look">) =>
-		yes([], view(c.devices, e.group)),
+	lookAtDevices: (c: C, e: Step<"hwpt.devices.look">) => ({
+		answer: yes([], view(c.devices, e.group)),
+	}),
 	addDevice: (c: C, e: Step<"hwpt.devices.add">) => ({
 		devices: [...c.devices, { dev: e.dev, group: e.group }],
-		...yes([
-			fact("ig.list.add", e.group, {
-				ctx: c.ctx!,
-				group: e.group,
-				dev: e.dev,
-				hwpt: c.hwpt,
-				...undoFlag(e.undo),
-			}),
+		answer: yes([
+			fact(
+				"ig.list.add",
+				e.group,
+				undoing(e.undo, {
+					ctx: c.ctx!,
+					group: e.group,
+					dev: e.dev,
+					hwpt: c.hwpt,
+				}),
+			),
 		]),
 	}),
 	removeDevice: (c: C, e: Step<"hwpt.devices.remove">) => {
 		const devices = c.devices.filter((d) => d.dev !== e.dev);
 		return {
 			devices,
-			...yes(
+			answer: yes(
 				[
-					fact("ig.list.remove", e.group, {
-						ctx: c.ctx!,
-						group: e.group,
-						dev: e.dev,
-						...undoFlag(e.undo),
-					}),
+					fact(
+						"ig.list.remove",
+						e.group,
+						undoing(e.undo, {
+							ctx: c.ctx!,
+							group: e.group,
+							dev: e.dev,
+						}),
+					),
 				],
 				view(devices, e.group),
 			),

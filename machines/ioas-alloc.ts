@@ -32,17 +32,28 @@ export const ioasAlloc: Definition<IoasAllocContext, undefined> = {
 		begin: (_: C, e: { readonly ctx: CtxId }) => ({ ctx: e.ctx, ...FRESH }),
 		learnId: (_: C, e: Done<IoasId>) => ({ ioas: e.value }),
 		askId: (c: C) => ({
-			ask: ask("id.reserve", c.ctx, { kind: "ioas" }, "ENOMEM"),
+			ask: ask({
+				type: "id.reserve",
+				to: c.ctx,
+				failable: "ENOMEM",
+				kind: "ioas",
+			}),
 		}),
-		askCreate: (c: C) => ({ ask: ask("ioas.create", c.ioas, {}) }),
-		askRespond: () => ({ ask: ask("resp", "host", {}, "EFAULT") }),
+		askCreate: (c: C) => ({ ask: ask({ type: "ioas.create", to: c.ioas }) }),
+		askRespond: () => ({
+			ask: ask({ type: "resp", to: "host", failable: "EFAULT" }),
+		}),
 		askPublishId: (c: C) => ({
-			ask: ask("id.publish", c.ctx, { obj: c.ioas }),
+			ask: ask({ type: "id.publish", to: c.ctx, obj: c.ioas }),
 		}),
-		askVanish: (c: C) => ({ ask: ask("ioas.gone", c.ioas, { undo: true }) }),
-		askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.ioas }) }),
+		askVanish: (c: C) => ({
+			ask: ask({ type: "ioas.gone", to: c.ioas, undo: true }),
+		}),
+		askFreeId: (c: C) => ({
+			ask: ask({ type: "id.free", to: c.ctx, obj: c.ioas }),
+		}),
 		returnResult: (c: C) => ({
-			ask: ask("return", "host", { ok: true, value: c.ioas }),
+			ask: ask({ type: "return", to: "host", ok: true, value: c.ioas }),
 		}),
 	},
 	config: txConfig(

@@ -20,7 +20,7 @@ import {
 	reserveRegions,
 } from "./iopt.ts";
 import type { Answering, Step, Tell } from "./steps.ts";
-import { no, refuseUnexpected, undoFlag, YES, yes } from "./steps.ts";
+import { no, refuseUnexpected, undoing, YES, yes } from "./steps.ts";
 
 /** A hwpt of this IOAS; only automatic ones are candidates of an attach that names the IOAS (facts §2.11). */
 export interface LinkedHwpt {
@@ -57,13 +57,16 @@ type C = IoasContext;
 /** No access in this machine yet, so nobody to ask. */
 const nobody: NotifyAccesses = (iopt, mem) => ({ iopt, mem, facts: [] });
 const ref = (c: C, delta: number, e: Step<"obj.get" | "obj.put">): Fact =>
-	fact("obj.ref", c.ioas, {
-		obj: c.ioas,
-		delta,
-		u: c.u + delta,
-		why: e.why,
-		...undoFlag(e.undo),
-	});
+	fact(
+		"obj.ref",
+		c.ioas,
+		undoing(e.undo, {
+			obj: c.ioas,
+			delta,
+			u: c.u + delta,
+			why: e.why,
+		}),
+	);
 const ioptDomain = (
 	dom: IoptDomain["dom"],
 	shape: DomainShape,
@@ -89,15 +92,15 @@ const actions = {
 	create: (c: C) => ({
 		u: 1,
 		iopt: emptyIopt(),
-		...yes([fact("ioas.created", c.ioas, { ioas: c.ioas })]),
+		answer: yes([fact("ioas.created", c.ioas, { ioas: c.ioas })]),
 	}),
 	get: (c: C, e: Step<"obj.get">) => ({
 		u: c.u + e.n,
-		...yes([ref(c, e.n, e)]),
+		answer: yes([ref(c, e.n, e)]),
 	}),
 	put: (c: C, e: Step<"obj.put">) => ({
 		u: c.u - e.n,
-		...yes([ref(c, -e.n, e)]),
+		answer: yes([ref(c, -e.n, e)]),
 	}),
 	reserve: (
 		c: C,
@@ -110,11 +113,11 @@ const actions = {
 	) => {
 		const done = reserveRegions(c.iopt, c.ioas, e.dev, e.regions, e.env);
 		if (!done.ok)
-			return { iopt: done.iopt, ...no(done.errno, done.facts, done.step) };
+			return { iopt: done.iopt, answer: no(done.errno, done.facts, done.step) };
 		const facts = e.undo === true ? done.facts.map(asUndo) : done.facts;
 		return {
 			iopt: done.iopt,
-			...yes(facts, {
+			answer: yes(facts, {
 				swMsi: e.swMsi,
 				conflict: e.attaching && e.conflict,
 			}),
@@ -122,7 +125,7 @@ const actions = {
 	},
 	unreserve: (c: C, e: Step<"resv.drop">) => {
 		const done = dropReservations(c.iopt, c.ioas, e.owner, { undo: e.undo });
-		return { iopt: done.iopt, ...yes(done.facts) };
+		return { iopt: done.iopt, answer: yes(done.facts) };
 	},
 	addDomain: (
 		c: C,
@@ -136,7 +139,7 @@ const actions = {
 			const refusal = no(done.errno, done.facts, done.step, undone);
 			return {
 				iopt: done.iopt,
-				answer: { ...refusal.answer, value: { mem: done.mem } },
+				answer: { ...refusal, value: { mem: done.mem } },
 			};
 		}
 		const tells = [
@@ -144,7 +147,10 @@ const actions = {
 			{ to: e.dom, type: "dom.populated" },
 			{ to: e.hwpt, type: "hwpt.filled" },
 		];
-		return { iopt: done.iopt, ...yes(done.facts, { mem: done.mem }, tells) };
+		return {
+			iopt: done.iopt,
+			answer: yes(done.facts, { mem: done.mem }, tells),
+		};
 	},
 	removeDomain: (c: C, e: Step<"iopt.remove"> & Outside) => {
 		const done = removeDomain(c.iopt, c.ioas, e.mem, e.dom, { undo: e.undo });
@@ -152,7 +158,10 @@ const actions = {
 			{ to: e.dom, type: "dom.drained" },
 			{ to: e.hwpt, type: "hwpt.emptied" },
 		];
-		return { iopt: done.iopt, ...yes(done.facts, { mem: done.mem }, tells) };
+		return {
+			iopt: done.iopt,
+			answer: yes(done.facts, { mem: done.mem }, tells),
+		};
 	},
 	agree: () => ({ answer: YES }),
 	link: (c: C, e: Step<"hwpt.link">) => ({
@@ -165,15 +174,16 @@ const actions = {
 	}),
 	unlink: (c: C, e: Step<"hwpt.unlink">) => ({
 		hwpts: c.hwpts.filter((h) => h.hwpt !== e.hwpt),
-		...yes([
-			fact("hwpt.unlinked", e.hwpt, { hwpt: e.hwpt, ...undoFlag(e.undo) }),
+		answer: yes([
+			fact("hwpt.unlinked", e.hwpt, undoing(e.undo, { hwpt: e.hwpt })),
 		]),
 	}),
-	tellCandidates: (c: C) =>
-		yes(
+	tellCandidates: (c: C) => ({
+		answer: yes(
 			[],
 			c.hwpts.filter((h) => h.auto).map((h) => h.hwpt),
 		),
+	}),
 	map: (c: C, e: AreaMap) => {
 		const done = mapArea(
 			c.iopt,
@@ -187,20 +197,20 @@ const actions = {
 		if (done.ok)
 			return {
 				iopt: done.iopt,
-				...yes(done.facts, { mem: done.mem, iova: done.iova }),
+				answer: yes(done.facts, { mem: done.mem, iova: done.iova }),
 			};
 		const refusal = no(done.errno, done.facts, done.step);
 		return {
 			iopt: done.iopt,
-			answer: { ...refusal.answer, value: { mem: done.mem } },
+			answer: { ...refusal, value: { mem: done.mem } },
 		};
 	},
 	unmap: (c: C, e: AreaUnmap) => {
 		const done = unmapRange(c.iopt, c.ioas, e.mem, e.start, e.last, nobody);
 		const value = { mem: done.mem, bytes: done.bytes };
-		if (done.ok) return { iopt: done.iopt, ...yes(done.facts, value) };
+		if (done.ok) return { iopt: done.iopt, answer: yes(done.facts, value) };
 		const refusal = no(done.errno, done.facts, done.step);
-		return { iopt: done.iopt, answer: { ...refusal.answer, value } };
+		return { iopt: done.iopt, answer: { ...refusal, value } };
 	},
 	/** An operation of machines/ops decided about the contents: allowed ranges, options, copies, accesses. */
 	takeContents: (_: C, e: { readonly iopt: Iopt }) => ({
@@ -211,13 +221,13 @@ const actions = {
 		const done = unmapRange(c.iopt, c.ioas, e.mem, 0n, IOVA_LAST, nobody);
 		return {
 			iopt: done.iopt,
-			...yes(done.facts, { mem: done.mem, bytes: done.bytes }),
+			answer: yes(done.facts, { mem: done.mem, bytes: done.bytes }),
 		};
 	},
-	refuseHeld: () => no("EBUSY"),
+	refuseHeld: () => ({ answer: no("EBUSY") }),
 	vanish: (c: C, e: Step<"ioas.gone">) => ({
 		u: 0,
-		...yes([fact("obj.gone", c.ioas, { obj: c.ioas, ...undoFlag(e.undo) })]),
+		answer: yes([fact("obj.gone", c.ioas, undoing(e.undo, { obj: c.ioas }))]),
 	}),
 	refuse: refuseUnexpected,
 };

@@ -10,11 +10,10 @@ import type {
 	GroupId,
 	HwptId,
 } from "../src/vocabulary/ids.ts";
-import type { Fact } from "../src/vocabulary/records.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
 import { attachmentActions, attachmentGuards } from "./group-attachment.ts";
-import type { Answering, Pasid, Step } from "./steps.ts";
+import type { Answer, Answering, Pasid, Step } from "./steps.ts";
 import { no, refuseUnexpected, YES, yes } from "./steps.ts";
 
 /** A member of the group; `requireDirect`: it has a mandated direct region, so it must never be blocked (facts §4.3). */
@@ -55,7 +54,6 @@ export interface GroupInput {
 }
 
 type C = GroupContext;
-const say = (facts: readonly Fact[], value?: unknown) => yes(facts, value);
 
 const ownershipGuards = {
 	usedByKernel: (c: C) => c.ocnt > 0,
@@ -72,7 +70,7 @@ const ownershipGuards = {
 		e.dom !== c.blk && e.dom !== c.def,
 };
 
-function currentChanged(c: C, dom: DomainId): ReturnType<typeof yes> {
+function currentChanged(c: C, dom: DomainId): Answer {
 	const tells =
 		c.dom === dom
 			? []
@@ -90,19 +88,23 @@ function currentChanged(c: C, dom: DomainId): ReturnType<typeof yes> {
 const ownershipActions = {
 	setDefault: (c: C, e: Step<"grp.default.set">) => ({
 		def: e.dom,
-		...say([fact("grp.default.set", c.group, { group: c.group, dom: e.dom })]),
+		answer: yes([
+			fact("grp.default.set", c.group, { group: c.group, dom: e.dom }),
+		]),
 	}),
 	setBlocking: (c: C, e: Step<"grp.blocking.set">) => ({
 		blk: e.dom,
-		...say([fact("grp.blocking.set", c.group, { group: c.group, dom: e.dom })]),
+		answer: yes([
+			fact("grp.blocking.set", c.group, { group: c.group, dom: e.dom }),
+		]),
 	}),
-	refuseNotYours: () => no("EPERM"),
-	refuseBusy: () => no("EBUSY"),
-	mayBecomeOwner: (c: C) => say([], { first: true, blk: c.blk }),
+	refuseNotYours: () => ({ answer: no("EPERM") }),
+	refuseBusy: () => ({ answer: no("EBUSY") }),
+	mayBecomeOwner: (c: C) => ({ answer: yes([], { first: true, blk: c.blk }) }),
 	becomeOwner: (c: C, e: Step<"grp.own">) => ({
 		owner: e.owner,
 		ocnt: 1,
-		...say([
+		answer: yes([
 			fact("grp.owner.claimed", c.group, {
 				group: c.group,
 				owner: e.owner,
@@ -112,7 +114,7 @@ const ownershipActions = {
 	}),
 	countClaim: (c: C, e: Step<"grp.claim">) => ({
 		ocnt: c.ocnt + 1,
-		...say(
+		answer: yes(
 			[
 				fact("grp.owner.claimed", c.group, {
 					group: c.group,
@@ -125,7 +127,7 @@ const ownershipActions = {
 	}),
 	uncountClaim: (c: C) => ({
 		ocnt: c.ocnt - 1,
-		...say(
+		answer: yes(
 			[
 				fact("grp.owner.released", c.group, {
 					group: c.group,
@@ -138,17 +140,20 @@ const ownershipActions = {
 	dropOwner: (c: C) => ({
 		owner: null,
 		ocnt: 0,
-		...say([fact("grp.owner.released", c.group, { group: c.group, ocnt: 0 })], {
-			last: true,
-		}),
+		answer: yes(
+			[fact("grp.owner.released", c.group, { group: c.group, ocnt: 0 })],
+			{
+				last: true,
+			},
+		),
 	}),
 	setDomain: (c: C, e: Step<"grp.domain.set">) => ({
 		dom: e.dom,
-		...currentChanged(c, e.dom),
+		answer: currentChanged(c, e.dom),
 	}),
 	storeHandle: (c: C, e: Step<"grp.handle.set">) => ({
 		handles: { ...c.handles, [e.pasid]: { dev: e.dev, dom: e.dom } },
-		...say([
+		answer: yes([
 			fact("grp.handle.set", c.group, {
 				group: c.group,
 				pasid: e.pasid,
@@ -161,18 +166,18 @@ const ownershipActions = {
 		const { [e.pasid]: _gone, ...handles } = c.handles;
 		return {
 			handles,
-			...say([
+			answer: yes([
 				fact("grp.handle.cleared", c.group, { group: c.group, pasid: e.pasid }),
 			]),
 		};
 	},
 	addMember: (c: C, { dev, requireDirect }: Step<"grp.member.add">) => ({
 		members: [...c.members, { dev, requireDirect }],
-		...say([fact("grp.member.added", c.group, { group: c.group, dev })]),
+		answer: yes([fact("grp.member.added", c.group, { group: c.group, dev })]),
 	}),
 	removeMember: (c: C, { dev }: Step<"grp.member.remove">) => ({
 		members: c.members.filter((member) => member.dev !== dev),
-		...say([fact("grp.member.removed", c.group, { group: c.group, dev })]),
+		answer: yes([fact("grp.member.removed", c.group, { group: c.group, dev })]),
 	}),
 	agree: () => ({ answer: YES }),
 	refuse: refuseUnexpected,

@@ -33,15 +33,16 @@ const guards = {
 	objectsLeft: (c: C) => Object.keys(c.ids).length > 0,
 };
 const actions = {
-	open: (c: C) =>
-		yes([fact("ctx.opened", c.ctx, { ctx: c.ctx, kind: "iommufd" })]),
+	open: (c: C) => ({
+		answer: yes([fact("ctx.opened", c.ctx, { ctx: c.ctx, kind: "iommufd" })]),
+	}),
 	reserve: (c: C, e: Step<"id.reserve">) => {
 		const id = lowestFree(c.ids);
 		const generation = (c.generations[id] ?? 0) + 1;
 		return {
 			ids: { ...c.ids, [id]: null },
 			generations: { ...c.generations, [id]: generation },
-			...yes([], objectId(e.kind, c.ctx, id, generation)),
+			answer: yes([], objectId(e.kind, c.ctx, id, generation)),
 		};
 	},
 	publish: (c: C, e: Step<"id.publish">) => ({
@@ -52,25 +53,30 @@ const actions = {
 		const { [kernelNumber(e.obj)]: _gone, ...ids } = c.ids;
 		return { ids, answer: YES };
 	},
-	sayAborted: (_: C, e: Step<"id.free">) =>
-		yes([fact("obj.gone", e.obj, { obj: e.obj, undo: true })]),
-	tellAll: (c: C) =>
-		yes(
+	sayAborted: (_: C, e: Step<"id.free">) => ({
+		answer: yes([fact("obj.gone", e.obj, { obj: e.obj, undo: true })]),
+	}),
+	tellAll: (c: C) => ({
+		answer: yes(
 			[],
 			Object.values(c.ids).filter((obj) => obj !== null),
 		),
-	tellFound: (c: C, e: Step<"id.look">) => yes([], c.ids[e.id]),
-	refuseUnknown: () => no("ENOENT"),
-	recordRefusal: (c: C, e: Step<"destroy.refused">) =>
-		yes([
+	}),
+	tellFound: (c: C, e: Step<"id.look">) => ({ answer: yes([], c.ids[e.id]) }),
+	refuseUnknown: () => ({ answer: no("ENOENT") }),
+	recordRefusal: (c: C, e: Step<"destroy.refused">) => ({
+		answer: yes([
 			fact("obj.destroy.refused", c.ctx, {
 				id: e.id,
 				errno: e.errno,
 				...(e.obj === undefined ? {} : { obj: e.obj }),
 			}),
 		]),
-	refuseLeftovers: () => no("EBUSY", [], "objects"),
-	close: (c: C) => yes([fact("ctx.closed", c.ctx, { ctx: c.ctx })]),
+	}),
+	refuseLeftovers: () => ({ answer: no("EBUSY", [], "objects") }),
+	close: (c: C) => ({
+		answer: yes([fact("ctx.closed", c.ctx, { ctx: c.ctx })]),
+	}),
 	refuse: refuseUnexpected,
 };
 

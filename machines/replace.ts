@@ -90,26 +90,39 @@ const actions = {
 	learnMsi: (_: C, e: Done<ReservedValue>) => ({ msi: e.value.swMsi! }),
 	nextDevice: (c: C) => ({ i: c.i + 1 }),
 	restart: () => ({ i: 0 }),
-	askLock: (c: C) => ({ ask: ask("ig.lock", c.group, {}) }),
-	askUnlock: (c: C) => ({ ask: ask("ig.unlock", c.group, {}) }),
+	askLock: (c: C) => ({ ask: ask({ type: "ig.lock", to: c.group }) }),
+	askUnlock: (c: C) => ({ ask: ask({ type: "ig.unlock", to: c.group }) }),
 	askNoop: (c: C) => ({
-		ask: ask("dev.replace.noop", c.dev, { hwpt: c.to.hwpt }),
+		ask: ask({ type: "dev.replace.noop", to: c.dev, hwpt: c.to.hwpt }),
 	}),
 	askReserve: (c: C) => ({
-		ask: ask("resv.add", c.to.ioas, { dev: c.list[c.i]!, attaching: false }),
+		ask: ask({
+			type: "resv.add",
+			to: c.to.ioas,
+			dev: c.list[c.i]!,
+			attaching: false,
+		}),
 	}),
 	askLearnMsi: (c: C) => ({
-		ask: ask("ig.msi.set", c.group, { start: c.msi! }),
+		ask: ask({ type: "ig.msi.set", to: c.group, start: c.msi! }),
 	}),
-	askCookie: (c: C) => ({ ask: ask("dom.msi.cookie", c.to.dom, {}, "ENOMEM") }),
-	askAllocHandle: () => ({ ask: ask("handle.alloc", "host", {}, "ENOMEM") }),
-	askFreeHandle: () => ({ ask: ask("handle.free", "host", {}) }),
+	askCookie: (c: C) => ({
+		ask: ask({ type: "dom.msi.cookie", to: c.to.dom, failable: "ENOMEM" }),
+	}),
+	askAllocHandle: () => ({
+		ask: ask({ type: "handle.alloc", to: "host", failable: "ENOMEM" }),
+	}),
+	askFreeHandle: () => ({ ask: ask({ type: "handle.free", to: "host" }) }),
 	askPageRequestsOn: (c: C) => ({
-		ask: ask("fault.iopf.on", c.dev, {}, "ENODEV"),
+		ask: ask({ type: "fault.iopf.on", to: c.dev, failable: "ENODEV" }),
 	}),
-	askPageRequestsOff: (c: C) => ({ ask: ask("fault.iopf.off", c.dev, {}) }),
+	askPageRequestsOff: (c: C) => ({
+		ask: ask({ type: "fault.iopf.off", to: c.dev }),
+	}),
 	askSwitch: (c: C) => ({
-		ask: ask("call.switch", c.group, {
+		ask: ask({
+			type: "call.switch",
+			to: c.group,
 			how: "replace",
 			dev: c.dev,
 			pasid: c.pasid,
@@ -117,30 +130,57 @@ const actions = {
 			undo: false,
 		}),
 	}),
-	askAnswerFaults: (c: C) => ({ ask: ask("fault.answer", c.from.hwpt, {}) }),
+	askAnswerFaults: (c: C) => ({
+		ask: ask({ type: "fault.answer", to: c.from.hwpt }),
+	}),
 	askUnreserveOld: (c: C) => ({
-		ask: ask("resv.drop", c.from.ioas, { owner: c.list[c.i]!, undo: false }),
+		ask: ask({
+			type: "resv.drop",
+			to: c.from.ioas,
+			owner: c.list[c.i]!,
+			undo: false,
+		}),
 	}),
 	askUnreserveNew: (c: C) => ({
-		ask: ask("resv.drop", c.to.ioas, { owner: c.list[c.i]!, undo: true }),
+		ask: ask({
+			type: "resv.drop",
+			to: c.to.ioas,
+			owner: c.list[c.i]!,
+			undo: true,
+		}),
 	}),
 	askSetHwpt: (c: C) => ({
-		ask: ask("ig.hwpt.set", c.group, { hwpt: c.to.hwpt }),
+		ask: ask({ type: "ig.hwpt.set", to: c.group, hwpt: c.to.hwpt }),
 	}),
 	askCountNew: (c: C) => ({
-		ask: ask("obj.get", c.to.hwpt, { n: c.list.length, why: "replace" }),
+		ask: ask({
+			type: "obj.get",
+			to: c.to.hwpt,
+			n: c.list.length,
+			why: "replace",
+		}),
 	}),
 	askCountOld: (c: C) => ({
-		ask: ask("obj.put", c.from.hwpt, { n: c.list.length - 1, why: "replace" }),
+		ask: ask({
+			type: "obj.put",
+			to: c.from.hwpt,
+			n: c.list.length - 1,
+			why: "replace",
+		}),
 	}),
 	askPutOld: (c: C) => ({
-		ask: ask("call.put", c.from.hwpt, { hwpt: c.from.hwpt }),
+		ask: ask({ type: "call.put", to: c.from.hwpt, hwpt: c.from.hwpt }),
 	}),
 	askReplaced: (c: C) => ({
-		ask: ask("dev.replaced", c.dev, { from: c.from.hwpt, hwpt: c.to.hwpt }),
+		ask: ask({
+			type: "dev.replaced",
+			to: c.dev,
+			from: c.from.hwpt,
+			hwpt: c.to.hwpt,
+		}),
 	}),
 	returnResult: (c: C) => ({
-		ask: ask("return", "host", { ok: true, value: c.to.hwpt }),
+		ask: ask({ type: "return", to: "host", ok: true, value: c.to.hwpt }),
 	}),
 };
 

@@ -55,7 +55,7 @@ function firstPart(counts: readonly number[], from: number): number {
 }
 
 const back = (phase: "bind" | "switch" | "attach" | "tidy") => () => ({
-	ask: ask("saga.back", "host", { phase }),
+	ask: ask({ type: "saga.back", to: "host", phase }),
 });
 /** Asks of the way back, by phase. */
 export const askBack = {
@@ -75,17 +75,19 @@ export const sagaActions = {
 		n: 0,
 	}),
 	nextCommand: (c: C) => ({ k: c.k + 1, n: c.n + 1 }),
-	askCommand: (c: C) => ({ ask: ask("saga.do", "host", { n: c.n }) }),
+	askCommand: (c: C) => ({ ask: ask({ type: "saga.do", to: "host", n: c.n }) }),
 	askAttachBack: askBack.attach,
 	askTidy: askBack.tidy,
 	returnStuck: (c: C) => ({
-		ask: ask("return", "host", {
+		ask: ask({
+			type: "return",
+			to: "host",
 			ok: false,
 			errno: c.failure!.errno,
 			step: "stuck",
 		}),
 	}),
-	returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+	returnResult: () => ({ ask: ask({ type: "return", to: "host", ok: true }) }),
 };
 /** Goes on with the next part that has commands. */
 export const nextPart = (c: C) => ({

@@ -33,7 +33,7 @@ export interface Failed {
 
 /** The events of every transaction. */
 export const TX_EVENTS = ["BEGIN", "DONE", "FAILED"] as const;
-const IDLE: Step = ask("return", "host", { ok: true });
+const IDLE: Step = ask({ type: "return", to: "host", ok: true });
 /**
  * A transaction's context before its first BEGIN, and the reset at each BEGIN. It is spread last: V8 takes a hundred times as long to add fields to an
  * object that began with a spread.
@@ -45,7 +45,7 @@ export const txActions = {
 	noteFailure: (c: TxContext, e: Failed) =>
 		c.failure === null ? { failure: { errno: e.errno, step: e.step } } : {},
 	returnFailure: (c: TxContext) => ({
-		ask: ask("return", "host", { ok: false, ...c.failure! }),
+		ask: ask({ type: "return", to: "host", ok: false, ...c.failure! }),
 	}),
 	countRefusal: (c: TxContext) => ({ refused: c.refused + 1 }),
 };

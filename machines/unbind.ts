@@ -65,20 +65,30 @@ export const unbind: Definition<UnbindContext, undefined> = {
 			...FRESH,
 		}),
 		failUnbound: failWith("EINVAL", "dev.bound"),
-		askDetached: (c: C) => ({ ask: ask("dev.check.detached", c.dev, {}) }),
-		askFreeId: (c: C) => ({ ask: ask("id.free", c.ctx, { obj: c.idev }) }),
-		askRelease: (c: C) => ({ ask: ask("grp.release", c.group, {}) }),
+		askDetached: (c: C) => ({
+			ask: ask({ type: "dev.check.detached", to: c.dev }),
+		}),
+		askFreeId: (c: C) => ({
+			ask: ask({ type: "id.free", to: c.ctx, obj: c.idev }),
+		}),
+		askRelease: (c: C) => ({ ask: ask({ type: "grp.release", to: c.group }) }),
 		askUnblock: (c: C) => ({
-			ask: ask("call.switch", c.group, {
+			ask: ask({
+				type: "call.switch",
+				to: c.group,
 				how: "release",
 				dev: c.dev,
 				pasid: "none",
 				undo: false,
 			}),
 		}),
-		askPutGroup: (c: C) => ({ ask: ask("ig.put", c.group, { ctx: c.ctx }) }),
-		askUnbind: (c: C) => ({ ask: ask("dev.unbind", c.dev, {}) }),
-		returnResult: () => ({ ask: ask("return", "host", { ok: true }) }),
+		askPutGroup: (c: C) => ({
+			ask: ask({ type: "ig.put", to: c.group, ctx: c.ctx }),
+		}),
+		askUnbind: (c: C) => ({ ask: ask({ type: "dev.unbind", to: c.dev }) }),
+		returnResult: () => ({
+			ask: ask({ type: "return", to: "host", ok: true }),
+		}),
 	},
 	config: txConfig(
 		[

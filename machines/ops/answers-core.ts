@@ -5,7 +5,7 @@ import type { DeviceId, DomainId, GroupId } from "../../src/vocabulary/ids.ts";
 import { fact } from "../../src/vocabulary/records.ts";
 import type { GroupContext } from "../iommu-group.ts";
 import type { Answer, Step, StepType } from "../steps.ts";
-import { no, undoFlag, YES, yes } from "../steps.ts";
+import { no, undoing, YES, yes } from "../steps.ts";
 import {
 	domainOf,
 	groupOf,
@@ -29,9 +29,9 @@ import type { Idev, Ig } from "./types.ts";
 export type Answers = {
 	readonly [T in StepType]?: (x: Exec, s: Step<T>) => Answer;
 };
-const done = (...facts: Parameters<typeof yes>[0]): Answer => yes(facts).answer;
-const gave = (value: unknown): Answer => yes([], value).answer;
-const errno = (...args: Parameters<typeof no>): Answer => no(...args).answer;
+const done = (...facts: Parameters<typeof yes>[0]): Answer => yes(facts);
+const gave = (value: unknown): Answer => yes([], value);
+const errno = (...args: Parameters<typeof no>): Answer => no(...args);
 
 /** The bound object of a device; a step that names one is only asked while it is bound. */
 export function boundIdev(x: Exec, dev: DeviceId): Idev {
@@ -78,7 +78,6 @@ function hwAttach(x: Exec, s: Step<"hw.attach">): Answer {
 	const name = s.to as DeviceId;
 	const { dev, ops } = driverOf(x, name);
 	if (dev.requireDirect && s.blocking) return errno("EINVAL", [], "direct");
-	const undo = undoFlag(s.undo);
 	const refusal =
 		x.env.refuse?.(name, s.dom) ??
 		x.env.fail?.("driver.attach") ??
@@ -88,11 +87,13 @@ function hwAttach(x: Exec, s: Step<"hw.attach">): Answer {
 		const { hw: _, ...torn } = dev;
 		if (ops.refusalBlocks) x.host = { ...x.host, devs: devs.set(name, torn) };
 		const blocked = ops.refusalBlocks ? { blocked: true } : {};
-		const data = { dev: name, dom: s.dom, errno: refusal, ...blocked, ...undo };
-		return errno(refusal, [fact("hw.attach.failed", name, data)]);
+		const data = { dev: name, dom: s.dom, errno: refusal, ...blocked };
+		const failed = undoing(s.undo, data);
+		return errno(refusal, [fact("hw.attach.failed", name, failed)]);
 	}
 	x.host = { ...x.host, devs: devs.set(name, { ...dev, hw: s.dom }) };
-	return done(fact("hw.attach", name, { dev: name, dom: s.dom, ...undo }));
+	const data = undoing(s.undo, { dev: name, dom: s.dom });
+	return done(fact("hw.attach", name, data));
 }
 
 /** Ownership and current domain (the core's half of a group). */
@@ -121,7 +122,7 @@ export const ownershipAnswers: Answers = {
 			owner: s.owner,
 			ocnt,
 		});
-		return yes([claimed], { first: false }).answer;
+		return yes([claimed], { first: false });
 	},
 	"grp.own": (x, s) => {
 		const g = groupOf(x, s.to as GroupId);
@@ -139,7 +140,7 @@ export const ownershipAnswers: Answers = {
 		const { owner: _, ...rest } = g;
 		putGroup(x, ocnt === 0 ? { ...rest, ocnt } : { ...g, ocnt });
 		const released = fact("grp.owner.released", group, { group, ocnt });
-		return yes([released], { last: ocnt === 0 }).answer;
+		return yes([released], { last: ocnt === 0 });
 	},
 	"grp.domain.set": (x, s) => {
 		const g = groupOf(x, s.to as GroupId);
@@ -231,7 +232,7 @@ export const attachmentAnswers: Answers = {
 			group,
 			dev: s.dev,
 		});
-		return yes([removed], { last: list.length === 0 }).answer;
+		return yes([removed], { last: list.length === 0 });
 	},
 };
 

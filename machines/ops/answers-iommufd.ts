@@ -19,7 +19,7 @@ import {
 	reserveRegions,
 } from "../iopt.ts";
 import type { Answer, Step } from "../steps.ts";
-import { no, undoFlag, YES, yes } from "../steps.ts";
+import { no, undoing, YES, yes } from "../steps.ts";
 import { type Answers, boundIdev, idOf } from "./answers-core.ts";
 import { freeDomain, makeDomain } from "./domains.ts";
 import { driverOf } from "./entities.ts";
@@ -39,9 +39,9 @@ import { answerFaults } from "./fault-answer.ts";
 import { unmapIoas } from "./map.ts";
 import type { FaultGroup, Hwpt, Idev, Ioas, Obj } from "./types.ts";
 
-const errno = (...args: Parameters<typeof no>): Answer => no(...args).answer;
-const done = (...facts: Parameters<typeof yes>[0]): Answer => yes(facts).answer;
-const gave = (value: unknown): Answer => yes([], value).answer;
+const errno = (...args: Parameters<typeof no>): Answer => no(...args);
+const done = (...facts: Parameters<typeof yes>[0]): Answer => yes(facts);
+const gave = (value: unknown): Answer => yes([], value);
 
 /** Runs something that speaks through the cursor's facts, and hands these over as the step's. */
 function collecting(x: Exec, run: () => Answer | undefined): Answer {
@@ -60,7 +60,7 @@ function settle(
 	putObj(x, { ...ioas, iopt: result.iopt });
 	if ("mem" in result) x.host = { ...x.host, mem: result.mem };
 	return result.ok
-		? yes(result.facts, value).answer
+		? yes(result.facts, value)
 		: errno(result.errno, result.facts, result.step);
 }
 const ioasNamed = (x: Exec, name: string): Ioas => objOf(x, idOf(name), "ioas");
@@ -170,7 +170,7 @@ export const hwptAnswers: Answers = {
 	},
 	"hwpt.gone": (_, s) => {
 		const obj = s.to as HwptId;
-		return done(fact("obj.gone", obj, { obj, ...undoFlag(s.undo) }));
+		return done(fact("obj.gone", obj, undoing(s.undo, { obj })));
 	},
 	"hwpt.link": (x, s) => {
 		const ioas = ioasNamed(x, s.to);
@@ -181,7 +181,7 @@ export const hwptAnswers: Answers = {
 		const ioas = ioasNamed(x, s.to);
 		const id = idOf(s.hwpt);
 		putObj(x, { ...ioas, hwpts: ioas.hwpts.filter((h) => h !== id) });
-		const data = { hwpt: s.hwpt, ...undoFlag(s.undo) };
+		const data = undoing(s.undo, { hwpt: s.hwpt });
 		return done(fact("hwpt.unlinked", s.hwpt, data));
 	},
 	/** Faults whose handle is not installed any more are answered; other groups on the same hwpt keep theirs (FLT-4). */
@@ -273,7 +273,7 @@ export const ioasAnswers: Answers = {
 	},
 	"ioas.gone": (_, s) => {
 		const obj = s.to as IoasId;
-		return done(fact("obj.gone", obj, { obj, ...undoFlag(s.undo) }));
+		return done(fact("obj.gone", obj, undoing(s.undo, { obj })));
 	},
 	"ioas.candidates": (x, s) => {
 		const hwpts = ioasNamed(x, s.to).hwpts.map((id) => objOf(x, id, "hwpt"));

@@ -109,7 +109,7 @@ function runTransaction(
 function answerStep(x: Exec, s: Step): StepAnswer {
 	if (s.type === "resp" && x.pending?.respond === undefined) return YES;
 	if (s.failable !== undefined && x.env.fail?.(s.type) !== undefined)
-		return no(s.failable).answer;
+		return no(s.failable);
 	if (s.type.startsWith("call.")) return call(x, s);
 	const answer = ANSWERS[s.type];
 	if (answer === undefined) throw new Error(`no answer to step ${s.type}`);
@@ -146,8 +146,8 @@ function attachBegin(x: Exec, dev: DeviceId, to: HwptView) {
 function call(x: Exec, s: Step): StepAnswer {
 	const returned = callTransaction(x, s);
 	return returned.ok
-		? yes([], returned.value).answer
-		: no(returned.errno, [], returned.step).answer;
+		? yes([], returned.value)
+		: no(returned.errno, [], returned.step);
 }
 
 function callTransaction(x: Exec, s: Step): Returned {

@@ -134,10 +134,12 @@ function boot(x: Executor): void {
 		() => ({ cc: true, dirty: true }),
 	);
 	const dom = x.parts.outside.nextDomain;
-	x.tell(ask("dom.create", dom, { kind: "dma" }));
-	x.tell(ask("grp.default.set", GROUP, { dom }));
+	x.tell(ask({ type: "dom.create", to: dom, kind: "dma" }));
+	x.tell(ask({ type: "grp.default.set", to: GROUP, dom }));
 	x.perform(
-		ask("call.switch", GROUP, {
+		ask({
+			type: "call.switch",
+			to: GROUP,
 			how: "release",
 			dev: DEVS[0],
 			pasid: "none",

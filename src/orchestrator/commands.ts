@@ -280,7 +280,7 @@ const HANDLERS: Handlers = {
 	open: (x) => {
 		const ctx = nextCtx(x);
 		x.spawnCtx(ctx);
-		x.tell(ask("ctx.open", ctx, {}));
+		x.tell(ask({ type: "ctx.open", to: ctx }));
 		x.actors.get("host")!.send({ type: "host.ctx.opened" });
 		return ok({ ctx });
 	},
@@ -321,7 +321,7 @@ const HANDLERS: Handlers = {
 			x.device(args.dev).ctx !== args.ctx
 		)
 			return ok();
-		return x.perform(ask("call.detach", args.dev, { dev: args.dev }));
+		return x.perform(ask({ type: "call.detach", to: args.dev, dev: args.dev }));
 	},
 	destroy: (x, args) =>
 		isBeside(x, args.ctx, args.id)

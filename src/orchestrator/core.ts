@@ -270,13 +270,16 @@ export class Core {
 		);
 		const dom = this.#outside.nextDomain;
 		const kind = ops.sharedBlocking ? "blocked" : "dma";
-		x.perform(ask("dom.create", dom, { kind }));
-		x.tell(ask("grp.default.set", group, { dom }));
-		if (ops.sharedBlocking) x.tell(ask("grp.blocking.set", group, { dom }));
+		x.perform(ask({ type: "dom.create", to: dom, kind }));
+		x.tell(ask({ type: "grp.default.set", to: group, dom }));
+		if (ops.sharedBlocking)
+			x.tell(ask({ type: "grp.blocking.set", to: group, dom }));
 		const first = present[0];
 		if (first === undefined) return;
 		x.perform(
-			ask("call.switch", group, {
+			ask({
+				type: "call.switch",
+				to: group,
 				how: "release",
 				dev: first.dev,
 				pasid: "none",

@@ -27,18 +27,25 @@ export function hotAdd(
 	if (isPresent(x, dev)) return done;
 	const { group, topology } = x.parts.outside.device(dev);
 	const to = group.group;
-	const joins = ask("grp.member.add", to, memberOf(topology), "ENOMEM");
+	const joins = ask({
+		type: "grp.member.add",
+		to: to,
+		failable: "ENOMEM",
+		...memberOf(topology),
+	});
 	const joined = x.perform(joins);
 	if (!joined.ok) return joined;
 	const { dom, blk } = x.group(to);
 	const said = x.perform(
-		ask("hw.attach", dev, {
+		ask({
+			type: "hw.attach",
+			to: dev,
 			dom: dom!,
 			blocking: dom === blk,
 			undo: false,
 		}),
 	);
 	if (said.ok) return done;
-	x.tell(ask("grp.member.remove", to, { dev }));
+	x.tell(ask({ type: "grp.member.remove", to: to, dev }));
 	return said;
 }

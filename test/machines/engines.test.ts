@@ -20,6 +20,7 @@ import {
 	edgesOf,
 	toXState,
 } from "../../machines/define.ts";
+import { HOT_AFTER } from "../../machines/hot-row.ts";
 import { DEFINITIONS } from "./all.ts";
 import { SCENARIO_ITEMS, SWITCHED } from "./corpus.ts";
 import { mutantsOf } from "./mutants.ts";
@@ -122,11 +123,17 @@ describe.each(
 		machine.start(SEED_INPUT);
 		expect(machine.merge).toBeTypeOf("function");
 		const spreading = compileMachine(definition);
+		const hot = compileMachine(definition);
+		hot.start(SEED_INPUT);
+		hot.taken.fill(HOT_AFTER);
 		const live = toXState(definition);
 		for (const [at, name] of machine.names.entries())
 			for (const sample of samples.get(id)!) {
 				const compiled = row(machine, at, sample);
 				expect(row(spreading, at, sample)).toBe(compiled);
+				// The first run by the table makes the function, the second one uses it.
+				expect(row(hot, at, sample)).toBe(compiled);
+				expect(row(hot, at, sample)).toBe(compiled);
 				let actor = "throws";
 				try {
 					const from = live.resolveState({
@@ -140,6 +147,9 @@ describe.each(
 					`${name} ${sample.event.type}: ${compiled}`,
 				);
 			}
+		expect(hot.hot.filter((one) => one !== undefined).length).toBeGreaterThan(
+			machine.names.length,
+		);
 	});
 
 	test("no edge and no guard can go unnoticed", () => {
