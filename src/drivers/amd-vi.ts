@@ -1,6 +1,7 @@
 /**
- * AMD-Vi (drivers/iommu/amd/iommu.c, 6.12), v1 page tables by default: every power-of-two leaf, whole address space. What is not in the facts page is
- * from knowledge of the driver and said so in docs/operations.md.
+ * AMD-Vi, v1 page tables by default: every power-of-two leaf, whole address space. Read in drivers/iommu/amd/iommu.c of 6.12.117: amd_iommu_capable,
+ * amd_iommu_domain_alloc_user, do_iommu_domain_alloc, dma_max_address, amd_iommu_attach_device, amd_iommu_enforce_cache_coherency,
+ * amd_iommu_dev_enable_feature. It has no hw_info and no nesting.
  *
  * Capabilities of a device: `pgtable` "v1" or "v2", `dirty` hardware dirty tracking (false), `intremap` (true), `iommu` unit.
  */
@@ -10,9 +11,9 @@ import { below, DIRTY_TRACKING, flagOf, G1, K4, M2 } from "./caps.ts";
 
 const dirtyCapable = (dev: Dev): boolean => flagOf(dev, "dirty", false);
 const isV2 = (dev: Dev): boolean => dev.caps["pgtable"] === "v2";
-/** All powers of two from 4K but 512G (facts pagetable-semantics.md §1.1). */
+/** All powers of two from 4K but 512G (amd_iommu_types.h: AMD_IOMMU_PGSIZES; facts pagetable-semantics.md §1.1). */
 const V1_SIZES = (below(52) & ~below(12)) ^ (512n << 30n);
-/** The lower half of four levels (facts ibid.). */
+/** The lower half of four levels (dma_max_address). */
 const V2_LAST = below(47);
 
 /** The AMD-Vi personality. */
@@ -43,14 +44,14 @@ export const amdVi: DriverOps = {
 		};
 	},
 	allocNested: () => ({ errno: "EOPNOTSUPP" }),
-	attachErrno: (dev, domain) => {
-		if (domain.kind !== "unmanaged") return undefined;
-		if (domain.driver !== "amd-vi") return "EINVAL";
-		return domain.dirty !== undefined && !dirtyCapable(dev)
+	// Another driver's domain it would take for its own (A5): the core alone asks whose it is.
+	attachErrno: (dev, domain) =>
+		domain.kind === "unmanaged" &&
+		domain.dirty !== undefined &&
+		!dirtyCapable(dev)
 			? "EINVAL"
-			: undefined;
-	},
-	enablePageRequests: (dev) =>
-		flagOf(dev, "pri", false) ? undefined : "ENODEV",
+			: undefined,
+	// Agrees for every device: page requests are turned on when a domain for them is attached (attach_device).
+	enablePageRequests: () => undefined,
 	hwInfo: () => undefined,
 };

@@ -1,6 +1,7 @@
 /**
- * Arm SMMUv3 (drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c, 6.12): a domain belongs to the SMMU it was made for, a software MSI window, no nesting yet
- * (facts iommufd-semantics.md §8: 6.13), no enforced coherency in 6.12. What is not in the facts page is from knowledge of the driver and said so in docs/operations.md.
+ * Arm SMMUv3: a domain belongs to the SMMU it was made for, a software MSI window, no nesting, no hw_info and no enforced coherency yet. Read in
+ * drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c of 6.12.117: arm_smmu_capable, arm_smmu_domain_alloc_user, arm_smmu_domain_finalise,
+ * arm_smmu_attach_dev, arm_smmu_dev_enable_feature, arm_smmu_get_resv_regions.
  *
  * Capabilities of a device: `ias` input address bits (48), `granule` in bytes (4096), `coherent` page-table walks and DMA (true), `dirty` (false),
  * `iommu` unit.
@@ -54,15 +55,12 @@ export const smmuV3: DriverOps = {
 		};
 	},
 	allocNested: () => ({ errno: "EOPNOTSUPP" }),
-	attachErrno: (dev, domain) => {
-		if (domain.kind !== "unmanaged") return undefined;
-		if (domain.driver !== "smmu-v3" || domain.priv["iommu"] !== unitOf(dev))
-			return "EINVAL";
-		return domain.dirty !== undefined && !dirtyCapable(dev)
+	// Dirty tracking is a matter of the SMMU, so the unit's name decides that too. Another driver's domain names no SMMU of this one.
+	attachErrno: (dev, domain) =>
+		domain.kind === "unmanaged" && domain.priv["iommu"] !== unitOf(dev)
 			? "EINVAL"
-			: undefined;
-	},
+			: undefined,
 	enablePageRequests: (dev) =>
-		flagOf(dev, "pri", false) ? undefined : "ENODEV",
+		flagOf(dev, "pri", false) ? undefined : "EINVAL",
 	hwInfo: () => undefined,
 };

@@ -147,3 +147,35 @@ test("every personality has a translation part; an unknown name is refused with 
 		/known: mock, vtd, smmu-v3, amd-vi/,
 	);
 });
+
+test("AMD-Vi does not look whose domain it is given: an attach is refused by the core, a replace by nobody (A5)", () => {
+	const unit = (n: number, driver: string) => ({
+		group: `group:${n}`,
+		driver,
+		members: [{ dev: `device:${n}`, resv: [] }],
+	});
+	const k = new Kit({
+		groups: [unit(1, "amd-vi"), unit(2, "vtd")],
+		known: "complete",
+	} as unknown as Topology);
+	const amd = k.bind("device:1");
+	const other = k.bind("device:2") as number;
+	const foreign = k.hwpt(other, k.ioas()) as number;
+	expect(typeof amd).toBe("number");
+	expect(k.attach("device:1", foreign)).toBe("EINVAL");
+	expect(typeof k.attach("device:1", k.ioas())).toBe("number");
+	expect(k.attach("device:1", foreign)).toBe(foreign);
+});
+
+test("page requests: VT-d misses the capability, SMMUv3 does not know the feature, AMD-Vi agrees", () => {
+	const word = (driver: string) => {
+		const k = kit(driver);
+		const dev = k.s.host.devs.get("device:1")!;
+		return PERSONALITIES[driver]?.enablePageRequests(dev);
+	};
+	expect(["vtd", "smmu-v3", "amd-vi"].map(word)).toEqual([
+		"ENODEV",
+		"EINVAL",
+		undefined,
+	]);
+});
