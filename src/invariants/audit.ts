@@ -5,6 +5,7 @@
 import type { World } from "../world/types.ts";
 import { CATALOGUE } from "./catalogue.ts";
 import {
+	aspectsOf,
 	isFinding,
 	SKIP,
 	type Aspect,
@@ -52,18 +53,14 @@ export function audit(
 ): Audited[] {
 	const list: Audited[] = [];
 	for (const invariant of catalogue) {
-		const { aspect, test } = invariant;
-		if (
-			aspect === undefined ||
-			test === undefined ||
-			!whens.includes(invariant.when)
-		)
-			continue;
-		for (const id of idsOf(world, aspect)) {
-			const outcome = test(world, id);
-			if (outcome !== undefined && outcome !== SKIP && isFinding(outcome))
-				list.push({ id: invariant.id, finding: outcome });
-		}
+		const { test } = invariant;
+		if (test === undefined || !whens.includes(invariant.when)) continue;
+		for (const aspect of aspectsOf(invariant))
+			for (const id of idsOf(world, aspect)) {
+				const outcome = test(world, id);
+				if (outcome !== undefined && outcome !== SKIP && isFinding(outcome))
+					list.push({ id: invariant.id, finding: outcome });
+			}
 	}
 	return list;
 }

@@ -109,9 +109,13 @@ export interface Invariant {
 	/** Its checks at records speak only about page tables that are logged entry by entry: other logs do not pay for them. */
 	readonly entries?: true;
 	/** A predicate about one entity, checked when it was touched: at the step, the operation's end or quiescence, as `when` says. */
-	readonly aspect?: Aspect;
+	readonly aspect?: Aspect | readonly Aspect[];
 	readonly test?: (world: World, id: string) => Outcome;
 }
+
+/** The kinds of entity that an invariant's predicate is about. */
+export const aspectsOf = ({ aspect }: Invariant): readonly Aspect[] =>
+	aspect === undefined ? [] : typeof aspect === "string" ? [aspect] : aspect;
 
 /** Makes a finding. */
 export const broken = (

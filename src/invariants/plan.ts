@@ -5,7 +5,14 @@ import { isRecordType, RECORD_FIELDS } from "../vocabulary/records.ts";
 import { applierOf, KEPT_STEPS } from "../world/apply.ts";
 import type { Applier } from "../world/handlers.ts";
 import type { World } from "../world/types.ts";
-import type { Aspect, Context, Invariant, Outcome, When } from "./invariant.ts";
+import {
+	type Aspect,
+	aspectsOf,
+	type Context,
+	type Invariant,
+	type Outcome,
+	type When,
+} from "./invariant.ts";
 import { TOUCHES, type Touch } from "./touches.ts";
 
 /** A check at a record. `index` is the invariant's place in the catalogue. */
@@ -136,12 +143,14 @@ export function planFor(
 		O: new Map<Aspect, PlannedTest[]>(),
 		Q: new Map<Aspect, PlannedTest[]>(),
 	};
-	catalogue.forEach(({ aspect, test, when }, index) => {
-		if (aspect === undefined || test === undefined || able[index] !== true)
-			return;
-		const list = tests[when].get(aspect);
-		if (list === undefined) tests[when].set(aspect, [{ index, test }]);
-		else list.push({ index, test });
+	catalogue.forEach((invariant, index) => {
+		const { test, when } = invariant;
+		if (test === undefined || able[index] !== true) return;
+		for (const aspect of aspectsOf(invariant)) {
+			const list = tests[when].get(aspect);
+			if (list === undefined) tests[when].set(aspect, [{ index, test }]);
+			else list.push({ index, test });
+		}
 	});
 	return {
 		records,

@@ -1,5 +1,6 @@
 /** Reserved regions of devices: which count, where they must be reserved, and which matter to an IOAS (facts iommufd §3.3). */
 import type { U64 } from "../vocabulary/fields.ts";
+import type { DomainId } from "../vocabulary/ids.ts";
 import type {
 	Device,
 	Group,
@@ -38,14 +39,25 @@ export function risksOf(world: World, ioas: Ioas): Risks {
 	if (known !== undefined && known.moves === world.moves) return known;
 	const attached: Risk[] = [];
 	const unreserved: Risk[] = [];
-	for (const dom of ioas.doms) {
-		if ((world.domains.map.get(dom)?.groupCount ?? 0) === 0) continue;
+	const used = new Set(
+		ioas.doms.filter(
+			(dom) => (world.domains.map.get(dom)?.groupCount ?? 0) > 0,
+		),
+	);
+	if (used.size > 0)
 		for (const group of world.groups.map.values())
-			if (group.dom === dom) addRisks(world, ioas, group, attached, unreserved);
-	}
+			if (used.has(group.dom as DomainId))
+				addRisks(world, ioas, group, attached, unreserved);
 	const risks = { moves: world.moves, attached, unreserved };
 	world.risks.set(ioas.id, risks);
 	return risks;
+}
+
+/** The same for one group on the IOAS: all that an attach or a detach in it can change. */
+export function risksOfGroup(world: World, ioas: Ioas, group: Group): Risk[] {
+	const unreserved: Risk[] = [];
+	addRisks(world, ioas, group, [], unreserved);
+	return unreserved;
 }
 
 function addRisks(
@@ -59,7 +71,9 @@ function addRisks(
 		const device = world.devices.map.get(dev);
 		if (device?.regions === undefined) continue;
 		const isAttached = attachedIoas(world, device)?.id === ioas.id;
-		const reserves = ioas.resv.some((entry) => entry.owner === dev);
+		const reserves =
+			world.reservers.map.get(dev)?.held.some((one) => one.ioas === ioas.id) ===
+			true;
 		for (const region of device.regions) {
 			if (!mustReserve(region)) continue;
 			if (isAttached) attached.push({ region, device: dev });

@@ -1,10 +1,23 @@
 /** RSV-1 … RSV-6, MSI-1: ranges an IOAS must keep free (facts iommufd §3.3, §3.8 A1, §6.3; kernel-findings F1, F3). */
-import { attachedIoas, hex, mustReserve, risksOf } from "./regions.ts";
+import {
+	attachedIoas,
+	hex,
+	mustReserve,
+	risksOf,
+	risksOfGroup,
+} from "./regions.ts";
 import type { U64Range } from "../vocabulary/fields.ts";
 import type { ActorId, DeviceId, DomainId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { areaAt, areaMeeting } from "../world/areas.ts";
-import type { Ioas, Region, World } from "../world/types.ts";
+import type {
+	Ioas,
+	Region,
+	Reservation,
+	Reserver,
+	Risk,
+	World,
+} from "../world/types.ts";
 import {
 	broken,
 	SKIP,
@@ -12,6 +25,16 @@ import {
 	type Invariant,
 	type Outcome,
 } from "./invariant.ts";
+
+/** What an owner has reserved in IOASes that are there, and in one of them. */
+const heldBy = (world: World, owner: string): Reserver["held"] =>
+	(world.reservers.map.get(owner as ActorId)?.held ?? []).filter(
+		({ ioas }) => world.ioases.map.get(ioas)?.gone === false,
+	);
+const heldIn = (world: World, owner: ActorId, ioas: IoasId): Reservation[] =>
+	(world.reservers.map.get(owner)?.held ?? [])
+		.filter((one) => one.ioas === ioas)
+		.map(({ entry }) => entry);
 
 const covers = (ranges: readonly U64Range[], region: Region): boolean =>
 	ranges.some(([start, last]) => start <= region.start && last >= region.last);
@@ -26,7 +49,7 @@ function unreserved(world: World, id: string): Outcome {
 			missing: "reservations: no record of any in this recording",
 			minor: true,
 		};
-	const own = ioas.resv.filter((entry) => entry.owner === device.id);
+	const own = heldIn(world, device.id, ioas.id);
 	const trail = [device.since, world.seq];
 	if (device.regions === undefined) {
 		if (own.length > 0) return undefined;
@@ -112,9 +135,13 @@ function mappedOver(
 }
 
 /** RSV-6 for one IOAS: an area over a region that a member of a group on it has, but has not reserved here. */
-function siblingRisk(world: World, ioas: Ioas | undefined): Outcome {
+function siblingRisk(
+	ioas: Ioas | undefined,
+	risksIn: (ioas: Ioas) => readonly Risk[],
+	world: World,
+): Outcome {
 	if (ioas === undefined || ioas.gone || ioas.doms.length === 0) return SKIP;
-	const risks = risksOf(world, ioas).unreserved;
+	const risks = risksIn(ioas);
 	for (const { region, device } of risks) {
 		const area = areaMeeting(ioas.areas, region.start, region.last);
 		if (area !== undefined)
@@ -131,14 +158,39 @@ function siblingRisk(world: World, ioas: Ioas | undefined): Outcome {
 /** RSV-6 for the IOAS that a device's group uses now. */
 function groupRisk(world: World, dev: DeviceId): Outcome {
 	const id = world.devices.map.get(dev)?.group;
-	const dom = id === undefined ? undefined : world.groups.map.get(id)?.dom;
-	const ioas =
-		dom === undefined || dom === null
-			? undefined
-			: world.domains.map.get(dom)?.ioas;
-	return ioas === undefined
-		? SKIP
-		: siblingRisk(world, world.ioases.map.get(ioas));
+	const group = id === undefined ? undefined : world.groups.map.get(id);
+	const dom = group?.dom ?? undefined;
+	const ioas = dom === undefined ? undefined : world.domains.map.get(dom)?.ioas;
+	if (group === undefined || ioas === undefined) return SKIP;
+	return siblingRisk(
+		world.ioases.map.get(ioas),
+		(on) => risksOfGroup(world, on, group),
+		world,
+	);
+}
+
+/** RSV-1 for one owner: its reservations are where it is attached, or where it is kept filled. Others (tests, the host) may reserve anywhere. */
+function misplaced(world: World, owner: string): Outcome {
+	const held = heldBy(world, owner);
+	if (held.length === 0) return SKIP;
+	const isDomain = owner.startsWith("domain:");
+	const device = world.devices.map.get(owner as DeviceId);
+	const at = device && attachedIoas(world, device);
+	for (const { ioas, entry } of held) {
+		if (isDomain) {
+			const { doms } = world.ioases.map.get(ioas) as Ioas;
+			if (doms.includes(owner as DomainId)) continue;
+		} else if (at?.id === ioas || (device?.hwpt !== undefined && !at)) continue;
+		return broken(
+			`${ioas} ${owner}`,
+			isDomain
+				? `${owner} has ranges reserved in ${ioas}, which does not fill it`
+				: `${owner} has ranges reserved in ${ioas} but is not attached through it`,
+			[ioas, owner as ActorId],
+			[entry.seq],
+		);
+	}
+	return undefined;
 }
 
 /** RSV-5: what an operation makes and drops. A drop of what was not there changes nothing. */
@@ -240,18 +292,14 @@ export const RESERVATIONS: readonly Invariant[] = [
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device === undefined || device.hwpt !== undefined) return SKIP;
-			for (const ioas of world.ioases.map.values()) {
-				if (ioas.gone) continue;
-				const entry = ioas.resv.find((other) => other.owner === device.id);
-				if (entry !== undefined)
-					return broken(
-						id,
-						`${id} is not attached but has ranges reserved in ${ioas.id}`,
-						[device.id, ioas.id],
-						[entry.seq, device.since],
-					);
-			}
-			return undefined;
+			const [first] = heldBy(world, id);
+			if (first === undefined) return undefined;
+			return broken(
+				id,
+				`${id} is not attached but has ranges reserved in ${first.ioas}`,
+				[device.id, first.ioas],
+				[first.entry.seq, device.since],
+			);
 		},
 	},
 	{
@@ -266,16 +314,14 @@ export const RESERVATIONS: readonly Invariant[] = [
 		],
 		brokenBy: "scenario replace-1 with omit=resv.dropped",
 		test: (world, id) => {
-			const owners = [...world.ioases.map.values()].filter(
-				(ioas) => !ioas.gone && ioas.resv.some((entry) => entry.owner === id),
-			);
-			if (owners.length === 0) return SKIP;
-			return owners.length === 1
+			const ioases = [...new Set(heldBy(world, id).map(({ ioas }) => ioas))];
+			if (ioases.length === 0) return SKIP;
+			return ioases.length === 1
 				? undefined
 				: broken(
 						id,
-						`${id} has ranges reserved in ${owners.map((ioas) => ioas.id).join(" and ")}`,
-						[id as DeviceId, ...owners.map((ioas) => ioas.id)],
+						`${id} has ranges reserved in ${ioases.join(" and ")}`,
+						[id as DeviceId, ...ioases],
 						[world.devices.map.get(id as DeviceId)?.since ?? 0],
 					);
 		},
@@ -284,44 +330,13 @@ export const RESERVATIONS: readonly Invariant[] = [
 		id: "RSV-1",
 		when: "O",
 		severity: "error",
-		aspect: "ioas",
+		aspect: ["device", "domain"],
 		sentence:
 			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
 		harm: "a leaked reservation blocks maps for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
 		brokenBy: "scenario replace-1 with omit=iopt.dom.added",
-		test: (world, id) => {
-			const ioas = world.ioases.map.get(id as IoasId);
-			if (ioas === undefined || ioas.gone || ioas.resv.length === 0)
-				return SKIP;
-			for (const { owner, seq } of ioas.resv) {
-				if (owner.startsWith("domain:")) {
-					if (!ioas.doms.includes(owner as DomainId))
-						return broken(
-							`${id} ${owner}`,
-							`${owner} has ranges reserved in ${id}, which does not fill it`,
-							[ioas.id, owner],
-							[seq],
-						);
-				} else if (owner.startsWith("device:")) {
-					const device = world.devices.map.get(owner as DeviceId);
-					if (device === undefined || attachedIoas(world, device) !== ioas) {
-						if (
-							device?.hwpt !== undefined &&
-							attachedIoas(world, device) === undefined
-						)
-							continue;
-						return broken(
-							`${id} ${owner}`,
-							`${owner} has ranges reserved in ${id} but is not attached through it`,
-							[ioas.id, owner],
-							[seq],
-						);
-					}
-				}
-			}
-			return undefined;
-		},
+		test: misplaced,
 	},
 	{
 		id: "RSV-6",
@@ -337,7 +352,12 @@ export const RESERVATIONS: readonly Invariant[] = [
 		brokenBy:
 			"scenario sibling-region; laggard-region under posted-v2 and device-lagging",
 		on: {
-			"area.live": ({ world }) => siblingRisk(world, world.effect.ioas),
+			"area.live": ({ world }) =>
+				siblingRisk(
+					world.effect.ioas,
+					(on) => risksOf(world, on).unreserved,
+					world,
+				),
 			"dev.attached": ({ world }, { data }) => groupRisk(world, data.dev),
 			"dev.replaced": ({ world }, { data }) => groupRisk(world, data.dev),
 			"dev.detached": ({ world }, { data }) => groupRisk(world, data.dev),

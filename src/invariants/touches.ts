@@ -84,6 +84,17 @@ function logged(
 	if (world.iotlb.tables.has(data.dom)) touch("domain", data.dom);
 }
 
+/** An IOAS and who reserves in it. */
+function reserver(
+	world: World,
+	{ ioas, owner }: { readonly ioas: IoasId; readonly owner: string },
+	touch: Touch,
+): void {
+	touch("ioas", ioas);
+	if (owner.startsWith("device:")) device(world, owner as DeviceId, touch);
+	else if (owner.startsWith("domain:")) touch("domain", owner);
+}
+
 export const TOUCHES: Touchers = {
 	"grp.member.added": (_, { data }, touch) => touch("group", data.group),
 	"grp.member.removed": (_, { data }, touch) => touch("group", data.group),
@@ -160,16 +171,8 @@ export const TOUCHES: Touchers = {
 	"ioas.allowed.set": (_, { data }, touch) => touch("ioas", data.ioas),
 	"ioas.align.set": (_, { data }, touch) => touch("ioas", data.ioas),
 	"ioas.hugepages.set": (_, { data }, touch) => touch("ioas", data.ioas),
-	"resv.added": (world, { data }, touch) => {
-		touch("ioas", data.ioas);
-		if (data.owner.startsWith("device:"))
-			device(world, data.owner as DeviceId, touch);
-	},
-	"resv.dropped": (world, { data }, touch) => {
-		touch("ioas", data.ioas);
-		if (data.owner.startsWith("device:"))
-			device(world, data.owner as DeviceId, touch);
-	},
+	"resv.added": (world, { data }, touch) => reserver(world, data, touch),
+	"resv.dropped": (world, { data }, touch) => reserver(world, data, touch),
 	"iopt.dom.added": (world, { data }, touch) => {
 		ioasWithUsers(world, data.ioas, touch);
 		groupsOn(world, data.dom, touch);

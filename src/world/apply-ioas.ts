@@ -1,6 +1,6 @@
 /** Folding of what an IOAS holds: reservations, areas, domains, pins, accesses (facts §2.4-2.7, §2.14, §3.3). */
 import type { U64 } from "../vocabulary/fields.ts";
-import type { IoasId } from "../vocabulary/ids.ts";
+import type { ActorId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { editArea, insertArea, removeArea, type Area } from "./areas.ts";
 import { domainOf, ioasOf } from "./create.ts";
@@ -15,8 +15,8 @@ import {
 	pinRange,
 	showPages,
 } from "./pins.ts";
-import { edit, put } from "./table.ts";
-import type { World } from "./types.ts";
+import { drop, edit, put } from "./table.ts";
+import type { Reserver, World } from "./types.ts";
 
 function areaForWrite(world: World, ioas: IoasId, iova: U64): Area | undefined {
 	return editArea(ioasOf(world, ioas).areas, iova);
@@ -44,6 +44,15 @@ function offAt(area: Area, at: U64, page: number): U64 {
 	return page < 2 ** 40 ? Number(base) : base;
 }
 
+const NOTHING_HELD = { held: [] as Reserver["held"] };
+const reserverOf = (world: World, owner: ActorId): Reserver | undefined =>
+	world.reservers.map.get(owner);
+
+function setHeld(world: World, id: ActorId, held: Reserver["held"]): void {
+	if (held.length === 0) drop(world.reservers, world.own, id);
+	else put(world.reservers, world.own, id, { own: world.own, id, held });
+}
+
 export const APPLY_IOAS: Appliers = {
 	"ioas.allowed.set": (world, { data }) => {
 		ioasOf(world, data.ioas).allowed = data.ranges;
@@ -64,15 +73,25 @@ export const APPLY_IOAS: Appliers = {
 		world.seen.resv = true;
 		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
-		ioas.resv = [...ioas.resv, { owner: data.owner, ranges: data.ranges, seq }];
+		const entry = { owner: data.owner, ranges: data.ranges, seq };
+		ioas.resv = [...ioas.resv, entry];
+		const { held } = reserverOf(world, data.owner) ?? NOTHING_HELD;
+		setHeld(world, data.owner, [...held, { ioas: data.ioas, entry }]);
 	},
 	"resv.dropped": (world, { data }) => {
 		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
-		world.effect.unreserved = ioas.resv.filter(
-			(entry) => entry.owner === data.owner,
-		);
+		const { held } = reserverOf(world, data.owner) ?? NOTHING_HELD;
+		world.effect.unreserved = held
+			.filter((one) => one.ioas === data.ioas)
+			.map(({ entry }) => entry);
+		if (world.effect.unreserved.length === 0) return;
 		ioas.resv = ioas.resv.filter((entry) => entry.owner !== data.owner);
+		setHeld(
+			world,
+			data.owner,
+			held.filter((one) => one.ioas !== data.ioas),
+		);
 	},
 
 	"area.claimed": (world, { data, seq, op }) => {

@@ -113,6 +113,9 @@ function died(world: World): void {
 	world.dead = 0;
 	forget(world.hwpts, world.own, (hwpt) => hwpt.state === "gone");
 	forget(world.ioases, world.own, (ioas) => ioas.gone);
+	forget(world.reservers, world.own, ({ held }) =>
+		held.every(({ ioas }) => !world.ioases.map.has(ioas)),
+	);
 	forget(
 		world.domains,
 		world.own,

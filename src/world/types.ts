@@ -166,6 +166,12 @@ export interface Reservation {
 	readonly ranges: readonly U64Range[];
 	readonly seq: number;
 }
+/** Everything that one owner has reserved, in order: the same entries as in the IOASes, found without looking through those. */
+export interface Reserver {
+	own: Owner;
+	readonly id: ActorId;
+	held: readonly { readonly ioas: IoasId; readonly entry: Reservation }[];
+}
 /** An I/O address space. */
 export interface Ioas {
 	own: Owner;
@@ -330,6 +336,8 @@ export interface World {
 	readonly hwpts: Table<HwptId, Hwpt>;
 	readonly domains: Table<DomainId, Domain>;
 	readonly ioases: Table<IoasId, Ioas>;
+	/** Who has ranges reserved somewhere. */
+	readonly reservers: Table<ActorId, Reserver>;
 	readonly pages: Table<PagesId, Pages>;
 	readonly accesses: Table<AccessId, Access>;
 	readonly faultQueues: Table<FaultQueueId, FaultQueue>;
