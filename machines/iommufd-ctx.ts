@@ -6,31 +6,34 @@ import type { CtxId, ObjectId } from "../src/vocabulary/ids.ts";
 import { kernelNumber, objectId } from "../src/vocabulary/ids.ts";
 import { fact } from "../src/vocabulary/records.ts";
 import type { Definition } from "./define.ts";
+import {
+	idFree,
+	idGet,
+	idSet,
+	type IdTable,
+	idValues,
+	lowestFree,
+} from "./id-table.ts";
 import type { Answering, Step } from "./steps.ts";
 import { no, refuseUnexpected, YES, yes } from "./steps.ts";
 
 /** What a context knows: published objects by id (null = reserved), and how often each id was used. */
 export interface CtxContext extends Answering {
 	readonly ctx: CtxId;
-	readonly ids: { readonly [id: number]: ObjectId | null };
-	readonly generations: { readonly [id: number]: number };
+	readonly ids: IdTable<ObjectId | null>;
+	readonly generations: IdTable<number>;
 }
 
 type C = CtxContext;
 
-function lowestFree(ids: CtxContext["ids"]): number {
-	let id = 1;
-	while (Object.hasOwn(ids, id)) id++;
-	return id;
-}
-
 const guards = {
 	/** Unknown, or reserved but not published (facts §1.1). */
-	notPublished: (c: C, e: Step<"id.look">) => (c.ids[e.id] ?? null) === null,
+	notPublished: (c: C, e: Step<"id.look">) =>
+		(idGet(c.ids, e.id) ?? null) === null,
 	/** A bind failed after it took the id: no object's own machine can tell. */
 	abortsDevice: (c: C, e: Step<"id.free">) =>
-		e.obj.includes("/idev:") && c.ids[kernelNumber(e.obj)] === null,
-	objectsLeft: (c: C) => Object.keys(c.ids).length > 0,
+		e.obj.includes("/idev:") && idGet(c.ids, kernelNumber(e.obj)) === null,
+	objectsLeft: (c: C) => c.ids.length > 0,
 };
 const actions = {
 	open: (c: C) => ({
@@ -38,31 +41,33 @@ const actions = {
 	}),
 	reserve: (c: C, e: Step<"id.reserve">) => {
 		const id = lowestFree(c.ids);
-		const generation = (c.generations[id] ?? 0) + 1;
+		const generation = (idGet(c.generations, id) ?? 0) + 1;
 		return {
-			ids: { ...c.ids, [id]: null },
-			generations: { ...c.generations, [id]: generation },
+			ids: idSet(c.ids, id, null),
+			generations: idSet(c.generations, id, generation),
 			answer: yes([], objectId(e.kind, c.ctx, id, generation)),
 		};
 	},
 	publish: (c: C, e: Step<"id.publish">) => ({
-		ids: { ...c.ids, [kernelNumber(e.obj)]: e.obj },
+		ids: idSet(c.ids, kernelNumber(e.obj), e.obj),
 		answer: YES,
 	}),
-	free: (c: C, e: Step<"id.free">) => {
-		const { [kernelNumber(e.obj)]: _gone, ...ids } = c.ids;
-		return { ids, answer: YES };
-	},
+	free: (c: C, e: Step<"id.free">) => ({
+		ids: idFree(c.ids, kernelNumber(e.obj)),
+		answer: YES,
+	}),
 	sayAborted: (_: C, e: Step<"id.free">) => ({
 		answer: yes([fact("obj.gone", e.obj, { obj: e.obj, undo: true })]),
 	}),
 	tellAll: (c: C) => ({
 		answer: yes(
 			[],
-			Object.values(c.ids).filter((obj) => obj !== null),
+			idValues(c.ids).filter((obj) => obj !== null),
 		),
 	}),
-	tellFound: (c: C, e: Step<"id.look">) => ({ answer: yes([], c.ids[e.id]) }),
+	tellFound: (c: C, e: Step<"id.look">) => ({
+		answer: yes([], idGet(c.ids, e.id)),
+	}),
 	refuseUnknown: () => ({ answer: no("ENOENT") }),
 	recordRefusal: (c: C, e: Step<"destroy.refused">) => ({
 		answer: yes([
@@ -95,7 +100,7 @@ export const iommufdCtx: Definition<CtxContext, { readonly ctx: CtxId }> = {
 		"id.list",
 		"destroy.refused",
 	],
-	start: ({ ctx }) => ({ ctx, ids: {}, generations: {}, answer: YES }),
+	start: ({ ctx }) => ({ ctx, ids: [], generations: [], answer: YES }),
 	guards,
 	actions,
 	config: {

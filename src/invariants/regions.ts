@@ -1,12 +1,14 @@
 /** Reserved regions of devices: which count, where they must be reserved, and which matter to an IOAS (facts iommufd §3.3). */
 import type { U64 } from "../vocabulary/fields.ts";
-import type { DomainId } from "../vocabulary/ids.ts";
+import type { ActorId, DomainId, IoasId } from "../vocabulary/ids.ts";
 import type {
 	Device,
 	Group,
 	Hwpt,
 	Ioas,
 	Region,
+	Reservation,
+	Reserver,
 	Risk,
 	Risks,
 	World,
@@ -32,6 +34,21 @@ export function attachedIoas(world: World, device: Device): Ioas | undefined {
 		? undefined
 		: ioasOf(world, world.hwpts.map.get(device.hwpt));
 }
+
+/** What an owner has reserved in IOASes that are there. */
+export const heldBy = (world: World, owner: string): Reserver["held"] =>
+	(world.reservers.map.get(owner as ActorId)?.held ?? []).filter(
+		({ ioas }) => world.ioases.map.get(ioas)?.gone === false,
+	);
+/** The same in one of them. */
+export const heldIn = (
+	world: World,
+	owner: ActorId,
+	ioas: IoasId,
+): Reservation[] =>
+	(world.reservers.map.get(owner)?.held ?? [])
+		.filter((one) => one.ioas === ioas)
+		.map(({ entry }) => entry);
 
 /** Regions of members of groups whose hardware uses a domain of this IOAS, computed again only after something moved. */
 export function risksOf(world: World, ioas: Ioas): Risks {

@@ -1,6 +1,8 @@
 /** RSV-1 … RSV-6, MSI-1: ranges an IOAS must keep free (facts iommufd §3.3, §3.8 A1, §6.3; kernel-findings F1, F3). */
 import {
 	attachedIoas,
+	heldBy,
+	heldIn,
 	hex,
 	mustReserve,
 	risksOf,
@@ -10,14 +12,7 @@ import type { U64Range } from "../vocabulary/fields.ts";
 import type { ActorId, DeviceId, DomainId, IoasId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { areaAt, areaMeeting } from "../world/areas.ts";
-import type {
-	Ioas,
-	Region,
-	Reservation,
-	Reserver,
-	Risk,
-	World,
-} from "../world/types.ts";
+import type { Ioas, Region, Risk, World } from "../world/types.ts";
 import {
 	broken,
 	SKIP,
@@ -25,16 +20,6 @@ import {
 	type Invariant,
 	type Outcome,
 } from "./invariant.ts";
-
-/** What an owner has reserved in IOASes that are there, and in one of them. */
-const heldBy = (world: World, owner: string): Reserver["held"] =>
-	(world.reservers.map.get(owner as ActorId)?.held ?? []).filter(
-		({ ioas }) => world.ioases.map.get(ioas)?.gone === false,
-	);
-const heldIn = (world: World, owner: ActorId, ioas: IoasId): Reservation[] =>
-	(world.reservers.map.get(owner)?.held ?? [])
-		.filter((one) => one.ioas === ioas)
-		.map(({ entry }) => entry);
 
 const covers = (ranges: readonly U64Range[], region: Region): boolean =>
 	ranges.some(([start, last]) => start <= region.start && last >= region.last);

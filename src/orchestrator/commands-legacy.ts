@@ -51,11 +51,7 @@ export interface LegacyArgs {
 }
 /** The name that the next context or container gets. */
 export const nextCtx = (x: Executor): CtxId =>
-	ctxId(
-		1 +
-			x.legacy.opened +
-			[...x.actors.keys()].filter((id) => /^ctx:\d+$/.test(id)).length,
-	);
+	ctxId(1 + x.legacy.opened + x.contexts);
 
 function outcomeOf(
 	answer: Answer,

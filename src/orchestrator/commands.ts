@@ -9,6 +9,7 @@ import { hexOf, u64 } from "../vocabulary/fields.ts";
 import type { CtxId, DeviceId, IoasId, ObjectId } from "../vocabulary/ids.ts";
 import { kernelNumber } from "../vocabulary/ids.ts";
 import { ask } from "../../machines/steps.ts";
+import { idGet, idValues } from "../../machines/id-table.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import type { IoasContext } from "../../machines/ioas.ts";
 import { destroyObject } from "../../machines/ops/destroy.ts";
@@ -121,7 +122,7 @@ const run = (
 ): Outcome => x.run(role, owner, { type: "BEGIN", ...fields });
 
 function ioasOf(x: Executor, ctx: CtxId, id: number): IoasId | undefined {
-	const obj = x.context<CtxContext>(ctx).ids[id];
+	const obj = idGet(x.context<CtxContext>(ctx).ids, id);
 	return obj?.includes("/ioas:") ? (obj as IoasId) : undefined;
 }
 
@@ -225,7 +226,7 @@ function hwptAlloc(x: Executor, args: CommandArgs["hwptAlloc"]): Outcome {
 	const number = ctx === args.ctx && idev !== null ? kernelNumber(idev) : 0;
 	const { flags = 0, fault = 0 } = args;
 	const data = userData(args.data);
-	const target = x.context<CtxContext>(args.ctx).ids[args.pt];
+	const target = idGet(x.context<CtxContext>(args.ctx).ids, args.pt);
 	if (target?.includes("/hwpt:") === true)
 		return allocNested(x, args.ctx, {
 			idev: number,
@@ -258,7 +259,7 @@ function close(x: Executor, args: CommandArgs["close"]): Outcome {
 	const held = [...objs.values()].some(
 		(o) => o.type === "access" || o.fileOpen,
 	);
-	const bound = Object.values(x.context<CtxContext>(ctx).ids).some(
+	const bound = idValues(x.context<CtxContext>(ctx).ids).some(
 		(id) => id?.includes("/idev:") === true,
 	);
 	if (held && !bound) return failed("EBUSY", "ctx.file");

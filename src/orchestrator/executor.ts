@@ -13,6 +13,7 @@ import { hwpt } from "../../machines/hwpt.ts";
 import { ioas } from "../../machines/ioas.ts";
 import type { GroupContext, GroupInput } from "../../machines/iommu-group.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
+import { idGet } from "../../machines/id-table.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
 import type { Mem } from "../../machines/iopt-pages.ts";
@@ -59,6 +60,8 @@ export class Executor {
 	readonly beside = new Map<CtxId, Beside>();
 	/** Accesses whose user does not let go when it is asked to (scenario deaf-access). */
 	readonly deaf = new Set<AccessId>();
+	/** Contexts that were ever opened. */
+	contexts = 0;
 	/** Legacy containers (legacy.ts). */
 	legacy: Legacy = NO_LEGACY;
 	/** By owner, then by role: no name is put together on the way of a command. */
@@ -69,7 +72,7 @@ export class Executor {
 
 	constructor(parts: ExecutorParts) {
 		this.parts = parts;
-		this.#define = parts.definition ?? ((definition) => definition);
+		this.#define = parts.definition ?? ((one) => one);
 		this.spawn("host", host, undefined);
 	}
 
@@ -82,14 +85,10 @@ export class Executor {
 		at?: Standing,
 	): Runner {
 		const above = parent === undefined ? undefined : this.actors.get(parent);
-		const runner = this.parts.engine.spawn(
-			this.#define(definition),
-			input,
-			id,
-			above,
-			at,
-		);
+		const defined = this.#define(definition);
+		const runner = this.parts.engine.spawn(defined, input, id, above, at);
 		this.actors.set(id, runner);
+		if (definition === iommufdCtx) this.contexts++;
 		return runner;
 	}
 	/** Starts a group with its devices, those that are absent as yet too. */
@@ -119,13 +118,13 @@ export class Executor {
 		return runner.context as T;
 	}
 	group(id: ActorId): GroupContext {
-		return this.context<GroupContext>(id);
+		return this.context(id);
 	}
 	device(id: ActorId): DeviceContext {
-		return this.context<DeviceContext>(id);
+		return this.context(id);
 	}
 	domainOf(id: DomainId): DomainContext {
-		return this.context<DomainContext>(id);
+		return this.context(id);
 	}
 	/** What transactions know of a hwpt; undefined when it does not exist (any more). */
 	hwptView(id: HwptId): HwptView | undefined {
@@ -294,7 +293,7 @@ export class Executor {
 			?.nested.get(kernelNumber(owner))?.parent;
 		if (parent === undefined) return dom;
 		const { ids } = this.context<CtxContext>(ctx);
-		return this.hwptView(ids[parent] as HwptId)?.dom ?? dom;
+		return this.hwptView(idGet(ids, parent) as HwptId)?.dom ?? dom;
 	}
 
 	#createDomain(step: Step<"dom.create">): Said {

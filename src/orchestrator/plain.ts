@@ -20,6 +20,7 @@ import type {
 } from "../../machines/ops/types.ts";
 import type { HwptContext } from "../../machines/hwpt.ts";
 import type { IoasContext } from "../../machines/ioas.ts";
+import { idGet, idNumbers, idValues } from "../../machines/id-table.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { PERSONALITIES } from "../drivers/personalities.ts";
 import type {
@@ -144,8 +145,8 @@ function ctxOf(
 	const { ids, generations } = x.context<CtxContext>(name);
 	const beside = besideOf(x, name);
 	const objs = new Map<number, Obj>();
-	for (const [id, obj] of Object.entries(ids))
-		if (obj !== null) objs.set(Number(id), objOf(x, beside, bound, obj));
+	for (const obj of idValues(ids))
+		if (obj !== null) objs.set(kernelNumber(obj), objOf(x, beside, bound, obj));
 	const groups = new Set(
 		[...bound.values()].map((dev) => x.parts.outside.groupOf(dev)),
 	);
@@ -153,7 +154,7 @@ function ctxOf(
 		name,
 		objs,
 		gens: new Map(
-			Object.entries(generations).map(([id, n]) => [Number(id), n]),
+			idNumbers(generations).map((id) => [id, idGet(generations, id) ?? 0]),
 		),
 		groups: new Map([...groups].map((group) => [group, igOf(x, group)])),
 		noIommu: false,

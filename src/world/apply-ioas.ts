@@ -82,11 +82,12 @@ export const APPLY_IOAS: Appliers = {
 		world.moves++;
 		const ioas = ioasOf(world, data.ioas);
 		const { held } = reserverOf(world, data.owner) ?? NOTHING_HELD;
-		world.effect.unreserved = held
+		const gone = held
 			.filter((one) => one.ioas === data.ioas)
 			.map(({ entry }) => entry);
-		if (world.effect.unreserved.length === 0) return;
-		ioas.resv = ioas.resv.filter((entry) => entry.owner !== data.owner);
+		world.effect.unreserved = gone;
+		if (gone.length === 0) return;
+		ioas.resv = ioas.resv.filter((entry) => !gone.includes(entry));
 		setHeld(
 			world,
 			data.owner,

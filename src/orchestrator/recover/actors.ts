@@ -2,6 +2,7 @@
 import type { DeviceContext } from "../../../machines/device.ts";
 import type { HwptContext } from "../../../machines/hwpt.ts";
 import type { GroupContext } from "../../../machines/iommu-group.ts";
+import { idTableOf } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
 import { YES } from "../../../machines/steps.ts";
 import type {
@@ -15,6 +16,7 @@ import type {
 	CtxId,
 	FaultQueueId,
 	HwptId,
+	ObjectId,
 } from "../../vocabulary/ids.ts";
 import { contextOf, kernelNumber } from "../../vocabulary/ids.ts";
 import type { Hwpt, World } from "../../world/types.ts";
@@ -135,8 +137,8 @@ export function ctxActor(notes: Notes, ctx: CtxId): Standing {
 	const { open, ids, generations } = notes.ctxs.get(ctx)!;
 	const context: CtxContext = {
 		ctx,
-		ids: Object.fromEntries(ids),
-		generations: Object.fromEntries(generations),
+		ids: idTableOf<ObjectId | null>(ids),
+		generations: idTableOf(generations),
 		answer: YES,
 	};
 	return { state: open ? "Open" : "Closed", context };

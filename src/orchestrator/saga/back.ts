@@ -3,6 +3,7 @@
  * hwpt that died with its last device is made again through its IOAS; since the kernel hands out the lowest free id, placeholders (empty
  * IOASes) take lower free ids meanwhile, so that objects come back under the ids they had.
  */
+import { lowestFree } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
 import type { Command } from "../commands.ts";
 import type { Executor } from "../executor.ts";
@@ -18,12 +19,6 @@ import {
 /** Phases of the way back, as the statecharts ask for them. */
 export type BackPhase = "bind" | "switch" | "attach" | "tidy";
 
-const lowestFree = (x: Executor, former: Former): number => {
-	const { ids } = x.context<CtxContext>(former.ctx);
-	let id = 1;
-	while (Object.hasOwn(ids, id)) id++;
-	return id;
-};
 /** A placeholder first, while a lower id than the wanted one is free. */
 const keepingId = (
 	x: Executor,
@@ -31,7 +26,7 @@ const keepingId = (
 	wanted: number,
 	command: Command,
 ): Command =>
-	lowestFree(x, former) < wanted
+	lowestFree(x.context<CtxContext>(former.ctx).ids) < wanted
 		? { op: "ioasAlloc", args: { ctx: former.ctx } }
 		: command;
 

@@ -1,6 +1,7 @@
 /** What a saga reads of the live system: who is attached where. It is written into saga.begun, so that the way back is known after a crash. */
 import { attachedTo } from "../begin.ts";
 import type { Executor } from "../executor.ts";
+import { idGet, idNumbers } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
 import type { CtxId, DeviceId, GroupId, HwptId } from "../../vocabulary/ids.ts";
 import { kernelNumber } from "../../vocabulary/ids.ts";
@@ -50,9 +51,7 @@ export function attachmentOf(
 
 /** Object ids of a context that are taken, ascending. */
 export const takenIds = (x: Executor, ctx: CtxId): number[] =>
-	Object.keys(x.context<CtxContext>(ctx).ids)
-		.map(Number)
-		.sort((a, b) => a - b);
+	idNumbers(x.context<CtxContext>(ctx).ids);
 
 /** Members of a group that are bound to a context. */
 export const boundMembers = (
@@ -96,6 +95,6 @@ export function hwptNamed(
 	ctx: CtxId,
 	id: number,
 ): HwptId | undefined {
-	const name = x.context<CtxContext>(ctx).ids[id];
+	const name = idGet(x.context<CtxContext>(ctx).ids, id);
 	return name?.includes("/hwpt:") ? (name as HwptId) : undefined;
 }

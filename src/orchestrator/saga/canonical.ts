@@ -7,6 +7,7 @@ import type { DeviceContext } from "../../../machines/device.ts";
 import type { HwptContext } from "../../../machines/hwpt.ts";
 import type { IoasContext } from "../../../machines/ioas.ts";
 import type { GroupContext } from "../../../machines/iommu-group.ts";
+import { idValues } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
 import { treeValues } from "../../../machines/iopt-tree.ts";
 import { areasOf } from "../../../machines/iopt.ts";
@@ -119,7 +120,7 @@ function described(
 	if (id.includes("/ioas:")) return ioasDescribed(context as IoasContext, role);
 	if (id.startsWith("ctx:")) {
 		const { ids } = context as CtxContext;
-		return { ids: Object.values(ids).map(withoutGeneration) };
+		return { ids: idValues(ids).map(withoutGeneration) };
 	}
 	if (!id.startsWith("domain:") || role(id as DomainId) === id)
 		return undefined;
