@@ -14,6 +14,7 @@ import {
 import { join, resolve } from "node:path";
 import { format, promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { natsInstalled, NatsServer, natsTitle } from "../log/nats-server.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const documents = [
@@ -34,6 +35,16 @@ const ENTRIES: { readonly [name: string]: string } = {
 	"iommu-ledger/machines": "machines/index.ts",
 	"iommu-ledger/replay": "src/replay/index.ts",
 };
+
+/** Examples that need a server get one; without it they are type-checked only. */
+const server = new NatsServer();
+const needsServer = (text: string): boolean => text.includes("createStream(");
+beforeAll(async () => {
+	if (!natsInstalled) return;
+	await server.start();
+	process.env["NATS_ADDRESS"] = server.address;
+});
+afterAll(() => server.remove());
 
 /** Type-checked only: these open a server on a user's file. */
 const NOT_RUN: readonly string[] = ["docs/inspector.md"];
@@ -79,7 +90,7 @@ test("there are examples in the documents that need them", () => {
 	);
 	expect(counts).toMatchObject({
 		"README.md": 1,
-		"docs/embedding.md": 3,
+		"docs/embedding.md": 4,
 		"docs/backends.md": 1,
 	});
 });
@@ -106,7 +117,11 @@ test("they type-check under strict", async () => {
 describe.each(examples.filter(({ document }) => !NOT_RUN.includes(document)))(
 	"$document, example $number",
 	({ file, text }) => {
-		test("prints what it says", async () => {
+		const missing = needsServer(text) && !natsInstalled;
+		const title = needsServer(text)
+			? natsTitle("prints what it says")
+			: "prints what it says";
+		test.skipIf(missing)(title, async () => {
 			const printed: string[] = [];
 			const spy = vi
 				.spyOn(console, "log")
