@@ -27,7 +27,10 @@ export interface SweepFinding {
 }
 /** What a sweep did. */
 export interface SweepReport {
+	/** Calls that were swept. */
 	readonly calls: number;
+	/** Calls that sampling left out, by kind: they were performed, but nothing was made to fail in them. */
+	readonly leftOut: { readonly [call: string]: number };
 	/** Failures injected: one a failable step of each call. */
 	readonly injections: number;
 	/** Injected failures that the call tolerated: it succeeded all the same. */
@@ -164,6 +167,11 @@ interface Swept {
 
 /** Counts what sweeps found, over any number of sessions. */
 export class Sweeper {
+	/** Of each kind of call the first, and then every so many-th, is swept. */
+	readonly #every: number;
+	/** Calls so far by kind and by how they end: a rare refusal is not lost among a thousand successes. */
+	readonly #met = new Map<string, number>();
+	readonly #leftOut: Record<string, number> = {};
 	#calls = 0;
 	#injections = 0;
 	#tolerated = 0;
@@ -171,10 +179,15 @@ export class Sweeper {
 	readonly #documented: Record<string, number> = {};
 	readonly #findings: SweepFinding[] = [];
 
+	constructor(every = 1) {
+		this.#every = every;
+	}
+
 	/** What was found so far. */
 	get report(): SweepReport {
 		return {
 			calls: this.#calls,
+			leftOut: this.#leftOut,
 			injections: this.#injections,
 			tolerated: this.#tolerated,
 			bySteps: this.#bySteps,
@@ -273,7 +286,18 @@ export class Sweeper {
 		this.#findings.push({ index, call, k, step, message });
 	}
 
+	/** Is it this call's turn? */
+	#samples({ call, refusal }: Swept): boolean {
+		const kind = `${call} ${refusal ?? ""}`;
+		const met = this.#met.get(kind) ?? 0;
+		this.#met.set(kind, met + 1);
+		if (met % this.#every === 0) return true;
+		this.#leftOut[call] = (this.#leftOut[call] ?? 0) + 1;
+		return false;
+	}
+
 	#sweep(session: Session, swept: Swept): void {
+		if (!this.#samples(swept)) return;
 		this.#calls++;
 		const { index, call } = swept;
 		for (let k = 1; k <= STEPS_MAX; k++) {
