@@ -3,7 +3,7 @@
  * threads, written again for Spin. Without CLOSURE hardware is a process that fills and evicts single entries; with CLOSURE
  * every step is followed by all fills, as our explorer has it.
  *
- *   spin -a -DN=2 block-against-pages.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -w20 -m100000
+ *   spin -a -DN=2 block-against-pages.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -w20 -m10000
  */
 #ifndef N
 #define N 1

@@ -5,7 +5,7 @@
  *
  * With -DNOREDUCE Spin stores exactly the states of our search without reduction (bench/explore.ts compares the numbers).
  *
- *   spin -a three-lives.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -w20 -m100000
+ *   spin -a three-lives.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -w20 -m10000
  */
 
 /* Ordered sets of devices are numbers: a digit to base 4 for each place, dev + 1, first place lowest. */

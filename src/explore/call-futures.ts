@@ -44,26 +44,35 @@ export function conflicts(leaf: Leaf, future: Future): boolean {
 	);
 }
 
+/** True when two moves that are possible at one time may not change places. */
+export const clash = (a: Leaf, b: Leaf): boolean =>
+	(a.writes.low & (b.reads.low | b.writes.low)) !== 0 ||
+	(a.writes.high & (b.reads.high | b.writes.high)) !== 0 ||
+	(b.writes.low & a.reads.low) !== 0 ||
+	(b.writes.high & a.reads.high) !== 0 ||
+	(a.begins && b.ends) ||
+	(a.ends && b.begins) ||
+	(a.takes & b.takes) !== 0;
+
 /** Adds `b` to `a`; true when that changed it. */
 function grow(a: Future, b: Future): boolean {
-	const readLow = a.readLow | b.readLow;
-	const readHigh = a.readHigh | b.readHigh;
-	const writeLow = a.writeLow | b.writeLow;
-	const writeHigh = a.writeHigh | b.writeHigh;
-	const begins = a.begins || b.begins;
-	const ends = a.ends || b.ends;
-	const takes = a.takes | b.takes;
-	const changed =
-		readLow !== a.readLow ||
-		readHigh !== a.readHigh ||
-		writeLow !== a.writeLow ||
-		writeHigh !== a.writeHigh ||
-		begins !== a.begins ||
-		ends !== a.ends ||
-		takes !== a.takes;
-	Object.assign(a, { readLow, readHigh, writeLow, writeHigh });
-	Object.assign(a, { begins, ends, takes });
-	return changed;
+	const begins = b.begins && !a.begins;
+	const ends = b.ends && !a.ends;
+	const more =
+		(b.readLow & ~a.readLow) |
+		(b.readHigh & ~a.readHigh) |
+		(b.writeLow & ~a.writeLow) |
+		(b.writeHigh & ~a.writeHigh) |
+		(b.takes & ~a.takes);
+	if (more === 0 && !begins && !ends) return false;
+	a.readLow |= b.readLow;
+	a.readHigh |= b.readHigh;
+	a.writeLow |= b.writeLow;
+	a.writeHigh |= b.writeHigh;
+	a.takes |= b.takes;
+	if (begins) a.begins = true;
+	if (ends) a.ends = true;
+	return true;
 }
 
 /** A position of a thread. */

@@ -4,14 +4,34 @@
  * they depend on (call-memo.ts) and compared for independence (call-futures.ts).
  */
 
-/** Text that is equal for equal values: bigints, maps and sets included, keys in the order they were made. */
+/**
+ * Text that is equal for equal values: bigints, maps and sets included, keys in the order they were made, what is undefined left out. Written
+ * out by hand, since every move asks for some: JSON.stringify with a replacer takes several times as long.
+ */
 function textOf(value: unknown): string {
-	return JSON.stringify(value, (_key, inner: unknown) => {
-		if (typeof inner === "bigint") return `${inner}n`;
-		if (inner instanceof Map) return { map: [...inner] };
-		if (inner instanceof Set) return { set: [...inner] };
-		return inner;
-	});
+	switch (typeof value) {
+		case "string":
+			return `${value.length}"${value}`;
+		case "bigint":
+			return `${value}n`;
+		case "object":
+			return value === null ? "null" : textOfObject(value);
+		default:
+			return String(value);
+	}
+}
+
+function textOfObject(value: object): string {
+	let text = "";
+	if (Array.isArray(value)) {
+		for (const inner of value) text += `${textOf(inner)},`;
+		return `[${text}]`;
+	}
+	if (value instanceof Map || value instanceof Set)
+		return `${value instanceof Map ? "map" : "set"}${textOfObject([...value])}`;
+	for (const [key, inner] of Object.entries(value))
+		if (inner !== undefined) text += `${key}:${textOf(inner)},`;
+	return `{${text}}`;
 }
 
 /** Numbers values: equal values have equal numbers. The first of equal objects is known by identity, which saves its text. */
@@ -44,13 +64,24 @@ export class Numbering<T> {
 export class FieldNumbering {
 	readonly #fields = new Numbering<unknown>();
 	readonly #numbers = new Map<string | object, number>();
+	/** What the fields held the last time, and its numbers: most have not changed. */
+	readonly #lastValues: unknown[] = [];
+	readonly #lastNumbers: number[] = [];
 
 	of(object: object): number {
 		const same = this.#numbers.get(object);
 		if (same !== undefined) return same;
 		let key = "";
-		for (const value of Object.values(object))
-			key += `${this.#fields.of(value)} `;
+		let i = 0;
+		for (const field in object) {
+			const value = (object as Record<string, unknown>)[field];
+			if (i === this.#lastValues.length || value !== this.#lastValues[i]) {
+				this.#lastNumbers[i] = this.#fields.of(value);
+				this.#lastValues[i] = value;
+			}
+			key += `${this.#lastNumbers[i]} `;
+			i++;
+		}
 		const equal = this.#numbers.get(key);
 		if (equal !== undefined) return equal;
 		const number = this.#numbers.size;
@@ -78,8 +109,8 @@ export class Store {
 	placed = 0;
 	room = 0;
 	base = 0;
-	/** Called when a field that was read without a place gets one: what was remembered does not name it. */
-	onPlace: () => void = () => {};
+	/** Called when a field gets a place: what was remembered before does not ask for it. */
+	onPlace: (field: number, place: number) => void = () => {};
 
 	#words: Uint16Array = new Uint16Array(0);
 	/** Fields read before they were written, and fields written, in order. */
@@ -88,7 +119,6 @@ export class Store {
 	readonly #written: unknown[] = [];
 	readonly #readIn: number[] = [];
 	readonly #writtenIn: number[] = [];
-	readonly #everRead = new Set<number>();
 	#move = 0;
 
 	/** Adds a field with its start value. */
@@ -126,7 +156,6 @@ export class Store {
 	#note(field: number): void {
 		this.#readIn[field] = this.#move;
 		this.reads.push(field);
-		if (this.places[field] === -1) this.#everRead.add(field);
 	}
 
 	write(field: number, value: unknown): void {
@@ -157,7 +186,7 @@ export class Store {
 		if (this.placed === this.room) throw new StoreFull();
 		const place = this.base + this.placed++;
 		this.places[field] = place;
-		if (this.#everRead.has(field)) this.onPlace();
+		this.onPlace(field, place);
 		return place;
 	}
 }

@@ -3,18 +3,23 @@
  * one step of one thread's transaction. All interleavings of the steps, under the chosen locks. Moves are worked out by the machines
  * once and remembered (call-memo.ts); what is independent is learned from them (call-futures.ts).
  */
-import type { Mem } from "../../machines/iopt-pages.ts";
-import { type Cell, TrackedCell } from "./call-cells.ts";
 import { checkBetweenCalls, checkStep } from "./call-checks.ts";
 import { begun, callText, ended } from "./call-facts.ts";
-import { conflicts, Futures } from "./call-futures.ts";
-import { type CallHost, callHost, CTX, GROUP } from "./call-host.ts";
-import { type Leaf, Memo, type Places } from "./call-memo.ts";
-import { type Call, type CallScenario, setOf } from "./call-scenario.ts";
-import { FieldNumbering, Store } from "./call-store.ts";
+import { clash, conflicts } from "./call-futures.ts";
+import { type CallHost, callHost, GROUP } from "./call-host.ts";
+import { type Leaf, Memo, placesOf } from "./call-memo.ts";
+import {
+	between,
+	IDLE,
+	LOST,
+	type Program,
+	programsOf,
+	storeOf,
+} from "./call-programs.ts";
+import type { Call, CallScenario } from "./call-scenario.ts";
+import type { Store } from "./call-store.ts";
 import {
 	type ThreadState,
-	ThreadNumbering,
 	advance,
 	asked,
 	groupLocked,
@@ -27,23 +32,12 @@ import type { Raised, System } from "./system.ts";
 /** The system, its host, and what is asked of it beside searching. */
 export interface CallSystem extends System {
 	readonly host: CallHost;
-	/** Grows with what is learned of the threads' moves: a reduced search is good when this stayed what it was. */
-	learned(): number;
 	/** Where a thread stands, in words. */
 	describe(state: Uint8Array, thread: number): string;
 	/** The facts of moves from a state, run on to where no call is under way. */
 	narrate(state: Uint8Array, moves: readonly number[]): CallHost["facts"];
 }
 
-const between = (call: number): ThreadState => ({
-	call,
-	frames: [],
-	holds: false,
-	acted: false,
-});
-const IDLE = between(0);
-/** A thread whose call named something that is gone: it goes no further. */
-const LOST = between(99);
 /** Fields that fit into the bits of Places. */
 const BITS = 64;
 
@@ -60,36 +54,6 @@ const NOTHING_DONE: Leaf = {
 
 /** Changing fields that a state has room for at first; the shipped scenarios have at most 31. */
 export const ROOM = 32;
-
-interface Program {
-	readonly name: string;
-	readonly calls: readonly Call[];
-	readonly states: ThreadNumbering;
-	readonly memo: Memo;
-	readonly futures: Futures;
-}
-
-function programsOf(scenario: CallScenario, host: CallHost): Program[] {
-	const contexts = new FieldNumbering();
-	return scenario.threads.map(({ name, calls }) => {
-		const states = new ThreadNumbering(host, contexts);
-		states.of(IDLE);
-		const futures = new Futures((at) => states.waits[at] === true);
-		return { name, calls, states, memo: new Memo(), futures };
-	});
-}
-
-/** Brings every entity of the host into a store. */
-function storeOf(host: CallHost): Store {
-	const store = new Store();
-	const { actors } = host.executor;
-	for (const [id, runner] of actors)
-		actors.set(id, new TrackedCell(store, id, runner as Cell));
-	const mem = store.add("mem", host.outside.mem(CTX));
-	host.outside.mem = () => store.read(mem) as Mem;
-	host.outside.setMem = (_ctx, value) => store.write(mem, value);
-	return store;
-}
 
 /** Builds it, with room for `room` changing fields. Throws what the set-up throws, and StoreFull when a search needs more room. */
 export function callSystem(scenario: CallScenario, room = ROOM): CallSystem {
@@ -123,9 +87,11 @@ class Calls implements CallSystem {
 		this.#store = storeOf(this.host);
 		this.#store.room = room;
 		this.#programs = programsOf(scenario, this.host);
-		this.#store.onPlace = () => {
-			for (const { memo } of this.#programs) memo.forget();
-			this.#judged.forget();
+		this.#store.onPlace = (field, place) => {
+			const bit = placesOf([place], this.processes);
+			for (const { memo, futures } of this.#programs)
+				memo.placed(field, place, bit, (at, leaf) => futures.add(at, leaf));
+			this.#judged.placed(field, place, bit, () => {});
 		};
 		this.#actors = this.host.executor.actors.size;
 		this.processes = scenario.threads.length;
@@ -154,7 +120,8 @@ class Calls implements CallSystem {
 	/** No call is under way. */
 	#atRest(words: Uint16Array): boolean {
 		for (let t = 0; t < this.processes; t++)
-			if (this.#state(words, t).frames.length > 0) return false;
+			if (this.#programs[t]?.states.busy[words[t] as number] === true)
+				return false;
 		return true;
 	}
 	/** No call that has changed anything is under way: what is checked between calls must hold. */
@@ -164,32 +131,29 @@ class Calls implements CallSystem {
 		return true;
 	}
 
-	/** The set of the device that a thread's next or current call is about. */
-	#set(thread: ThreadState, t: number): number {
-		const call = this.#programs[t]?.calls[thread.call];
-		return call === undefined ? 0 : setOf(this.#scenario, call.dev);
-	}
-	#setIsFree(words: Uint16Array, t: number): boolean {
-		const wanted = this.#set(this.#state(words, t), t);
+	/** Nobody else is in a call about a device of this set. */
+	#setIsFree(words: Uint16Array, t: number, set: number): boolean {
 		for (let o = 0; o < this.processes; o++) {
-			const other = this.#state(words, o);
-			if (other.frames.length > 0 && this.#set(other, o) === wanted)
-				return false;
+			if (o === t) continue;
+			const { busy, sets } = (this.#programs[o] as Program).states;
+			const at = words[o] as number;
+			if (busy[at] === true && sets[at] === set) return false;
 		}
 		return true;
 	}
 
 	#enabled(s: Uint8Array, t: number): boolean {
 		const words = this.#words(s);
-		const thread = this.#state(words, t);
-		if (thread.frames.length === 0) {
-			if (thread.call >= (this.#programs[t]?.calls.length ?? 0)) return false;
-			if (this.#scenario.locks === "call") return this.#atRest(words);
-			return this.#scenario.locks === "none" || this.#setIsFree(words, t);
+		const { states, calls } = this.#programs[t] as Program;
+		const at = words[t] as number;
+		const { locks } = this.#scenario;
+		if (states.busy[at] !== true) {
+			if ((states.values[at]?.call ?? 0) >= calls.length) return false;
+			if (locks === "call") return this.#atRest(words);
+			const set = states.sets[at] as number;
+			return locks === "none" || this.#setIsFree(words, t, set);
 		}
-		if (this.#scenario.locks === "none") return true;
-		if (this.#programs[t]?.states.waits[words[t] as number] !== true)
-			return true;
+		if (locks === "none" || states.waits[at] !== true) return true;
 		for (let o = 0; o < this.processes; o++)
 			if (this.#state(words, o).holds) return false;
 		return true;
@@ -260,10 +224,11 @@ class Calls implements CallSystem {
 			),
 			begins: acts && !thread.acted,
 			ends: !inCall && (acts || thread.acted),
-			takes: thread.frames.length === 0 ? 1 << this.#set(thread, t) : 0,
+			takes:
+				thread.frames.length === 0 ? 1 << (program.states.sets[at] ?? 0) : 0,
 			raised: this.#found,
 		};
-		program.memo.add(at, reads, words, leaf);
+		program.memo.add(at, reads, this.#blind(), words, leaf);
 		program.futures.add(at, leaf);
 		return leaf;
 	}
@@ -280,10 +245,8 @@ class Calls implements CallSystem {
 		this.#store.begin(words);
 		checkBetweenCalls(this.host.executor, this.#report);
 		this.raised.push(...this.#found);
-		this.#judged.add(0, this.#placesRead(), words, {
-			...NOTHING_DONE,
-			raised: this.#found,
-		});
+		const leaf = { ...NOTHING_DONE, raised: this.#found };
+		this.#judged.add(0, this.#placesRead(), this.#blind(), words, leaf);
 	}
 
 	#placesRead(): number[] {
@@ -291,6 +254,12 @@ class Calls implements CallSystem {
 		return reads
 			.map((field) => places[field] as number)
 			.filter((place) => place >= 0);
+	}
+
+	/** Fields that were read and have no place. */
+	#blind(): number[] {
+		const { reads, places } = this.#store;
+		return reads.filter((field) => (places[field] as number) < 0);
 	}
 
 	moves(s: Uint8Array, process: number, out: Int32Array): number {
@@ -325,6 +294,16 @@ class Calls implements CallSystem {
 			if (future === undefined || conflicts(leaf, future)) return false;
 		}
 		return true;
+	}
+
+	commute(s: Uint8Array, a: number, b: number): boolean {
+		if (this.#store.placed > BITS || this.#scenario.locks === "call")
+			return false;
+		// The second may give fields that the first reads their places: then the first is known by another leaf.
+		let one = this.#leaf(s, a);
+		const other = this.#leaf(s, b);
+		one = this.#leaf(s, a);
+		return !clash(one, other);
 	}
 
 	learned(): number {
@@ -380,15 +359,4 @@ class Calls implements CallSystem {
 		});
 		ops[t] = this.host.op;
 	}
-}
-
-function placesOf(places: readonly number[], base: number): Places {
-	let low = 0;
-	let high = 0;
-	for (const place of places) {
-		const bit = place - base;
-		if (bit < 32) low |= 1 << bit;
-		else high |= 1 << (bit - 32);
-	}
-	return { low, high };
 }

@@ -29,18 +29,28 @@ export interface ThreadState {
 	readonly holds: boolean;
 	readonly acted: boolean;
 }
-/** Numbers where a thread stands. */
+/** Numbers where a thread stands, and keeps of each what a search asks all the time. */
 export class ThreadNumbering {
 	readonly values: ThreadState[] = [];
 	/** For each, whether its next step waits for the group's lock. */
 	readonly waits: boolean[] = [];
+	/** Inside a call. */
+	readonly busy: boolean[] = [];
+	/** The device set of its next or current call; 0 when there is none. */
+	readonly sets: number[] = [];
 	readonly #numbers = new Map<string, number>();
 	readonly #host: CallHost;
 	readonly #contexts: FieldNumbering;
+	readonly #setOf: (call: number) => number;
 
-	constructor(host: CallHost, contexts: FieldNumbering) {
+	constructor(
+		host: CallHost,
+		contexts: FieldNumbering,
+		setOf: (call: number) => number,
+	) {
 		this.#host = host;
 		this.#contexts = contexts;
+		this.#setOf = setOf;
 	}
 
 	of(thread: ThreadState): number {
@@ -52,6 +62,8 @@ export class ThreadNumbering {
 		const number = this.values.length;
 		this.values.push(thread);
 		this.waits.push(wantsLock(this.#host, thread));
+		this.busy.push(thread.frames.length > 0);
+		this.sets.push(this.#setOf(thread.call));
 		this.#numbers.set(key, number);
 		return number;
 	}
@@ -123,7 +135,7 @@ export interface Advanced {
 export function advance(host: CallHost, thread: ThreadState): Advanced {
 	let stack = [...thread.frames];
 	let { holds } = thread;
-	let goesOn: (step: Step) => boolean = () => true;
+	let goesOn = always;
 	for (;;) {
 		const top = stack.at(-1);
 		if (top === undefined) throw new Error("a call without a transaction");
@@ -178,6 +190,7 @@ function answer(host: CallHost, stack: readonly Frame[], said: Said): Frame[] {
 	return [...stack.slice(0, -1), { role: top.role, ...after }];
 }
 
+const always = (_step: Step): boolean => true;
 const isAlone = (step: Step): boolean => ALONE.has(step.type);
 const takesLock = (step: Step): boolean => step.type === "ig.lock";
 

@@ -90,28 +90,17 @@ function exploreWith(
 	};
 }
 
-/**
- * The search that decides. A reduced one is made again as long as it learns what it should have known before (call-futures.ts).
- */
-export function verdictOf(
+/** The search that decides. */
+export const verdictOf = (
 	system: CallSystem,
 	{ now, limits, full, onProgress }: CallOptions,
-): SearchResult {
-	const start = now();
-	const all = { ...DEFAULT_LIMITS, ...limits };
-	for (;;) {
-		const known = system.learned();
-		const maxSeconds = all.maxSeconds - (now() - start) / 1000;
-		const result = search(system, {
-			reduce: full !== true,
-			limits: { ...all, maxSeconds },
-			now,
-			onProgress,
-		});
-		if (full === true || !result.complete || system.learned() === known)
-			return result;
-	}
-}
+): SearchResult =>
+	search(system, {
+		reduce: full !== true,
+		limits: { ...DEFAULT_LIMITS, ...limits },
+		now,
+		onProgress,
+	});
 
 /** A search without reduction for the ids that were found; undefined when a limit ended it. */
 function shortestWays(

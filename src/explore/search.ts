@@ -5,9 +5,12 @@
  *   - the process has a move, and all it can do next is independent of all that the others may still do;
  *   - every successor is new, or the system has no cycles (no cycle is closed by a reduced expansion, so no process is ignored for
  *     ever).
+ * Of what is expanded, moves whose other order is covered are left out (sleep sets, expansions.ts), where there are no cycles and no
+ * symmetry. A system may learn on its way what is independent: then states whose reduction was too bold are expanded fully at the end.
  * Violations are raised by moves from what the move itself touches, and states without moves are kept by the reduction, so the
- * reduced search finds the same violations (test/explore/soundness.test.ts).
+ * reduced search finds the same violations (test/explore/soundness.test.ts, call-soundness.test.ts).
  */
+import { Expansions } from "./expansions.ts";
 import type { System } from "./system.ts";
 import { Visited } from "./visited.ts";
 
@@ -70,6 +73,10 @@ class Search {
 	readonly #system: System;
 	readonly #options: SearchOptions;
 	readonly #visited: Visited;
+	/** Of a reduced search. */
+	readonly #expansions: Expansions | undefined;
+	/** Sleep sets are used: nobody can be ignored for ever, and processes keep their names. */
+	readonly #sleeps: boolean;
 	readonly #found = new Map<string, Found>();
 	readonly #current: Uint8Array;
 	readonly #currentWords: Uint32Array;
@@ -77,11 +84,19 @@ class Search {
 	readonly #nextWords: Uint32Array;
 	readonly #moves = new Int32Array(MAX_MOVES);
 	#transitions = 0;
+	/** The state whose turn it is. */
+	#head = 0;
 
 	constructor(system: System, options: SearchOptions) {
 		this.#system = system;
 		this.#options = options;
 		this.#visited = new Visited(system.bytes);
+		this.#expansions = options.reduce ? new Expansions() : undefined;
+		this.#sleeps =
+			options.reduce &&
+			system.acyclic === true &&
+			system.commute !== undefined &&
+			system.canonicalize === undefined;
 		this.#current = new Uint8Array(system.bytes);
 		this.#currentWords = new Uint32Array(this.#current.buffer);
 		this.#next = new Uint8Array(system.bytes);
@@ -94,20 +109,27 @@ class Search {
 		const visited = this.#visited;
 		this.#next.fill(0);
 		this.#system.initial(this.#next);
-		this.#arrive(-1, 0);
+		this.#arrive(-1, 0, 0);
 		let depth = 0;
 		let levelEnd = 1;
 		let stoppedBy: keyof Limits | undefined;
-		let head = 0;
-		for (; head < visited.size; head++) {
-			if (head === levelEnd) {
+		let learned = this.#system.learned?.() ?? 0;
+		for (;;) {
+			if (this.#head === visited.size) {
+				if (this.#makeUp()) continue;
+				const known = learned;
+				learned = this.#system.learned?.() ?? 0;
+				if (known === learned || !this.#review()) break;
+				continue;
+			}
+			if (this.#head === levelEnd) {
 				levelEnd = visited.size;
 				depth++;
 				if (depth >= limits.maxDepth) stoppedBy = "maxDepth";
 			}
 			if (visited.size >= limits.maxStates) stoppedBy ??= "maxStates";
-			if (head % CLOCK_EVERY === CLOCK_EVERY - 1) {
-				if (visited.memoryBytes > limits.maxMemoryBytes)
+			if (this.#head % CLOCK_EVERY === CLOCK_EVERY - 1) {
+				if (this.#memoryBytes > limits.maxMemoryBytes)
 					stoppedBy ??= "maxMemoryBytes";
 				if (now() - start > limits.maxSeconds * 1000)
 					stoppedBy ??= "maxSeconds";
@@ -115,18 +137,23 @@ class Search {
 			}
 			if (stoppedBy !== undefined) break;
 			if (until !== undefined && this.#hasAll(until)) break;
-			this.#expand(head);
+			this.#expand(this.#head);
+			this.#head++;
 		}
 		return {
 			states: visited.size,
 			transitions: this.#transitions,
 			depth,
 			seconds: (now() - start) / 1000,
-			complete: stoppedBy === undefined && head === visited.size,
+			complete: stoppedBy === undefined && this.#head === visited.size,
 			...(stoppedBy === undefined ? {} : { stoppedBy }),
 			found: [...this.#found.values()],
-			memoryBytes: visited.memoryBytes,
+			memoryBytes: this.#memoryBytes,
 		};
+	}
+
+	get #memoryBytes(): number {
+		return this.#visited.memoryBytes + (this.#expansions?.memoryBytes ?? 0);
 	}
 
 	#hasAll(ids: ReadonlySet<string>): boolean {
@@ -134,33 +161,98 @@ class Search {
 		return true;
 	}
 
+	/** Lets the processes move that are awake after all; true when there were such. */
+	#makeUp(): boolean {
+		const expansions = this.#expansions;
+		const head = expansions?.again.pop();
+		if (expansions === undefined || head === undefined) return false;
+		const todo = expansions.take(head);
+		this.#visited.load(head, this.#currentWords);
+		let done = expansions.asleep(head);
+		for (let p = 0; p < this.#system.processes; p++) {
+			if ((todo & (1 << p)) === 0) continue;
+			const n = this.#system.moves(this.#current, p, this.#moves);
+			this.#take(head, n, p, done);
+			if (n > 0) done |= 1 << p;
+		}
+		return true;
+	}
+
+	/**
+	 * The system knows more of the futures than when it said who may move alone. Where that was too early, the others move as well.
+	 * True when there was such a state.
+	 */
+	#review(): boolean {
+		const expansions = this.#expansions;
+		if (expansions === undefined) return false;
+		const system = this.#system;
+		for (let head = 0; head < this.#head; head++) {
+			const alone = expansions.alone(head);
+			if (alone < 0) continue;
+			this.#visited.load(head, this.#currentWords);
+			if (system.independent(this.#current, alone)) continue;
+			expansions.setAlone(head, -1);
+			const others = (1 << system.processes) - 1 - (1 << alone);
+			expansions.wake(head, others & ~expansions.asleep(head));
+		}
+		return expansions.again.length > 0;
+	}
+
 	#expand(head: number): void {
 		const system = this.#system;
 		this.#visited.load(head, this.#currentWords);
 		let alone = -1;
+		const asleep = this.#expansions?.asleep(head) ?? 0;
 		if (this.#options.reduce)
 			for (let p = 0; p < system.processes; p++) {
 				if (!system.independent(this.#current, p)) continue;
 				const n = system.moves(this.#current, p, this.#moves);
 				if (n === 0) continue;
 				alone = p;
-				if (this.#take(head, n) || system.acyclic === true) return;
+				const isAsleep = (asleep & (1 << p)) !== 0;
+				if (
+					isAsleep ||
+					this.#take(head, n, p, asleep) ||
+					system.acyclic === true
+				)
+					return this.#expansions?.setAlone(head, p);
 				break;
 			}
 		let any = alone >= 0;
+		let done = asleep;
 		for (let p = 0; p < system.processes; p++) {
 			if (p === alone) continue;
 			const n = system.moves(this.#current, p, this.#moves);
-			if (n > 0 && p < system.processes - system.environment) any = true;
-			this.#take(head, n);
+			if (n === 0) continue;
+			if (p < system.processes - system.environment) any = true;
+			if ((asleep & (1 << p)) !== 0) continue;
+			this.#take(head, n, p, done);
+			done |= 1 << p;
 		}
 		if (any) return;
 		system.ended(this.#current);
 		this.#collect(head, undefined);
 	}
 
-	/** Makes the first `n` moves of the buffer; true when every successor was new. */
-	#take(head: number, n: number): boolean {
+	/** Those of the processes `done` whose moves commute with all that `process` can do: they need not move after it. */
+	#sleepers(process: number, done: number): number {
+		if (!this.#sleeps) return 0;
+		let asleep = 0;
+		for (let q = 0, rest = done; rest !== 0; q++, rest >>>= 1)
+			if (
+				(rest & 1) !== 0 &&
+				this.#system.commute?.(this.#current, process, q) === true
+			)
+				asleep |= 1 << q;
+		return asleep;
+	}
+
+	/**
+	 * Makes the first `n` moves of the buffer, which are moves of `process`; `done`: those that have moved before or are asleep. True when every
+	 * successor was new.
+	 */
+	#take(head: number, n: number, process: number, done: number): boolean {
+		const asleep = done === 0 ? 0 : this.#sleepers(process, done);
 		let allNew = true;
 		for (let i = 0; i < n; i++) {
 			const move = this.#moves[i] as number;
@@ -169,17 +261,21 @@ class Search {
 			for (let w = 0; w < from.length; w++) to[w] = from[w] as number;
 			this.#system.apply(this.#next, move);
 			this.#transitions++;
-			if (!this.#arrive(head, move)) allNew = false;
+			if (!this.#arrive(head, move, asleep)) allNew = false;
 		}
 		return allNew;
 	}
 
-	#arrive(parent: number, move: number): boolean {
+	#arrive(parent: number, move: number, asleep: number): boolean {
 		const system = this.#system;
 		if (system.raised.length > 0) this.#collect(parent, move);
 		system.visit?.(this.#next);
 		system.canonicalize?.(this.#next);
-		return this.#visited.add(this.#nextWords, parent, move);
+		const isNew = this.#visited.add(this.#nextWords, parent, move);
+		const { last } = this.#visited;
+		if (isNew) this.#expansions?.found(last, asleep);
+		else this.#expansions?.reached(last, asleep, last < this.#head);
+		return isNew;
 	}
 
 	#collect(parent: number, move: number | undefined): void {

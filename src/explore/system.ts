@@ -30,6 +30,13 @@ export interface System {
 	readonly raised: Raised[];
 	/** True when whatever this process does next is independent of everything the others may still do from here. */
 	independent(state: Uint8Array, process: number): boolean;
+	/**
+	 * True when all that two processes can do now commutes: either order leads to the same state and raises the same, and neither hinders
+	 * the other. Absent: nothing is known to.
+	 */
+	commute?(state: Uint8Array, a: number, b: number): boolean;
+	/** Grows with what the system has learned of what is independent; absent: it knew everything from the start. */
+	learned?(): number;
 	/** Brings a state to the representative of its symmetry class, in place. Absent: no symmetry. */
 	canonicalize?(state: Uint8Array): void;
 	/** Called for states in which only the environment can move: raises end-of-run violations. */

@@ -235,7 +235,10 @@ function mayJumpBack(
 	return to >= 0 && to <= at;
 }
 
-type Behaviour = Pick<System, "moves" | "apply" | "independent" | "ended">;
+type Behaviour = Pick<
+	System,
+	"moves" | "apply" | "independent" | "commute" | "ended"
+>;
 
 function behaviour(
 	parts: Parts,
@@ -258,6 +261,19 @@ function behaviour(
 	const device = writes(parts.resources.everything);
 	let scratch: Uint8Array | undefined;
 	const explicit = explicitMoves(model, caches);
+
+	/** What a thread's next step touches; undefined while hardware may carry out something it has issued. */
+	function next(s: Uint8Array, process: number): Footprint | undefined {
+		const thread = threads[process];
+		const operation = programs[process]?.[s[thread?.pc ?? 0] as number];
+		if (thread === undefined || operation === undefined) return undefined;
+		for (const site of bare[process] ?? [])
+			if (s[(sites[site] as Site).at] === 1) return undefined;
+		const { footprint, privately } = operation;
+		if (privately === undefined) return footprint;
+		const status = s[model.tables[privately.table]?.status ?? 0];
+		return status === STATUS.private ? privately.footprint : footprint;
+	}
 
 	function hardwareMoves(s: Uint8Array, out: Int32Array): number {
 		let n = 0;
@@ -325,18 +341,8 @@ function behaviour(
 			return n;
 		},
 		independent(s, process) {
-			const thread = threads[process];
-			const operation = programs[process]?.[s[thread?.pc ?? 0] as number];
-			if (thread === undefined || operation === undefined) return false;
-			for (const site of bare[process] ?? [])
-				if (s[(sites[site] as Site).at] === 1) return false;
-			let { footprint } = operation;
-			const hidden = operation.privately;
-			if (
-				hidden !== undefined &&
-				s[model.tables[hidden.table]?.status ?? 0] === STATUS.private
-			)
-				footprint = hidden.footprint;
+			const footprint = next(s, process);
+			if (footprint === undefined) return false;
 			if (busyHardware && conflict(footprint, device)) return false;
 			for (let p = 0; p < threads.length; p++) {
 				if (p === process) continue;
@@ -344,6 +350,11 @@ function behaviour(
 				if (conflict(footprint, futures[p]?.[pc] ?? NOTHING)) return false;
 			}
 			return true;
+		},
+		commute(s, a, b) {
+			const one = next(s, a);
+			const other = next(s, b);
+			return one !== undefined && other !== undefined && !conflict(one, other);
 		},
 		ended(s) {
 			const stuck = threads.filter(

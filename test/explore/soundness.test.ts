@@ -36,6 +36,36 @@ describe("reduction", () => {
 		expect(saved).toBeGreaterThan(0);
 	});
 
+	test("the same for larger systems, whose moves have more orders to leave out", () => {
+		const four = randomScenario({
+			threads: 4,
+			steps: 6,
+			dirty: false,
+			slots: 2,
+		});
+		const limits = { maxStates: 40_000 };
+		let saved = 0;
+		let red = 0;
+		let largest = 0;
+		fc.assert(
+			fc.property(four, (scenario) => {
+				const full = explore(scenario, { now, full: true, limits });
+				fc.pre(full.complete);
+				const reduced = explore(scenario, { now });
+				expect(reduced.complete).toBe(true);
+				expect(ids(reduced)).toEqual(ids(full));
+				expect(reduced.outcomes).toEqual(full.outcomes);
+				saved += full.transitions - reduced.transitions;
+				if (full.verdict === "violated") red++;
+				largest = Math.max(largest, full.states);
+			}),
+			{ numRuns: Number(process.env["RUNS"] ?? 120) },
+		);
+		expect(saved).toBeGreaterThan(0);
+		expect(red).toBeGreaterThan(10);
+		expect(largest).toBeGreaterThan(2000);
+	}, 120_000);
+
 	test("the same for copies, whose symmetry is used", () => {
 		let saved = 0;
 		fc.assert(
