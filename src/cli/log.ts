@@ -1,4 +1,4 @@
-/** `log check|repair|stat|cat|convert LOG`: the log's own care. */
+/** `log check|repair|stat|cat|convert|archive LOG`: the log's own care. */
 import { extname } from "node:path";
 import { BINARY } from "../log/binary.ts";
 import { catLog, checkLog, statLog } from "../log/care.ts";
@@ -9,6 +9,8 @@ import { repairLog } from "../log/repair.ts";
 import type { ScanSummary } from "../log/scan-types.ts";
 import { type Arguments, type Command, oneOf, UsageError } from "./command.ts";
 import { type Io, printable } from "./io.ts";
+import { type Action, answer, seqOption } from "./log-action.ts";
+import { archive } from "./log-archive.ts";
 import {
 	checkJson,
 	checkText,
@@ -20,21 +22,8 @@ import {
 	tailText,
 } from "./log-text.ts";
 
-/** One of the five. */
-interface Action {
-	/** Options it knows beside --json. */
-	readonly options: readonly string[];
-	readonly run: (path: string, args: Arguments, io: Io) => Promise<number>;
-}
-
 const CODES = { whole: 0, torn: 3, broken: 2 } as const;
 const codeOf = ({ tail }: ScanSummary): number => (tail === undefined ? 0 : 3);
-
-/** Prints the one JSON object, or the text. */
-function answer(args: Arguments, io: Io, json: object, text: string): void {
-	io.done();
-	io.out.write(args.flag("json") ? `${JSON.stringify(json)}\n` : text);
-}
 
 const PROGRESS_MS = 200;
 /** Shows how far reading is, five times a second. */
@@ -129,14 +118,6 @@ const cat: Action = {
 	},
 };
 
-function seqOption(args: Arguments, name: string): number | undefined {
-	const text = args.text(name);
-	if (text === undefined) return undefined;
-	if (!/^\d{1,15}$/.test(text))
-		throw new UsageError(`--${name} is a record's number`);
-	return Number(text);
-}
-
 const CODECS = ["ndjson", "binary"] as const;
 
 /** The codec that is asked for, or that the name's ending (before .gz) says. */
@@ -178,9 +159,10 @@ const ACTIONS: { readonly [name: string]: Action } = {
 	stat,
 	cat,
 	convert,
+	archive,
 };
 
-/** Refuses an option that belongs to another of the five, rather than ignoring it. */
+/** Refuses an option that belongs to another of the six, rather than ignoring it. */
 function checkOptions(name: string, action: Action, args: Arguments): void {
 	for (const option of Object.keys(logCommand.options)) {
 		const given = args.flag(option) || args.texts(option).length > 0;
@@ -194,9 +176,9 @@ function checkOptions(name: string, action: Action, args: Arguments): void {
 /** The command. */
 export const logCommand: Command = {
 	name: "log",
-	words: "check|repair|stat|cat|convert LOG",
+	words: "check|repair|stat|cat|convert|archive LOG",
 	summary:
-		"The log's own care: is it whole, mend it, what is in it, print it, convert it.",
+		"The log's own care: is it whole, mend it, what is in it, print it, convert it, archive its sealed segments.",
 	teach: `
 LOG is a file, NDJSON or binary, gzip or not, a directory of segments, or - for standard input (repair excepted).
 
@@ -207,12 +189,17 @@ stat      records by type, sizes
 cat       prints records, one JSON object a line
 convert   writes the log anew as one file, in canonical form, in another codec (--codec, or by the name: .blog is binary), or
           compressed (a name in .gz). Lossless both ways
+archive   compresses the sealed segments of a directory into its subdirectory archive (which may be a mount or a link); every command goes on
+          reading them there. Those that end before --before, or all but the last two, which an opening writer reads. The whole log is read
+          first, and left alone unless every seal fits; a segment goes only when its compressed copy was read back. Not while another
+          process has the log open (a running system calls its store's archive). --dry-run says what would be done
 
 They exit with 0: whole; 3: whole but for a torn tail, which was never acknowledged and is left out; 2: damaged, unreadable, no log.
 
   iommu-ledger log check run.ndjson --head "$(cat kept-elsewhere)"
   iommu-ledger log cat run.ndjson --type hw. --from 100 | jq .data.dom
-  iommu-ledger log convert run.ndjson -o run.blog.gz`,
+  iommu-ledger log convert run.ndjson -o run.blog.gz
+  iommu-ledger log archive /var/lib/agent/log --dry-run`,
 	options: {
 		head: { value: "HASH", help: "check: the hash the log must end in" },
 		cut: {
@@ -228,6 +215,11 @@ They exit with 0: whole; 3: whole but for a torn tail, which was never acknowled
 		actor: { value: "ACTOR", help: "cat: only this actor" },
 		out: { value: "LOG", short: "o", help: "convert: the file to write" },
 		codec: { value: "NAME", help: "convert: ndjson or binary" },
+		before: {
+			value: "SEQ",
+			help: "archive: only segments that end before this record",
+		},
+		"dry-run": { help: "archive: say what would be done" },
 		json: { help: "print one JSON object" },
 	},
 	async run(args, io) {

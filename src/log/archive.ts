@@ -15,6 +15,18 @@ import { ARCHIVE, listSegments, type Segment } from "./segments.ts";
 
 const LAST_KEPT = 2;
 
+/** The segments that end before a record and may go into the archive: not the last two, which an opening writer reads. */
+export const archivable = (
+	segments: readonly Segment[],
+	before: number,
+): readonly Segment[] =>
+	segments.filter(
+		({ archived }, i) =>
+			!archived &&
+			i + LAST_KEPT < segments.length &&
+			(segments[i + 1]?.first ?? 0) <= before,
+	);
+
 /**
  * Archives the segments of a log directory that end before record `before`; the last two never, which
  * an opening writer reads. Safe to
@@ -28,11 +40,7 @@ export async function archiveSegments(
 	const folder = join(directory, ARCHIVE);
 	const done: Segment[] = [];
 	try {
-		for (const [i, segment] of segments.entries()) {
-			const next = segments[i + 1];
-			const isKept = i + LAST_KEPT >= segments.length;
-			if (isKept || next === undefined || next.first > before) break;
-			if (segment.archived) continue;
+		for (const segment of archivable(segments, before)) {
 			await nodeIo.makeDirectory(folder);
 			const path = join(folder, `${segment.path.split("/").at(-1)}.gz`);
 			await compress(segment.path, path);

@@ -45,15 +45,28 @@ export async function listSegments(
 	const segments = [...found.values()].sort((a, b) => a.first - b.first);
 	const start = segments[0];
 	if (start !== undefined && start.first !== 0)
-		throw new LogError(
-			"missing-lines",
-			`${directory} starts with record ${start.first}: earlier segments are missing`,
-			{
-				seq: 0,
-				hint: `Put them back, or into ${join(directory, ARCHIVE)}.`,
-			},
-		);
+		throw await startMissing(io, directory, start.first);
 	return segments;
+}
+
+/** What was archived first is read first: without the archive a log has no beginning. */
+async function startMissing(
+	io: LogIo,
+	directory: string,
+	first: number,
+): Promise<LogError> {
+	const archive = join(directory, ARCHIVE);
+	const there = await io.isDirectory(archive);
+	return new LogError(
+		"missing-lines",
+		`${directory} starts with record ${first}: earlier segments are missing${there ? "" : ", and so is its folder archive"}`,
+		{
+			seq: 0,
+			hint: there
+				? `Put them back, or into ${archive}.`
+				: `Was it archived to another disk? Mount it, or link ${archive} to it.`,
+		},
+	);
 }
 
 /** Puts the segment's name in front of an error that came from reading it. */

@@ -160,8 +160,8 @@ test("standard input", () => {
 test("bad words are told", async () => {
 	const path = file(text);
 	for (const [args, said] of [
-		[[], "check, repair, stat, cat, convert"],
-		[["chek", path], "check, repair, stat, cat, convert"],
+		[[], "check, repair, stat, cat, convert, archive"],
+		[["chek", path], "check, repair, stat, cat, convert, archive"],
 		[["check"], "one LOG"],
 		[["check", path, path], "one LOG"],
 		[["stat", path, "--cut"], "no --cut"],
