@@ -1,6 +1,14 @@
 /** PT rows about what hardware may still hold (facts pagetable §4, §5, §8; kernel-findings F2), judged with the projection in src/iotlb. */
 import { staleIn } from "../iotlb/entries.ts";
-import { spacesOf, type Space, type Stale } from "../iotlb/state.ts";
+import { leftoversIn } from "../iotlb/leftovers.ts";
+import {
+	ANY_DEVICE,
+	spaceAt,
+	spacesOf,
+	type Leftover,
+	type Space,
+	type Stale,
+} from "../iotlb/state.ts";
 import { hexOfFrame } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -8,6 +16,7 @@ import { lastOf } from "../world/areas.ts";
 import { frameRange } from "../world/apply-memory.ts";
 import type { World } from "../world/types.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
+import { takenOutBy } from "./returning.ts";
 
 /** A domain id for people; one the log has not told yet is negative inside the projection. */
 const didName = (did: number): string =>
@@ -16,7 +25,16 @@ const didName = (did: number): string =>
 export const show = (start: number, n: number): string =>
 	`${hexOfFrame(start)}-${hexOfFrame(start + n - 1, 4095)}`;
 const spaceOf = (world: World, stale: Stale): Space | undefined =>
-	world.iotlb.units.get(stale.iommu)?.spaces.get(stale.did);
+	spacesOf(world.iotlb, stale.dom).find((space) => space.stale.includes(stale));
+
+/** The tag of a stale range, for people. */
+function tagName(space: Space | undefined, did: number): string {
+	const pasid =
+		space === undefined || space.pasid === 0 ? "" : ` and PASID ${space.pasid}`;
+	return space?.stage2 === undefined
+		? `${didName(did)}${pasid}`
+		: `${didName(did)}${pasid}, under which ${space.dom}, nested on it, caches what both stages give,`;
+}
 
 /** Requesters that reach a tag, for people. */
 function reachedBy(space: Space | undefined): string {
@@ -48,7 +66,7 @@ export function unmapReturned(
 		n,
 		(stale) => !stale.queued && stale.unflushedSeq === 0,
 	);
-	if (left.length === 0) return undefined;
+	if (left.length === 0) return deviceUnflushed(context, record, start, n);
 	for (const stale of left) {
 		stale.unflushedSeq = record.seq;
 		stale.unflushedT = record.t;
@@ -89,7 +107,7 @@ function unflushed(
 	const target = first.pa < 0 ? "" : `, physical ${hexOfFrame(first.pa)}`;
 	const finding = broken(
 		`${record.data.dom} ${first.seq}`,
-		`${show(first.start, first.n)} of ${record.data.dom} was unmapped at #${first.seq} and the call went on at #${record.seq} without a completed invalidation of ${didName(first.did)} on ${first.iommu}; ${reachedBy(space)} may still translate ${frames} page(s)${target}${claim}`,
+		`${show(first.start, first.n)} of ${record.data.dom} was unmapped at #${first.seq} and the call went on at #${record.seq} without a completed invalidation of ${tagName(space, first.did)} on ${first.iommu}; ${reachedBy(space)} may still translate ${frames} page(s)${target}${claim}`,
 		[record.data.dom, first.iommu],
 		[
 			entrySeq,
@@ -109,6 +127,35 @@ function unflushed(
 	};
 }
 
+/** The IOTLB has forgotten the range, but a device that keeps translations of its own may not have. */
+function deviceUnflushed(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"iotlb.synced">,
+	start: number,
+	n: number,
+): Outcome {
+	let first: Leftover | undefined;
+	for (const space of spacesOf(world.iotlb, data.dom))
+		for (const one of leftoversIn(space, start, n, isDueNow)) {
+			one.unflushedSeq = seq;
+			first ??= one;
+		}
+	if (first === undefined) return undefined;
+	return broken(
+		`${data.dom} ${first.since} device`,
+		`${show(first.start, first.n)} of ${data.dom} was unmapped at #${first.since} and the call went on at #${seq} with the IOTLB flushed, but ${deviceName(first)} may have taken the translation over and no completed invalidation of its own TLB covers it`,
+		[data.dom],
+		[first.since, first.seq, seq],
+		{ since: first.since, stales: [takenOutBy(first.since)] },
+	);
+}
+
+const isDueNow = (one: Leftover): boolean =>
+	one.certain && !one.queued && one.unflushedSeq === 0;
+
+const deviceName = ({ sid }: Leftover): string =>
+	sid === ANY_DEVICE ? "a device" : `requester 0x${sid.toString(16)}`;
+
 /** PT-34: an IOVA was freed for reuse. */
 export function iovaFreed(
 	{ world }: Context,
@@ -124,15 +171,32 @@ export function iovaFreed(
 		(stale) => stale.queued && stale.certain,
 	);
 	const [first] = left;
-	if (first === undefined)
-		return spacesOf(world.iotlb, data.dom).length > 0 ? undefined : SKIP;
-	return broken(
-		`${data.dom} ${first.seq}`,
-		`${show(start, n)} of ${data.dom} may be handed out again, but no flush that started after its unmap at #${first.seq} has completed`,
-		[data.dom, first.iommu],
-		[first.seq],
-		{ since: first.seq, stales: left.map((stale) => stale.id) },
-	);
+	if (first !== undefined)
+		return broken(
+			`${data.dom} ${first.seq}`,
+			`${show(start, n)} of ${data.dom} may be handed out again, but no flush that started after its unmap at #${first.seq} has completed`,
+			[data.dom, first.iommu],
+			[first.seq],
+			{ since: first.seq, stales: left.map((stale) => stale.id) },
+		);
+	const spaces = spacesOf(world.iotlb, data.dom);
+	for (const space of spaces) {
+		const [kept] = leftoversIn(
+			space,
+			start,
+			n,
+			(one) => one.certain && one.queued,
+		);
+		if (kept !== undefined)
+			return broken(
+				`${data.dom} ${kept.since} device`,
+				`${show(start, n)} of ${data.dom} may be handed out again, but ${deviceName(kept)} may have kept what was unmapped at #${kept.since}: no flush of its own TLB that started after that has completed`,
+				[data.dom, space.iommu],
+				[kept.since],
+				{ since: kept.since, stales: [takenOutBy(kept.since)] },
+			);
+	}
+	return spaces.length > 0 ? undefined : SKIP;
 }
 
 /** PT-33: a queued range is mapped again before it was released. */
@@ -304,7 +368,11 @@ export function tagLate(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"tag.assigned">,
 ): Outcome {
-	const space = world.iotlb.units.get(data.iommu)?.spaces.get(data.did);
+	const space = spaceAt(
+		world.iotlb.units.get(data.iommu),
+		data.did,
+		data.pasid ?? 0,
+	);
 	if (space === undefined || space.tagRefs !== 1) return SKIP;
 	const early = Math.max(0, ...space.live.values());
 	if (space.live.size === 0 || !world.iotlb.entries) return undefined;
@@ -321,7 +389,11 @@ export function tagGone(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"tag.unassigned">,
 ): Outcome {
-	const space = world.iotlb.units.get(data.iommu)?.spaces.get(data.did);
+	const space = spaceAt(
+		world.iotlb.units.get(data.iommu),
+		data.did,
+		data.pasid ?? 0,
+	);
 	if (space === undefined || space.tagRefs > 0 || !world.iotlb.entries)
 		return SKIP;
 	if (space.live.size === 0) return undefined;

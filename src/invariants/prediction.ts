@@ -61,10 +61,10 @@ function throughEntries(
 				known = inSpace(world, entry.space, frame, from, seen) && known;
 			}
 			for (const stale of unit.staleContexts)
-				if (stale.sid === sid)
+				if (stale.sid === sid && stale.pasid === 0)
 					known = inSpace(world, stale.space, frame, from, seen) && known;
 			for (const space of unit.spaces.values())
-				if (space.setting.has(sid))
+				if (space.pasid === 0 && space.setting.has(sid))
 					known = inSpace(world, space, frame, from, seen) && known;
 		}
 		if (!found) seen.add(BLOCKED);
@@ -81,7 +81,9 @@ function throughHardware(
 	seen: Set<number>,
 ): boolean {
 	if (device.hw === undefined) return false;
-	const spaces = spacesOf(world.iotlb, device.hw);
+	const spaces = spacesOf(world.iotlb, device.hw).filter(
+		({ dom, pasid }) => dom === device.hw && pasid === 0,
+	);
 	let known = true;
 	for (const space of spaces)
 		known = inSpace(world, space, frame, from, seen) && known;

@@ -1,7 +1,8 @@
 /**
  * PT-19, PT-31, PT-36, PT-37, PT-41, PT-50: what hardware can see of page tables that are logged entry by entry (facts pagetable-semantics.md §5, §6).
  */
-import { spacesOf, walkerOf, type Space } from "../iotlb/state.ts";
+import { reachInto } from "../iotlb/reach.ts";
+import { spaceAt, walkerOf, type Space } from "../iotlb/state.ts";
 import { reachOf } from "../iotlb/tables.ts";
 import { leafAt, visitFrom, visitMemory } from "../iotlb/table-walk.ts";
 import { mayWalk, visitPossible, type Walker } from "../iotlb/walks.ts";
@@ -182,7 +183,8 @@ export function sparesWalks(
 	if (unit === undefined || command === undefined) return SKIP;
 	let isChecked = false;
 	for (const space of unit.spaces.values()) {
-		if (data.gran !== "global" && space.did !== data.did) continue;
+		const reach = reachInto(world.iotlb.hardware, unit, command, space);
+		if (reach.leaf === "none") continue;
 		const walker = walkerOf(world.iotlb, space);
 		if (walker === undefined) continue;
 		isChecked = true;
@@ -211,7 +213,11 @@ export function filledFromNowhere(
 	{ world }: Context,
 	{ data, seq }: LogRecord<"hw.filled">,
 ): Outcome {
-	const space = world.iotlb.units.get(data.iommu)?.spaces.get(data.did);
+	const space = spaceAt(
+		world.iotlb.units.get(data.iommu),
+		data.did,
+		data.pasid ?? 0,
+	);
 	const walker = space === undefined ? undefined : walkerOf(world.iotlb, space);
 	if (space === undefined || walker === undefined) return SKIP;
 	const frame = Math.floor(Number(data.iova) / 4096);
@@ -246,12 +252,17 @@ export function deviceBeforeIotlb(
 	const command = unit?.pending.at(-1);
 	if (unit === undefined || command === undefined) return SKIP;
 	let isChecked = false;
+	const { hardware } = world.iotlb;
 	for (const space of unit.spaces.values()) {
-		if (data.did !== undefined && space.did !== data.did) continue;
+		if (reachInto(hardware, unit, command, space).device === "none") continue;
+		if (!isUnder(world, space, command.sid)) continue;
 		isChecked = true;
+		const earlier = unit.pending.filter(
+			(one) => reachInto(hardware, unit, one, space).leaf !== "none",
+		);
 		const stale =
-			rangeBefore(world, space.dom, command.start, command.n, unit.pending) ??
-			entryBefore(world, space, command.start, command.n, unit.pending);
+			rangeBefore(space, command.start, command.n, earlier) ??
+			entryBefore(world, space, command.start, command.n, earlier);
 		if (stale === undefined) continue;
 		return broken(
 			`${space.dom} ${stale.start} ${seq}`,
@@ -264,8 +275,15 @@ export function deviceBeforeIotlb(
 	return isChecked ? undefined : SKIP;
 }
 
+/** May the device with this requester id have filled its TLB from the tag? */
+const isUnder = (
+	{ iotlb }: World,
+	{ live, setting }: Space,
+	sid: number | undefined,
+): boolean =>
+	sid === undefined || !iotlb.entries || live.has(sid) || setting.has(sid);
+
 type Queued = {
-	readonly kind: string;
 	readonly start: number;
 	readonly n: number;
 	readonly seq: number;
@@ -283,27 +301,22 @@ const isCovered = (
 ): boolean =>
 	pending.some(
 		(one) =>
-			one.kind !== "devtlb" &&
-			one.seq > since &&
-			one.start <= start &&
-			start + n <= one.start + one.n,
+			one.seq > since && one.start <= start && start + n <= one.start + one.n,
 	);
 
 /** A stale range that no command queued earlier takes. */
 function rangeBefore(
-	world: World,
-	dom: DomainId,
+	{ stale: ranges }: Space,
 	start: number,
 	n: number,
 	pending: readonly Queued[],
 ): Before | undefined {
-	for (const space of spacesOf(world.iotlb, dom))
-		for (const stale of space.stale)
-			for (const part of stale.parts) {
-				const before = { ...part, since: stale.seq };
-				if (part.start >= start + n || start >= part.start + part.n) continue;
-				if (!isCovered(pending, before)) return before;
-			}
+	for (const stale of ranges)
+		for (const part of stale.parts) {
+			const before = { ...part, since: stale.seq };
+			if (part.start >= start + n || start >= part.start + part.n) continue;
+			if (!isCovered(pending, before)) return before;
+		}
 	return undefined;
 }
 

@@ -2,6 +2,7 @@
 import { visitPossible } from "../iotlb/walks.ts";
 import { tablesUnder, walkersOf } from "../world/apply-tables.ts";
 import { takenOutBy } from "./returning.ts";
+import { leftoversIn } from "../iotlb/leftovers.ts";
 import { spacesOf } from "../iotlb/state.ts";
 import { show } from "./caches.ts";
 import { spaceOfRequester } from "../iotlb/contexts.ts";
@@ -24,12 +25,20 @@ export function witnessHit(
 	if (!iotlb.armed) return SKIP;
 	const frame = Math.floor(Number(data.iova) / 4096);
 	const target = Math.floor(Number(data.pa) / 4096);
-	const space = spaceOfRequester(iotlb, data.iommu, data.sid, data.did);
+	const space = spaceOfRequester(
+		iotlb,
+		data.iommu,
+		data.sid,
+		data.did,
+		data.pasid ?? 0,
+	);
 	if (space === undefined)
 		return {
 			missing: `domain id ${data.did} on ${data.iommu}, which the witness saw in use, belongs to a domain this log does not name`,
 			minor: true,
 		};
+	// Its addresses are the guest's, and so is the first stage that translates them.
+	if (space.stage2 !== undefined) return SKIP;
 	const stale = space.stale.find((entry) => hits(entry, frame, target));
 	if (stale !== undefined) {
 		if (stale.unflushedSeq === 0 || t - stale.unflushedT < CLOCK_SLACK_NS)
@@ -124,6 +133,16 @@ export function deviceReached(
 				stale.t <= began
 			)
 				return used(stale, record);
+	for (const space of spaces)
+		for (const { since, unflushedSeq } of leftoversIn(
+			space,
+			start,
+			n,
+			() => true,
+		))
+			return unflushedSeq === 0
+				? undefined
+				: { proves: takenOutBy(since), use: useOf(data), actor: data.dev };
 	const unsure = spaces.some((space) => {
 		const domain = world.domains.map.get(space.dom);
 		return domain === undefined || domain.mapped < 0 || domain.unmapT >= began;
@@ -170,20 +189,32 @@ function reachedExactly(
 function used(stale: Stale, record: LogRecord<"dma.done">): Outcome {
 	if (stale.unflushedSeq === 0) return undefined;
 	const { data } = record;
-	const what = data.what === undefined ? "" : ` (it saw ${data.what})`;
 	const pa =
 		stale.pa < 0
 			? ""
 			: `, physical ${hexOfFrame(stale.pa + Math.max(0, Math.floor(Number(data.iova) / 4096) - stale.start))}`;
 	return {
 		proves: stale.id,
-		use: `${data.dev} ${data.write ? "wrote to" : "read from"} 0x${data.iova.toString(16)}${pa}${what}`,
+		use: useOf(data, pa),
 		actor: data.dev,
 	};
 }
 
-/** The tags a device's DMA may use now: by its requester ids, else by its hardware's domain. */
+function useOf(data: LogRecord<"dma.done">["data"], pa = ""): string {
+	const what = data.what === undefined ? "" : ` (it saw ${data.what})`;
+	return `${data.dev} ${data.write ? "wrote to" : "read from"} 0x${data.iova.toString(16)}${pa}${what}`;
+}
+
+/**
+ * The tags a device's DMA without PASID may use now: by its requester ids, else by its hardware's domain. None where a guest's first stage,
+ * which is in no log, translates it before.
+ */
 function spacesReachedBy(world: World, dev: ActorId): Space[] {
+	const found = spacesUnder(world, dev);
+	return found.some(({ stage2 }) => stage2 !== undefined) ? [] : found;
+}
+
+function spacesUnder(world: World, dev: ActorId): Space[] {
 	const device = world.devices.map.get(dev as never);
 	if (device === undefined) return [];
 	const found: Space[] = [];
@@ -194,9 +225,13 @@ function spacesReachedBy(world: World, dev: ActorId): Space[] {
 				const space = entry?.space;
 				if (space !== undefined) found.push(space);
 				for (const other of unit.spaces.values())
-					if (other.setting.has(sid)) found.push(other);
+					if (other.pasid === 0 && other.setting.has(sid)) found.push(other);
 			}
 	if (found.length === 0 && device.hw !== undefined)
-		found.push(...spacesOf(world.iotlb, device.hw));
+		found.push(
+			...spacesOf(world.iotlb, device.hw).filter(
+				({ dom, pasid }) => dom === device.hw && pasid === 0,
+			),
+		);
 	return found;
 }

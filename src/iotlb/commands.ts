@@ -1,7 +1,7 @@
 /**
  * Every invalidation command of VT-d, SMMUv3 and AMD-Vi that Linux 6.12 sends, and what it must drop (facts pagetable-semantics.md §5.2), by the
  * names of the kernel; and the commands that each driver sends for a range (§5.3). `inv.issued` records hold them in one spelling:
- * kind, gran, ih, ttl.
+ * kind, gran, ih, ttl, stage, pasid. What of it reaches which tag is in reach.ts.
  */
 import {
 	EMPTY_RANGE,
@@ -18,6 +18,8 @@ export interface Drops {
 	readonly walk: "all" | "tag" | "range" | "none";
 	readonly context: "all" | "named" | "none";
 	readonly device: "range" | "none";
+	/** Combined entries of a nested domain, the range being one of the second stage. */
+	readonly combined: "all" | "tag" | "range" | "none";
 }
 /** A command. */
 export interface CommandRow {
@@ -26,9 +28,12 @@ export interface CommandRow {
 	readonly name: string;
 	/** Fields of inv.issued. */
 	readonly kind: string;
-	readonly gran: "global" | "domain" | "pasid" | "page" | "device";
+	readonly gran: "global" | "domain" | "pasid" | "page" | "device" | "asid";
 	readonly ih?: true;
 	readonly ttl?: true;
+	readonly stage?: 1 | 2;
+	/** It names a PASID, and spares what others of the domain id cached. */
+	readonly pasid?: true;
 	readonly drops: Drops;
 }
 
@@ -37,13 +42,18 @@ const NONE = {
 	walk: "none",
 	context: "none",
 	device: "none",
+	combined: "none",
 } as const;
 const RANGE = { ...NONE, leaf: "range", walk: "range" } as const;
-const TAG = { ...NONE, leaf: "tag", walk: "tag" } as const;
 const LEAF = { ...NONE, leaf: "range" } as const;
+const BOTH = { ...RANGE, combined: "range" } as const;
+const BOTH_LEAF = { ...LEAF, combined: "range" } as const;
+const TAG = { ...NONE, leaf: "tag", walk: "tag", combined: "tag" } as const;
 const CONTEXTS = { ...NONE, context: "all" } as const;
 const CONTEXT = { ...NONE, context: "named" } as const;
 const DEVICE = { ...NONE, device: "range" } as const;
+const IH = { ih: true } as const;
+const PASID = { pasid: true } as const;
 
 const row = (
 	driver: CommandRow["driver"],
@@ -51,7 +61,7 @@ const row = (
 	kind: string,
 	gran: CommandRow["gran"],
 	drops: Drops,
-	flags: { readonly ih?: true; readonly ttl?: true } = {},
+	flags: Pick<CommandRow, "ih" | "ttl" | "stage" | "pasid"> = {},
 ): CommandRow => ({ driver, name, kind, gran, ...flags, drops });
 
 /** The table of facts §5.2. */
@@ -60,42 +70,62 @@ export const COMMANDS: readonly CommandRow[] = [
 		...NONE,
 		leaf: "all",
 		walk: "all",
+		combined: "all",
 	}),
 	row("vtd", "IOTLB domain", "iotlb", "domain", TAG),
-	row("vtd", "IOTLB page, IH=0", "iotlb", "page", RANGE),
-	row("vtd", "IOTLB page, IH=1", "iotlb", "page", LEAF, { ih: true }),
-	row("vtd", "PASID-based IOTLB, PASID-wide", "piotlb", "pasid", TAG),
-	row("vtd", "PASID-based IOTLB page, IH=0", "piotlb", "page", RANGE),
+	row("vtd", "IOTLB page, IH=0", "iotlb", "page", BOTH),
+	row("vtd", "IOTLB page, IH=1", "iotlb", "page", BOTH_LEAF, IH),
+	row("vtd", "PASID-based IOTLB, PASID-wide", "piotlb", "pasid", TAG, PASID),
+	row("vtd", "PASID-based IOTLB page, IH=0", "piotlb", "page", RANGE, PASID),
 	row("vtd", "PASID-based IOTLB page, IH=1", "piotlb", "page", LEAF, {
-		ih: true,
+		...IH,
+		...PASID,
 	}),
 	row("vtd", "context cache global", "context", "global", CONTEXTS),
 	row("vtd", "context cache domain", "context", "domain", CONTEXT),
 	row("vtd", "context cache device", "context", "device", CONTEXT),
 	row("vtd", "PASID cache global", "pasid", "global", CONTEXTS),
 	row("vtd", "PASID cache domain", "pasid", "domain", CONTEXT),
-	row("vtd", "PASID cache PASID", "pasid", "pasid", CONTEXT),
+	row("vtd", "PASID cache PASID", "pasid", "pasid", CONTEXT, PASID),
 	row("vtd", "device TLB", "devtlb", "page", DEVICE),
-	row("smmu-v3", "TLBI VA/IPA, leaf=0", "iotlb", "page", RANGE),
-	row("smmu-v3", "TLBI VA/IPA, leaf=1, TTL=0", "iotlb", "page", LEAF, {
-		ih: true,
-	}),
+	row("vtd", "device TLB with PASID", "devtlb", "page", DEVICE, PASID),
+	row("smmu-v3", "TLBI NH_VA, S2_IPA, leaf=0", "iotlb", "page", RANGE),
+	row("smmu-v3", "TLBI NH_VA, S2_IPA, leaf=1", "iotlb", "page", LEAF, IH),
 	row(
 		"smmu-v3",
-		"TLBI VA/IPA, leaf=1, TTL=L",
+		"TLBI NH_VA, S2_IPA, leaf=1, TTL=L",
 		"iotlb",
 		"page",
 		{ ...LEAF, leaf: "level" },
-		{ ih: true, ttl: true },
+		{ ...IH, ttl: true },
 	),
-	row("smmu-v3", "TLBI ASID/VMID", "iotlb", "domain", TAG),
-	row("smmu-v3", "CFGI_STE/CD", "context", "device", CONTEXT),
-	row("smmu-v3", "ATC_INV", "devtlb", "page", DEVICE),
-	row("amd-vi", "INVALIDATE_IOMMU_PAGES, PDE=0", "iotlb", "page", LEAF, {
-		ih: true,
+	row("smmu-v3", "TLBI NH_ASID, S12_VMALL", "iotlb", "domain", TAG),
+	row("smmu-v3", "TLBI NH_ALL", "iotlb", "domain", TAG, { stage: 1 }),
+	row("smmu-v3", "TLBI NH_VA of a guest", "iotlb", "page", RANGE, {
+		stage: 1,
 	}),
-	row("amd-vi", "INVALIDATE_IOMMU_PAGES, PDE=1", "iotlb", "page", RANGE),
+	row("smmu-v3", "TLBI NH_ASID of a guest", "iotlb", "asid", NONE, {
+		stage: 1,
+	}),
+	row("smmu-v3", "CFGI_STE", "context", "device", CONTEXT),
+	row("smmu-v3", "CFGI_CD", "pasid", "pasid", CONTEXT, PASID),
+	row("smmu-v3", "CFGI_CD_ALL", "pasid", "device", CONTEXT),
+	row("smmu-v3", "ATC_INV", "devtlb", "page", DEVICE),
+	row("smmu-v3", "ATC_INV with SSID", "devtlb", "page", DEVICE, PASID),
+	row(
+		"amd-vi",
+		"INVALIDATE_IOMMU_PAGES, PDE=0",
+		"iotlb",
+		"page",
+		BOTH_LEAF,
+		IH,
+	),
+	row("amd-vi", "INVALIDATE_IOMMU_PAGES, PDE=1", "iotlb", "page", BOTH),
+	row("amd-vi", "… all pages", "iotlb", "domain", TAG),
+	row("amd-vi", "… GN=1, PDE=1", "piotlb", "page", RANGE, PASID),
+	row("amd-vi", "… GN=1, all pages", "piotlb", "pasid", TAG, PASID),
 	row("amd-vi", "INVALIDATE_IOTLB_PAGES", "devtlb", "page", DEVICE),
+	row("amd-vi", "… GN=1", "devtlb", "page", DEVICE, PASID),
 	row("amd-vi", "INVALIDATE_DEVTAB_ENTRY", "context", "device", CONTEXT),
 ];
 

@@ -4,14 +4,16 @@
 import type { DomainId, IommuId } from "../vocabulary/ids.ts";
 import {
 	addLeftover,
+	devicesOf,
 	dropDevice,
-	reachesLevel,
+	droppedOf,
 	takeOver,
 	without,
 } from "./leftovers.ts";
+import { dropsEntry, NOTHING, reachInto, type Reach } from "./reach.ts";
 import { dropWalks, noteFlushed } from "./walk-drops.ts";
 import {
-	concerns,
+	ANY_DEVICE,
 	walkerOf,
 	meets,
 	spacesOf,
@@ -43,19 +45,19 @@ const isCertain = (space: Space): boolean =>
 		? space.live.size > 0 || space.tagRefs > 0 || space.used
 		: space.holds;
 
-/** The run [start, start+n) → pa is about to vanish from memory by record `seq`. */
+/** The run [start, start+n) → pa of leaves of `unit` frames (0: not known) is about to vanish from memory by record `seq`. */
 export function cleared(
 	iotlb: Iotlb,
 	dom: DomainId,
 	start: number,
 	n: number,
 	pa: number,
+	unit: number,
 	at: {
 		readonly seq: number;
 		readonly op: number;
 		readonly t: number;
 		readonly queued: boolean;
-		readonly level: number;
 	},
 ): void {
 	if (iotlb.tables.has(dom)) return;
@@ -83,7 +85,7 @@ export function cleared(
 			queued: at.queued,
 			unflushedSeq: 0,
 			unflushedT: 0,
-			level: at.level,
+			unit,
 		};
 		space.stale.push(stale);
 		if (space.stale.length > STALE_MAX) thin(space);
@@ -136,8 +138,13 @@ export function mapped(
 				start,
 				n,
 				pa: -1,
+				unit: 0,
+				sid: ANY_DEVICE,
 				since: seq,
 				seq,
+				certain: true,
+				queued: false,
+				unflushedSeq: 0,
 			});
 	}
 }
@@ -167,7 +174,7 @@ export function issue(
 	iotlb.armed = true;
 	const unit = unitOf(iotlb, iommu);
 	unit.issued++;
-	if (command.kind === "devtlb") unit.ats = true;
+	if (command.kind === "devtlb") unit.ats.add(command.sid ?? ANY_DEVICE);
 	unit.pending.push(command);
 }
 
@@ -199,68 +206,27 @@ function apply(
 	seq: number,
 	t: number,
 ): void {
-	switch (command.kind) {
-		case "walk":
-			for (const space of unit.spaces.values())
-				if (concerns(command, space))
-					dropFromWalks(iotlb, space, command, command.seq, seq);
-			return;
-		case "devtlb":
-			for (const space of unit.spaces.values())
-				if (concerns(command, space)) {
-					dropFromWalks(iotlb, space, command, command.seq, seq);
-					dropDevice(space, command);
-				}
-			return;
-		case "iotlb":
-		case "piotlb":
-			if (command.gran === "global") {
-				for (const space of unit.spaces.values())
-					dropAll(iotlb, space, command, seq, t);
-				return;
-			}
-			for (const space of unit.spaces.values()) {
-				// A tag that the log never named (below 0) is matched by any command of the same operation.
-				if (
-					space.did !== command.did &&
-					!(space.did < 0 && unknownTag(unit, command))
-				)
-					continue;
-				if (command.gran === "domain" || command.gran === "pasid")
-					dropAll(iotlb, space, command, seq, t);
-				else dropRange(iotlb, space, command, seq, t);
-			}
-			return;
-		case "context":
-		case "pasid":
-			unit.staleContexts = unit.staleContexts.filter(
-				(entry) =>
-					entry.seq >= command.seq ||
-					!coversContext(command, entry.sid, entry.space.did),
-			);
-			return;
-		default:
+	const { hardware } = iotlb;
+	if (unit.staleContexts.length > 0)
+		unit.staleContexts = unit.staleContexts.filter(
+			(entry) =>
+				entry.seq >= command.seq || !dropsEntry(hardware, command, entry),
+		);
+	for (const space of unit.spaces.values()) {
+		const reach = reachInto(hardware, unit, command, space);
+		if (reach !== NOTHING) drop(iotlb, space, command, reach, seq, t);
 	}
 }
-
-const unknownTag = (unit: Unit, command: Invalidation): boolean =>
-	command.did === undefined || !unit.spaces.has(command.did);
-
-const coversContext = (
-	command: Invalidation,
-	sid: number,
-	did: number,
-): boolean =>
-	command.gran === "global" ||
-	(command.gran === "domain" || command.kind === "pasid"
-		? command.did === undefined || command.did === did
-		: command.sid === undefined || command.sid === sid);
 
 /**
  * The last record whose stale entries the command drops: those cleared after it was issued may have been cached again by then — unless
  * nobody reached the tag any more.
  */
-const reach = (iotlb: Iotlb, space: Space, command: Invalidation): number =>
+const lastDropped = (
+	iotlb: Iotlb,
+	space: Space,
+	command: Invalidation,
+): number =>
 	!space.preexisting &&
 	(space.live.size === 0 || untagged(iotlb, space, command.seq)) &&
 	space.setting.size === 0 &&
@@ -275,64 +241,68 @@ const untagged = (iotlb: Iotlb, space: Space, before: number): boolean =>
 	space.tagSeq > 0 &&
 	space.tagSeq < before;
 
-function dropAll(
+function drop(
 	iotlb: Iotlb,
 	space: Space,
 	command: Invalidation,
+	reach: Reach,
 	seq: number,
 	t: number,
 ): void {
-	const limit = reach(iotlb, space, command);
-	dropFromWalks(iotlb, space, command, limit, seq);
-	takeOver(iotlb, space, command, limit);
-	if (space.negative.length > 0)
-		space.negative = space.negative.filter((one) => one.seq > limit);
-	if (space.stale.length > 0)
-		space.stale = space.stale.filter(
-			(stale) => stale.seq > limit || !note(iotlb, stale, [], seq, t),
+	if (reach.device !== "none" || command.kind === "walk") {
+		dropFromWalks(iotlb, space, command, reach, command.seq, seq);
+		if (reach.device !== "none") dropDevice(space, command);
+		return;
+	}
+	const limit = lastDropped(iotlb, space, command);
+	dropFromWalks(iotlb, space, command, reach, limit, seq);
+	if (reach.leaf !== "none") dropLeaves(iotlb, space, command, limit, seq, t);
+	if (reach.walk !== "none" && space.tables.length > 0)
+		space.tables = space.tables.filter(
+			(table) => table.seq > limit || !holdsAll(command, table),
 		);
-	if (space.tables.length > 0)
-		space.tables = space.tables.filter((table) => table.seq > limit);
-	if (limit === Number.POSITIVE_INFINITY) {
+	if (reach.leaf === "range") {
+		if (space.holds && space.live.size === 0 && !space.preexisting)
+			space.clean.push({ start: command.start, n: command.n });
+	} else if (
+		limit === Number.POSITIVE_INFINITY &&
+		reach.leaf === "all" &&
+		reach.walk === "all"
+	) {
 		space.holds = false;
 		space.clean = [];
 	}
 }
 
-function dropRange(
+/** Ranges do not tell which tables lie below an unlinked one: pointers to those go with the whole range only. */
+const holdsAll = (command: Invalidation, { start, n }: FrameRange): boolean =>
+	command.start <= start && start + n <= command.start + command.n;
+
+/** Stale ranges and negative entries; a command for all of a tag names no range, which is all frames. */
+function dropLeaves(
 	iotlb: Iotlb,
 	space: Space,
 	command: Invalidation,
+	limit: number,
 	seq: number,
 	t: number,
 ): void {
-	const { start, n } = command;
-	const limit = reach(iotlb, space, command);
-	dropFromWalks(iotlb, space, command, limit, seq);
 	takeOver(iotlb, space, command, limit);
+	const { start, n } = command;
 	if (space.negative.length > 0)
 		space.negative = without(space.negative, start, n, limit);
-	if (space.stale.length > 0) {
-		let gone = false;
-		for (const stale of space.stale) {
-			if (stale.seq > limit || !meets(stale.parts, start, n)) continue;
-			if (!reachesLevel(iotlb, command, stale)) continue;
-			const left = subtract(stale.parts, start, n);
-			if (left.length === 0) gone = true;
-			note(iotlb, stale, left, seq, t);
-		}
-		if (gone)
-			space.stale = space.stale.filter((stale) => stale.parts.length > 0);
+	if (space.stale.length === 0) return;
+	let gone = false;
+	for (const stale of space.stale) {
+		if (stale.seq > limit) continue;
+		const dropped = droppedOf(iotlb, command, stale);
+		if (dropped === undefined || !meets(stale.parts, dropped.start, dropped.n))
+			continue;
+		const left = subtract(stale.parts, dropped.start, dropped.n);
+		if (left.length === 0) gone = true;
+		note(iotlb, stale, left, seq, t);
 	}
-	if (!command.leafOnly && space.tables.length > 0)
-		space.tables = space.tables.filter(
-			(table) =>
-				table.seq > limit ||
-				table.start < start ||
-				table.start + table.n > start + n,
-		);
-	if (space.holds && space.live.size === 0 && !space.preexisting)
-		space.clean.push({ start, n });
+	if (gone) space.stale = space.stale.filter(({ parts }) => parts.length > 0);
 }
 
 /** The same for a page table that is logged entry by entry. */
@@ -340,13 +310,16 @@ function dropFromWalks(
 	iotlb: Iotlb,
 	space: Space,
 	command: Invalidation,
+	reach: Reach,
 	limit: number,
 	seq: number,
 ): void {
 	const walker = walkerOf(iotlb, space);
 	if (walker === undefined) return;
-	dropWalks(walker, command, limit, seq);
-	noteFlushed(walker, command);
+	dropWalks(walker, { command, reach }, limit, seq, () =>
+		devicesOf(iotlb, space),
+	);
+	noteFlushed(walker, { command, reach });
 }
 
 const EMPTY: readonly Stale[] = [];

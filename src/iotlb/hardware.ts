@@ -18,11 +18,13 @@ export interface Hardware {
 	readonly ih0NonLeafScope: "range" | "domain";
 	/** A TTL in a command limits which leaf entries are sure to go (SMMUv3 range commands). */
 	readonly tlbiTTL: "honoured" | "ignored";
-	/** Some driver of the log sends such commands (SMMUv3): ranges of macro logs are told apart by the size of their leaves. */
-	readonly sendsTtl: boolean;
+	/** Whose IOMMUs they are, where all are of one kind: what a command means may differ. */
+	readonly family: "vtd" | "smmu-v3" | "amd-vi" | "other";
+	/** VT-d scalable mode: entries are PASID entries, which commands for context entries spare. */
+	readonly scalable: boolean;
 	/** Below 2, entries of two sizes for one address are a conflict (Arm BBM level). */
 	readonly bbm: number;
-	/** An invalidation of a part of a superpage drops the cached superpage (Arm) or need not (VT-d, AMD). */
+	/** An invalidation of a part of a superpage drops the cached superpage (Arm) or need not (VT-d, AMD). A superpage is one entry. */
 	readonly smallFlushDropsLargeLeaf: boolean;
 	/** A DMA that faults is restarted (PRI). */
 	readonly pri: boolean;
@@ -43,11 +45,19 @@ export function hardwareOf(header: LogHeader): Hardware {
 		ih0NonLeafScope:
 			switches["ih0NonLeafScope"] === "domain" ? "domain" : "range",
 		tlbiTTL: switches["tlbiTTL"] === "ignored" ? "ignored" : "honoured",
-		sendsTtl: header.topology.groups.some(({ driver }) =>
-			driver.startsWith("smmu"),
-		),
+		family: familyOf(header),
+		scalable: header.iommu.scalable === true,
 		bbm: typeof bbm === "number" ? bbm : 2,
 		smallFlushDropsLargeLeaf: switches["smallFlushDropsLargeLeaf"] !== false,
 		pri: switches["pri"] === true,
 	};
+}
+
+const FAMILIES = ["vtd", "smmu-v3", "amd-vi"] as const;
+
+function familyOf({ topology: { groups } }: LogHeader): Hardware["family"] {
+	const family = FAMILIES.find((one) => one === groups[0]?.driver);
+	return family !== undefined && groups.every(({ driver }) => driver === family)
+		? family
+		: "other";
 }

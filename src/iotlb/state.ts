@@ -24,8 +24,9 @@ import type {
 	IommuId,
 } from "../vocabulary/ids.ts";
 import type { Hardware } from "./hardware.ts";
-import { copyTables, type Tables } from "./tables.ts";
-import { copyWalks, type Walker, type Walks } from "./walks.ts";
+import { NOTHING, reachInto } from "./reach.ts";
+import type { Tables } from "./tables.ts";
+import type { Walker, Walks } from "./walks.ts";
 
 /** A range that hardware may still translate although memory no longer does. */
 export interface Stale {
@@ -51,19 +52,30 @@ export interface Stale {
 	/** seq of the iotlb.synced that claimed it flushed while it was not; 0 = none so far. */
 	unflushedSeq: number;
 	unflushedT: number;
-	/** Level of its leaves as a TTL names it (3 = page); 0 = not told apart. */
-	readonly level: number;
+	/** Frames of one leaf of it, of which it holds whole ones; 0 = not known. */
+	readonly unit: number;
 }
 /** Frames of a range that a device's own TLB may still translate, or that may be cached as "not present". */
 export interface Leftover {
 	readonly start: number;
 	readonly n: number;
 	readonly pa: number;
+	/** Frames of one entry; 0 = not known. */
+	readonly unit: number;
+	/** The device that holds it; ANY_DEVICE where commands do not name devices. */
+	readonly sid: number;
 	/** Record that took it out of memory / put it in. */
 	readonly since: number;
 	/** Record at which it could last have been filled. */
 	readonly seq: number;
+	/** As of the stale range that it was taken over from. */
+	readonly certain: boolean;
+	readonly queued: boolean;
+	/** seq of the iotlb.synced that claimed it flushed; 0 = none so far. */
+	unflushedSeq: number;
 }
+/** Stands for every device in the place of a requester id. */
+export const ANY_DEVICE = -1;
 /** Frames [start, start+n). */
 export interface FrameRange {
 	readonly start: number;
@@ -79,12 +91,25 @@ export interface StaleTable {
 	/** "superseded": a superpage is about to cover it. */
 	readonly why: "unlinked" | "superseded";
 }
-/** One tag: (IOMMU unit, domain id). */
+/**
+ * One tag: (IOMMU unit, domain id, PASID). Requests without a PASID are those of PASID 0 (IOMMU_NO_PASID): VT-d, SMMUv3 and AMD-Vi all
+ * keep the requester's own table in the first place of its PASID table.
+ *
+ * A nested domain has tags of its own. What they hold are the combined results of a first stage, which is the guest's and in no log, and of
+ * its parent's table: everything in such a tag is told by the address that the second stage translates.
+ */
 export interface Space {
 	readonly iommu: IommuId;
+	/** Its place in Unit.spaces: the domain id, for the requests without PASID of the domain that holds it; else a number below 0. */
+	key: number;
 	/** Below 0 while the log has not told it: VT-d writes the context entry before the first trace of the id. */
 	did: number;
+	readonly pasid: number;
 	readonly dom: DomainId;
+	/** Of a nested domain: the domain whose table is its second stage. */
+	stage2: DomainId | undefined;
+	/** Its table is a second stage: commands for first stages reach none of it. */
+	isParent: boolean;
 	/** The domain was alive before the log: who reaches it is not known, so it always may hold entries. */
 	preexisting: boolean;
 	/** Evidence that such a domain is in use: its cache tags were walked, or a witness saw an entry of it. */
@@ -116,6 +141,8 @@ export interface Space {
 /** A context entry, set or cleared-but-maybe-cached. */
 export interface ContextEntry {
 	readonly sid: number;
+	/** 0: of requests without PASID. */
+	readonly pasid: number;
 	readonly dom: DomainId;
 	space: Space;
 	readonly seq: number;
@@ -134,6 +161,9 @@ export interface Invalidation {
 	readonly n: number;
 	readonly leafOnly: boolean;
 	readonly sid: number | undefined;
+	readonly pasid: number | undefined;
+	/** 1: first-stage and combined entries only; 2: second-stage ones only. */
+	readonly stage: number | undefined;
 	readonly op: number;
 	/** SMMUv3 range commands: the level whose leaf entries are sure to go; undefined or 0: every level. */
 	readonly ttl: number | undefined;
@@ -144,14 +174,17 @@ export interface Invalidation {
 export interface Unit {
 	readonly id: IommuId;
 	spaces: Map<number, Space>;
+	/** The next key of a tag that has no domain id for itself. */
+	nextKey: number;
 	pending: Invalidation[];
+	/** By requester, of requests without PASID; those of PASIDs by contextKey. */
 	contexts: Map<number, ContextEntry>;
 	staleContexts: ContextEntry[];
 	/** Commands issued / completed in the log. */
 	issued: number;
 	completed: number;
-	/** A device-TLB command was seen: ATS is on. */
-	ats: boolean;
+	/** Requesters that device-TLB commands were sent to (ANY_DEVICE: to none by name): ATS is on there. */
+	ats: Set<number>;
 }
 /** Windows of one kind: how many, the longest, and the bytes that lay open in all of them together, in frames. */
 export interface WindowSum {
@@ -210,7 +243,12 @@ export interface Iotlb {
 	/** True once a clearing was logged: recordings with few probes show entries being set and never cleared. */
 	clearings: boolean;
 	units: Map<IommuId, Unit>;
+	/** Tags whose entries come from a domain's table: its own, and those of the domains nested on it. */
 	byDomain: Map<DomainId, Space[]>;
+	/** Nested domains and their parents. */
+	nested: Map<DomainId, DomainId>;
+	/** Domains that others may be nested on. */
+	parents: Set<DomainId>;
 	/** Flush queues whose records tell the CPU: what waits, oldest first. */
 	queues: Map<DomainId, Queue>;
 	nextStale: number;
@@ -232,6 +270,8 @@ export const newIotlb = (own: object, hardware: Hardware): Iotlb => ({
 	clearings: false,
 	units: new Map(),
 	byDomain: new Map(),
+	nested: new Map(),
+	parents: new Set(),
 	queues: new Map(),
 	nextStale: 1,
 	windows: {
@@ -245,69 +285,6 @@ export const newIotlb = (own: object, hardware: Hardware): Iotlb => ({
 	dropped: [],
 });
 
-const copySpace = (space: Space): Space => ({
-	...space,
-	live: new Map(space.live),
-	setting: new Map(space.setting),
-	stale: space.stale.map((stale) => ({ ...stale })),
-	tables: space.tables.slice(),
-	clean: space.clean.slice(),
-	walks: space.walks === null ? null : copyWalks(space.walks),
-});
-
-/** A copy that shares nothing which changes. */
-export function copyIotlb(iotlb: Iotlb, own: object): Iotlb {
-	const byDomain = new Map<DomainId, Space[]>();
-	const units = new Map<IommuId, Unit>();
-	for (const [id, unit] of iotlb.units) {
-		const spaces = new Map<number, Space>();
-		const copies = new Map<Space, Space>();
-		for (const [did, space] of unit.spaces) {
-			const copy = copySpace(space);
-			spaces.set(did, copy);
-			copies.set(space, copy);
-			const list = byDomain.get(copy.dom);
-			if (list === undefined) byDomain.set(copy.dom, [copy]);
-			else list.push(copy);
-		}
-		units.set(id, {
-			...unit,
-			spaces,
-			pending: unit.pending.slice(),
-			contexts: new Map(
-				[...unit.contexts].map(([sid, entry]) => [
-					sid,
-					{ ...entry, space: copies.get(entry.space) ?? entry.space },
-				]),
-			),
-			staleContexts: unit.staleContexts.map((entry) => ({
-				...entry,
-				space: copies.get(entry.space) ?? entry.space,
-			})),
-		});
-	}
-	return {
-		...iotlb,
-		own,
-		tables: new Map(
-			[...iotlb.tables].map(([dom, tables]) => [dom, copyTables(tables)]),
-		),
-		units,
-		byDomain,
-		queues: new Map(iotlb.queues),
-		windows: {
-			...iotlb.windows,
-			byDomain: new Map(
-				[...iotlb.windows.byDomain].map(([dom, { strict, lazy }]) => [
-					dom,
-					{ strict: { ...strict }, lazy: { ...lazy } },
-				]),
-			),
-		},
-		dropped: iotlb.dropped.slice(),
-	};
-}
-
 /** The unit, made when it is named for the first time. */
 export function unitOf(iotlb: Iotlb, id: IommuId): Unit {
 	let unit = iotlb.units.get(id);
@@ -315,12 +292,13 @@ export function unitOf(iotlb: Iotlb, id: IommuId): Unit {
 		unit = {
 			id,
 			spaces: new Map(),
+			nextKey: -1,
 			pending: [],
 			contexts: new Map(),
 			staleContexts: [],
 			issued: 0,
 			completed: 0,
-			ats: false,
+			ats: new Set(),
 		};
 		iotlb.units.set(id, unit);
 	}
@@ -328,31 +306,51 @@ export function unitOf(iotlb: Iotlb, id: IommuId): Unit {
 }
 
 const NONE: readonly Space[] = [];
-/** The tags of a domain. */
+/** The tags whose entries come from a domain's table. */
 export const spacesOf = (iotlb: Iotlb, dom: DomainId): readonly Space[] =>
 	iotlb.byDomain.get(dom) ?? NONE;
 
-/** Does a command speak about this tag? */
-export const concerns = (command: Invalidation, space: Space): boolean =>
-	command.gran === "global" ||
-	command.did === space.did ||
-	(command.kind === "devtlb" && command.did === undefined);
+/** Every tag. */
+export const allSpaces = (iotlb: Iotlb): Space[] =>
+	[...iotlb.units.values()].flatMap(({ spaces }) => [...spaces.values()]);
+
+/** The tag of a domain id and a PASID: of the domain that holds the id, not of one nested on it. */
+export function spaceAt(
+	unit: Unit | undefined,
+	did: number,
+	pasid: number,
+): Space | undefined {
+	const owner = unit?.spaces.get(did);
+	if (unit === undefined || owner === undefined || pasid === 0) return owner;
+	for (const space of unit.spaces.values())
+		if (space.did === did && space.pasid === pasid && space.dom === owner.dom)
+			return space;
+	return undefined;
+}
+
+/** Where the entry of a requester and a PASID is kept. */
+export const contextKey = (sid: number, pasid: number): number =>
+	sid + pasid * 2 ** 32;
 
 /** The walks of a tag, when its page table is logged entry by entry. */
 export function walkerOf(iotlb: Iotlb, space: Space): Walker | undefined {
 	if (iotlb.tables.size === 0) return undefined;
-	const tables = iotlb.tables.get(space.dom);
+	const tables = iotlb.tables.get(space.stage2 ?? space.dom);
 	if (tables === undefined) return undefined;
 	space.walks ??= { entries: new Map() };
+	const unit = iotlb.units.get(space.iommu);
+	const pending: Walker["pending"][number][] = [];
+	if (unit !== undefined)
+		for (const command of unit.pending) {
+			const reach = reachInto(iotlb.hardware, unit, command, space);
+			if (reach !== NOTHING) pending.push({ command, reach });
+		}
 	return {
 		tables,
 		walks: space.walks,
 		hardware: iotlb.hardware,
 		reaches: space.holds || space.setting.size > 0,
-		pending:
-			iotlb.units
-				.get(space.iommu)
-				?.pending.filter((command) => concerns(command, space)) ?? [],
+		pending,
 	};
 }
 

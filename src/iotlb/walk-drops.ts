@@ -1,6 +1,8 @@
 /** What an invalidation takes from the walks of a tag (facts pagetable-semantics.md §5.2). */
 import type { Hardware } from "./hardware.ts";
-import type { Invalidation } from "./state.ts";
+import { takenFrom } from "./leftovers.ts";
+import { goesTo, type Reach } from "./reach.ts";
+import { ANY_DEVICE, subtract, type Invalidation } from "./state.ts";
 import { reachOf, spanOf, type TablePage, type Tables } from "./tables.ts";
 import {
 	GARBAGE,
@@ -12,17 +14,23 @@ import {
 	type Walker,
 } from "./walks.ts";
 
-/** Facts §5.2 for a paging-structure entry. `command` concerns this tag. */
+/** A command and how far it reaches into the tag at hand. */
+export interface Reaching {
+	readonly command: Invalidation;
+	readonly reach: Reach;
+}
+
+/** Facts §5.2 for a paging-structure entry. */
 export function dropsDirectory(
 	hardware: Hardware,
-	command: Invalidation,
+	{ command, reach }: Reaching,
 	entry: { readonly start: number; readonly n: number },
 ): boolean {
 	if (command.kind === "devtlb") return false;
 	const touches = meets(entry, command.start, command.n);
 	// A walk in flight is over before any covering invalidation completes.
 	if (!hardware.directory) return touches;
-	if (command.leafOnly) return false;
+	if (reach.walk === "none") return false;
 	return touches || hardware.ih0NonLeafScope === "domain";
 }
 
@@ -30,12 +38,12 @@ export function dropsDirectory(
 function leftOf(
 	tables: Tables,
 	hardware: Hardware,
-	command: Invalidation,
+	{ command, reach }: Reaching,
 	entry: StaleEntry,
 ): StaleEntry[] {
 	const isDevice = entry.kind === "device";
-	if (isDevice !== (command.kind === "devtlb") || command.kind === "walk")
-		return [entry];
+	if ((isDevice ? reach.device : reach.leaf) === "none") return [entry];
+	if (isDevice && !goesTo(command, entry.sid)) return [entry];
 	const named = levelOfTtl(tables, command.ttl);
 	if (
 		named !== undefined &&
@@ -43,25 +51,20 @@ function leftOf(
 		named !== entry.level
 	)
 		return [entry];
-	const { start, unit, n } = entry;
-	const whole = isDevice || hardware.smallFlushDropsLargeLeaf;
-	const from = (command.start - start) / unit;
-	const to = (command.start + command.n - start) / unit;
-	const first = Math.max(0, whole ? Math.floor(from) : Math.ceil(from));
-	const end = Math.min(n / unit, whole ? Math.ceil(to) : Math.floor(to));
-	if (first >= end) return [entry];
-	const parts: StaleEntry[] = [];
-	if (first > 0) parts.push(part(entry, 0, first));
-	if (end < n / unit) parts.push(part(entry, end, n / unit));
-	return parts;
+	const taken = takenFrom(
+		entry,
+		command,
+		isDevice || hardware.smallFlushDropsLargeLeaf,
+	);
+	if (taken === undefined || !meets(entry, taken.start, taken.n))
+		return [entry];
+	return subtract([entry], taken.start, taken.n).map(({ start, n }) => ({
+		...entry,
+		start,
+		n,
+		pa: entry.pa < 0 ? entry.pa : entry.pa + (start - entry.start),
+	}));
 }
-
-const part = (entry: StaleEntry, first: number, end: number): StaleEntry => ({
-	...entry,
-	start: entry.start + first * entry.unit,
-	n: (end - first) * entry.unit,
-	pa: entry.pa < 0 ? entry.pa : entry.pa + first * entry.unit,
-});
 
 /** The level that a TTL names: 3 = page, 2 = block of the level above, 1 = of the next (facts §5.3). */
 function levelOfTtl(
@@ -79,10 +82,12 @@ function levelOfTtl(
  */
 export function dropWalks(
 	walker: Walker,
-	command: Invalidation,
+	reaching: Reaching,
 	limit: number,
 	seq: number,
+	devices: () => readonly number[],
 ): void {
+	const { command } = reaching;
 	const { tables, walks, hardware } = walker;
 	const stale = [...walks.entries];
 	const doomed: StaleEntry[] = [];
@@ -90,12 +95,12 @@ export function dropWalks(
 	for (const [key, entry] of stale) {
 		if (entry.seq > limit) continue;
 		if (entry.kind === "directory") {
-			if (!dropsDirectory(hardware, command, entry)) continue;
+			if (!dropsDirectory(hardware, reaching, entry)) continue;
 			walks.entries.delete(key);
 			doomed.push(entry);
 			continue;
 		}
-		const left = leftOf(tables, hardware, command, entry);
+		const left = leftOf(tables, hardware, reaching, entry);
 		if (left.length === 1 && left[0] === entry) continue;
 		walks.entries.delete(key);
 		for (const one of left) keep(walks, one);
@@ -106,18 +111,19 @@ export function dropWalks(
 		for (const reached of reachedBy(walker, entry, seq)) {
 			const left =
 				reached.kind === "directory"
-					? dropsDirectory(hardware, command, reached)
+					? dropsDirectory(hardware, reaching, reached)
 						? []
 						: [reached]
-					: leftOf(tables, hardware, command, reached);
+					: leftOf(tables, hardware, reaching, reached);
 			for (const one of left) keepStale(walker, one);
 			if (left.length !== 1 || left[0] !== reached) taken.push(reached);
 		}
 	// The device may have taken it over until the command was carried out; commands queued after it come later.
-	if (hardware.device && command.kind !== "devtlb")
-		for (const entry of taken)
-			if (entry.kind === "leaf")
-				keep(walks, { ...entry, kind: "device", seq: command.seq });
+	if (taken.length > 0 && command.kind !== "devtlb")
+		for (const sid of devices())
+			for (const entry of taken)
+				if (entry.kind === "leaf")
+					keep(walks, { ...entry, kind: "device", sid, seq: command.seq });
 }
 
 /** Everything that walks through a stale pointer can fill now. */
@@ -170,6 +176,7 @@ const garbageEntry = (
 	table: 0,
 	rights: 0,
 	dirty: false,
+	sid: ANY_DEVICE,
 	seq,
 	since: seq,
 });
@@ -177,16 +184,17 @@ const garbageEntry = (
 /** Tables unlinked before an invalidation that spares no walk cache was issued: does it cover every pointer to them (PT-30)? */
 export function noteFlushed(
 	walker: Pick<Walker, "tables" | "hardware">,
-	command: Invalidation,
+	reaching: Reaching,
 ): void {
+	const { command, reach } = reaching;
 	const { tables, hardware } = walker;
-	if (command.kind === "devtlb" || command.leafOnly) return;
+	if (reach.walk === "none") return;
 	for (const page of tables.waiting) {
 		if (page.flushed) continue;
 		if (page.unlinkedSeq > command.seq) continue;
 		const n = reachOf(tables, page);
 		const covered = page.bases.every((start) =>
-			dropsDirectory(hardware, command, { start, n }),
+			dropsDirectory(hardware, reaching, { start, n }),
 		);
 		if (covered) page.flushed = true;
 		else if (command.by !== undefined)

@@ -6,12 +6,10 @@
  * offers now needs no storing; stored is what it no longer offers (`stale`), and from a stale pointer walks go on, through tables
  * that are unlinked or freed. An invalidation completes at its record but counts from its issue: what a walk could still have filled
  * after that survives it. So does what a device may have taken over from an IOTLB entry before that was gone.
- *
- * Not modelled: a superpage cached as several smaller pieces (the ranges of state.ts do that for macro logs).
  */
 import type { Hardware } from "./hardware.ts";
-import { dropsDirectory } from "./walk-drops.ts";
-import type { Invalidation } from "./state.ts";
+import { dropsDirectory, type Reaching } from "./walk-drops.ts";
+import { ANY_DEVICE } from "./state.ts";
 import {
 	kindOf,
 	childOf,
@@ -42,6 +40,8 @@ export interface StaleEntry {
 	readonly rights: number;
 	/** Leaf: it remembers that the dirty bit is set. */
 	readonly dirty: boolean;
+	/** Device: the requester that holds it; ANY_DEVICE where commands do not name them. */
+	readonly sid: number;
 	/** Record at which a walk could last have filled it. */
 	seq: number;
 	/** Record that took it out of memory. */
@@ -69,14 +69,14 @@ export interface Walker {
 	readonly hardware: Hardware;
 	/** Some requester may walk from the root. */
 	readonly reaches: boolean;
-	/** Commands queued and not completed, oldest first, that concern this tag. */
-	readonly pending: readonly Invalidation[];
+	/** Commands queued and not completed, oldest first, that reach this tag. */
+	readonly pending: readonly Reaching[];
 }
 
 /** Keeps an entry, or notes that it could be filled again. */
 export function keep(walks: Walks, entry: StaleEntry): void {
-	const { kind, level, start, n, pa, table, rights, dirty } = entry;
-	const key = `${kind} ${level} ${start} ${n} ${pa} ${table} ${rights} ${dirty}`;
+	const { kind, level, start, n, pa, table, rights, dirty, sid } = entry;
+	const key = `${kind} ${level} ${start} ${n} ${pa} ${table} ${rights} ${dirty} ${sid}`;
 	const known = walks.entries.get(key);
 	if (known !== undefined) {
 		if (entry.seq > known.seq) known.seq = entry.seq;
@@ -130,12 +130,12 @@ export function placesOf(walker: Walker, page: TablePage): Place[] {
 
 /** A stale pointer that a queued invalidation will take: nothing could be filled through it after that was issued, at the latest. */
 function doomOf(walker: Walker, entry: StaleEntry): number {
-	for (const command of walker.pending)
+	for (const reaching of walker.pending)
 		if (
-			entry.seq <= command.seq &&
-			dropsDirectory(walker.hardware, command, entry)
+			entry.seq <= reaching.command.seq &&
+			dropsDirectory(walker.hardware, reaching, entry)
 		)
-			return command.seq;
+			return reaching.command.seq;
 	return Number.POSITIVE_INFINITY;
 }
 
@@ -227,6 +227,7 @@ export function entryOf(
 		pa: -1,
 		rights: 0,
 		dirty: false,
+		sid: ANY_DEVICE,
 	};
 	switch (kindOf(tables, word, level)) {
 		case "leaf":

@@ -38,6 +38,8 @@ const command = ({
 	gran,
 	ih,
 	ttl,
+	stage,
+	pasid,
 	drops,
 }: CommandRow): string => {
 	const flags = [
@@ -45,8 +47,10 @@ const command = ({
 		gran,
 		...(ih === true ? ["ih"] : []),
 		...(ttl === true ? ["ttl"] : []),
+		...(stage === undefined ? [] : [`stage=${stage}`]),
+		...(pasid === true ? ["pasid"] : []),
 	].join(" ");
-	return `| ${driver} | ${name} | \`${flags}\` | ${cell(drops.leaf)} | ${cell(drops.walk)} | ${cell(drops.context)} | ${cell(drops.device)} |`;
+	return `| ${driver} | ${name} | \`${flags}\` | ${cell(drops.leaf)} | ${cell(drops.walk)} | ${cell(drops.combined)} | ${cell(drops.context)} | ${cell(drops.device)} |`;
 };
 
 /** docs/caches.md. */
@@ -56,20 +60,34 @@ The projection in \`src/iotlb\` is a may-analysis: an entry is possible from the
 covers it has *completed*; one counts from its issue (what memory offered after that it need not drop). Stored is only what memory no
 longer offers. \`test/iotlb/brute-force.test.ts\` compares it with a small concrete cache that fills, evicts and obeys when it likes.
 
-* **Logs of ranges** (\`dom.map\`, \`dom.unmap\`; recordings): stale ranges per tag, pointers to unlinked tables, context entries, ranges that a
-  device may have taken into its own TLB (once a device-TLB command shows that ATS is on), ranges that may be cached as not present
-  (caching mode). A partly flushed range keeps its other pages: a superpage may be cached in pieces.
+* **Logs of ranges** (\`dom.map\`, \`dom.unmap\`; recordings): stale ranges per tag, with the size of their leaves, pointers to unlinked tables,
+  context entries, ranges that a device may have taken into its own TLB (once a device-TLB command to it shows that ATS is on), ranges
+  that may be cached as not present (caching mode).
 * **Logs of entries** (\`table.rooted\`, \`slot.*\`, \`table.*\`): leaf entries per level, paging-structure entries per level, negative entries,
-  device entries, each exactly; walks go on through stale pointers into unlinked and freed tables. A superpage is one entry here.
-* Not modelled: several PASIDs under one domain id, nested (combined) entries.
+  device entries, each exactly; walks go on through stale pointers into unlinked and freed tables.
+* **A superpage is one entry** in both: a command for a part of it takes it whole (Arm), or not at all where hardware need not look for larger
+  entries (\`smallFlushDropsLargeLeaf: false\`). That hardware may cache it as smaller pieces is its choice to hold less at once, and not
+  modelled.
+* **A tag** is a domain id on one IOMMU and a PASID; requests without PASID are those of PASID 0. What two PASIDs cached of one domain stays
+  apart: a PASID-based command takes its own, a command for the domain id takes all. Context, PASID and CD entries are told apart by
+  requester and PASID.
+* **A nested domain** (\`hwpt.live\` with a \`parent\`, or \`dom.created\` with one) caches combined entries of two stages under a tag of its own. The
+  guest's first stage is in no log; its entries are told by the address that the second stage translates. What the parent unmaps is
+  stale under its own tag and under every nested one, until a command takes it from each: VT-d and AMD by the nested domain's id and the
+  second stage's range (\`intel/cache.c\`: CACHE_TAG_NESTING_IOTLB), SMMUv3 with everything first-stage of the VMID (TLBI NH_ALL). A command for
+  first-stage addresses is sure of none of it, and what a device keeps goes only with all that the device keeps.
+* Not modelled: what a guest does with its own first stage (its own invalidations are its own affair); nested entries of a PASID whose
+  first stage the host owns.
 
 ## Commands
 
 What each must drop once it has completed, and its spelling in \`inv.issued\`. *range*: of the addressed range; *tag*: of the domain id;
-*level*: of the range and of the level that the TTL names.
+*level*: of the range and of the level that the TTL names. *Combined*: of a nested domain under that id, the range being one of the second
+stage. With \`pasid\` only what that PASID cached; a device-TLB command without one takes the entries of all PASIDs
+(\`arm-smmu-v3.c:arm_smmu_atc_inv_to_cmd\`).
 
-| driver | command | \`inv.issued\` | leaf entries | paging-structure entries | context entries | device TLB |
-|---|---|---|---|---|---|---|
+| driver | command | \`inv.issued\` | leaf entries | paging-structure entries | combined | context entries | device TLB |
+|---|---|---|---|---|---|---|---|
 ${COMMANDS.map(command).join("\n")}
 
 ## Parameters (header \`switches\`)

@@ -130,10 +130,11 @@ export const HARDWARE_RECORDS = {
 	/** A domain id (VT-d DID, SMMU VMID/ASID, AMD domid) was given to a domain on an IOMMU unit / taken back. */
 	"did.assigned": { iommu: "iommu", did: "count", dom: "domain" },
 	"did.released": { iommu: "iommu", did: "count", dom: "domain" },
-	/** VT-d cache tag of (device, domain id): flushes of the domain walk these (intel/cache.c). `ref` after the change. */
+	/** VT-d cache tag of (device, domain id, PASID): flushes of the domain walk these (intel/cache.c). `ref` after the change. */
 	"tag.assigned": {
 		iommu: "iommu",
 		did: "count",
+		pasid: "count?",
 		dom: "domain",
 		dev: "device?",
 		ref: "count?",
@@ -141,6 +142,7 @@ export const HARDWARE_RECORDS = {
 	"tag.unassigned": {
 		iommu: "iommu",
 		did: "count",
+		pasid: "count?",
 		dom: "domain?",
 		dev: "device?",
 		ref: "count?",
@@ -152,15 +154,20 @@ export const HARDWARE_RECORDS = {
 	"tag.flushed": {
 		iommu: "iommu",
 		did: "count",
+		pasid: "count?",
 		dom: "domain?",
 		addr: "hex?",
 		mask: "count?",
 		all: "flag?",
 	},
-	/** A context entry (legacy mode) or PASID entry (scalable mode) of requester `sid` became live / is being made live / was cleared. */
+	/**
+	 * A context entry (legacy mode), PASID entry (scalable mode), STE or CD of requester `sid` became live / is being made live / was cleared.
+	 * `pasid` absent: that of requests without PASID (IOMMU_NO_PASID, 0).
+	 */
 	"ctx.entry.setting": {
 		iommu: "iommu?",
 		sid: "count",
+		pasid: "count?",
 		dom: "domain",
 		did: "count?",
 		dev: "device?",
@@ -168,6 +175,7 @@ export const HARDWARE_RECORDS = {
 	"ctx.entry.set": {
 		iommu: "iommu?",
 		sid: "count",
+		pasid: "count?",
 		dom: "domain",
 		did: "count?",
 		dev: "device?",
@@ -175,15 +183,19 @@ export const HARDWARE_RECORDS = {
 	"ctx.entry.cleared": {
 		iommu: "iommu?",
 		sid: "count",
+		pasid: "count?",
 		dom: "domain?",
 		did: "count?",
 		dev: "device?",
 	},
 
 	/**
-	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb, devtlb, iec; walk (paging-structure caches alone: no
-	 * hardware has it, explored protocols may). `gran`: global, domain, pasid, page, device. src/iotlb/commands.ts names each driver's commands.
-	 * `addr`/`mask`: naturally aligned block of 2^mask pages. `ih`: leaf entries only. `ttl`: SMMU range commands, the one level whose leaf entries are sure to go (3 = page). `inv` counts commands per IOMMU.
+	 * One invalidation command was queued. `kind`: iotlb, context, pasid, piotlb (first-stage entries of one PASID), devtlb, iec; walk
+	 * (paging-structure caches alone: no hardware has it, explored protocols may). `gran`: global, domain, pasid, page, device; asid (one
+	 * address space of a guest under a VMID). src/iotlb/commands.ts names each driver's commands. `addr`/`mask`: naturally aligned block of
+	 * 2^mask pages. `ih`: leaf entries only. `ttl`: SMMU range commands, the one level whose leaf entries are sure to go (3 = page). `stage`: 1
+	 * spares second-stage entries (SMMU TLBI NH_*), 2 combined ones (TLBI S2_IPA). `pasid`: absent in a piotlb or pasid command it is 0, in a
+	 * devtlb command the request carries none. `inv` counts commands per IOMMU.
 	 */
 	"inv.issued": {
 		iommu: "iommu",
@@ -198,6 +210,7 @@ export const HARDWARE_RECORDS = {
 		pasid: "count?",
 		dev: "device?",
 		ttl: "count?",
+		stage: "count?",
 	},
 	/** All commands up to and including `inv` on this IOMMU have completed. */
 	"inv.completed": { iommu: "iommu", inv: "count" },
@@ -236,6 +249,7 @@ export const HARDWARE_RECORDS = {
 		iova: "hex",
 		pa: "hex",
 		did: "count",
+		pasid: "count?",
 	},
 	"witness.hit": {
 		iommu: "iommu",
@@ -243,6 +257,7 @@ export const HARDWARE_RECORDS = {
 		iova: "hex",
 		pa: "hex",
 		did: "count",
+		pasid: "count?",
 	},
 	"witness.fault": {
 		iommu: "iommu",
@@ -260,6 +275,7 @@ export const HARDWARE_RECORDS = {
 	"hw.filled": {
 		iommu: "iommu",
 		did: "count",
+		pasid: "count?",
 		kind: "text",
 		iova: "hex",
 		level: "count",

@@ -130,7 +130,10 @@ export const IOMMUFD_RECORDS = {
 		pages: "pages?",
 	},
 
-	/** A domain was allocated. `kind`: unmanaged, nested, dma, dma-fq, identity, blocked. Sizes in bytes; aperture inclusive. */
+	/**
+	 * A domain was allocated. `kind`: unmanaged, nested, dma, dma-fq, identity, blocked. Sizes in bytes; aperture inclusive. `nest`: others may be
+	 * nested on it. `parent`: of a nested one, the domain of its second stage; where an hwpt stands for it, hwpt.live tells that.
+	 */
 	"dom.created": {
 		dom: "domain",
 		kind: "text",
@@ -140,6 +143,7 @@ export const IOMMUFD_RECORDS = {
 		apertureLast: "hex?",
 		dirty: "flag?",
 		nest: "flag?",
+		parent: "domain?",
 	},
 	"dom.cc.set": { dom: "domain" },
 	"dom.msi.cookie": { dom: "domain" },

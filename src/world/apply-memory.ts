@@ -1,13 +1,5 @@
 /** Folding of page tables and caches: dom.map, dom.unmap, inv.*, ctx.entry.*, tags (facts pagetable §5, §9). */
-import {
-	assignDid,
-	changeTag,
-	entryCleared,
-	entrySet,
-	entrySetting,
-	releaseDid,
-	tagWalked,
-} from "../iotlb/contexts.ts";
+import { entryCleared, entrySet, entrySetting } from "../iotlb/contexts.ts";
 import {
 	cleared,
 	leftToQueue,
@@ -17,6 +9,7 @@ import {
 	mayHold,
 	tableUnlinked,
 } from "../iotlb/entries.ts";
+import { assignDid, changeTag, releaseDid, tagWalked } from "../iotlb/tags.ts";
 import type { U64 } from "../vocabulary/fields.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -32,7 +25,6 @@ import {
 	presentFrames,
 	unmapFrames,
 	visitRuns,
-	visitSizes,
 	type Memory,
 } from "./memory.ts";
 import type { Domain, World } from "./types.ts";
@@ -45,14 +37,17 @@ export const memoryOf = (domain: Domain): Memory =>
 		domain.pgsizes,
 	));
 
-const ALL = Number.MAX_SAFE_INTEGER;
+const EVERYWHERE = { start: 0, n: Number.MAX_SAFE_INTEGER } as const;
+
+const isOfIotlb = (kind: string): boolean =>
+	kind === "iotlb" || kind === "piotlb";
 
 /** A block of 2^mask pages at `addr` in frames; everything where the record names none. */
 function blockOf(
 	addr: U64 | undefined,
 	mask: number | undefined,
 ): { start: number; n: number } {
-	if (addr === undefined) return { start: 0, n: ALL };
+	if (addr === undefined) return EVERYWHERE;
 	const n = 2 ** (mask ?? 0);
 	const frame = Math.floor(Number(addr) / 4096);
 	return { start: Math.floor(frame / n) * n, n };
@@ -134,15 +129,10 @@ function noteCleared(
 		op: r.op,
 		t: r.t,
 		queued: r.data.queued === true,
-		level: 0,
 	};
-	if (iotlb.hardware.sendsTtl)
-		visitSizes(memory, iova, n, (start, pa, count, level) =>
-			cleared(iotlb, domain.id, start, count, pa, { ...at, level }),
-		);
-	else if (world.effect.present === n || domain.mapped >= 0)
-		visitRuns(memory, iova, n, (start, pa, count) =>
-			cleared(iotlb, domain.id, start, count, pa, at),
+	if (world.effect.present === n || domain.mapped >= 0)
+		visitRuns(memory, iova, n, (start, pa, count, unit) =>
+			cleared(iotlb, domain.id, start, count, pa, unit, at),
 		);
 	else
 		cleared(
@@ -151,6 +141,7 @@ function noteCleared(
 			iova,
 			n,
 			n === 1 ? frameAt(memory, iova) : -1,
+			0,
 			at,
 		);
 }
@@ -161,6 +152,7 @@ const entryFacts = (
 ) => ({
 	iommu: r.data.iommu,
 	sid: r.data.sid,
+	pasid: r.data.pasid ?? 0,
 	dom: r.data.dom,
 	did: r.data.did,
 	dev: r.data.dev,
@@ -179,10 +171,11 @@ function changeTagBy(
 	delta: 1 | -1,
 ): void {
 	world.seen.tags = true;
-	const { iommu, did, dom, ref } = data;
+	const { iommu, did, dom, pasid = 0, ref } = data;
+	const preexisting = isPreexisting(world, dom);
 	changeTag(
 		iotlbOf(world),
-		{ iommu, did, dom, seq, preexisting: isPreexisting(world, dom) },
+		{ iommu, did, pasid, dom, seq, preexisting },
 		delta,
 		ref,
 	);
@@ -219,7 +212,7 @@ export const APPLY_MEMORY: Appliers = {
 				seq,
 				preexisting: isPreexisting(world, data.dom),
 			});
-		tagWalked(iotlbOf(world), data.iommu, data.did);
+		tagWalked(iotlbOf(world), data.iommu, data.did, data.pasid ?? 0);
 	},
 	"ctx.entry.setting": (world, r) =>
 		entrySetting(iotlbOf(world), entryFacts(world, r)),
@@ -228,8 +221,11 @@ export const APPLY_MEMORY: Appliers = {
 	"ctx.entry.cleared": (world, r) =>
 		void entryCleared(iotlbOf(world), entryFacts(world, r)),
 	"inv.issued": (world, { data, seq, op }) => {
-		const { start, n } = blockOf(data.addr, data.mask);
-		if (world.calls.size > 0 && data.kind === "iotlb")
+		const { start, n } =
+			data.gran === "page" || data.kind === "devtlb"
+				? blockOf(data.addr, data.mask)
+				: EVERYWHERE;
+		if (world.calls.size > 0 && isOfIotlb(data.kind))
 			world.calls.get(op)?.commands.push({ start, n, pa: -1 });
 		issue(iotlbOf(world), data.iommu, {
 			inv: data.inv,
@@ -242,6 +238,8 @@ export const APPLY_MEMORY: Appliers = {
 			n,
 			leafOnly: data.ih === true,
 			sid: data.sid,
+			pasid: data.pasid,
+			stage: data.stage,
 			ttl: data.ttl,
 			by: world.iotlb.tables.size === 0 ? undefined : world.ops.get(op)?.actor,
 		});

@@ -1,4 +1,5 @@
 /** Folding of iommufd's objects: contexts, groups, devices, hwpts, domains, counts (facts §1, §2.9-2.13). */
+import { nest, nestable } from "../iotlb/tags.ts";
 import type { U64 } from "../vocabulary/fields.ts";
 import type { DeviceId, HwptId, ObjectId } from "../vocabulary/ids.ts";
 import { contextOf } from "../vocabulary/ids.ts";
@@ -10,6 +11,7 @@ import {
 	igKey,
 	igOf,
 	ioasOf,
+	iotlbOf,
 	newDomain,
 	newIoas,
 } from "./create.ts";
@@ -259,6 +261,8 @@ export const APPLY_OBJECTS: Appliers = {
 		if (data.pgsizes !== undefined) domain.pageMin = smallestBit(data.pgsizes);
 		domain.dirtyOps = data.dirty === true;
 		domain.pgsizes = data.pgsizes;
+		if (data.nest === true) nestable(iotlbOf(world), data.dom);
+		if (data.parent !== undefined) nest(iotlbOf(world), data.dom, data.parent);
 	},
 	"dom.cc.set": (world, { data }) => {
 		domainOf(world, data.dom).cc = true;
@@ -291,8 +295,11 @@ export const APPLY_OBJECTS: Appliers = {
 		hwpt.fault = data.fault;
 		hwpt.liveSeq = seq;
 		domainOf(world, data.dom).hwpt = data.hwpt;
-		if (born && data.parent !== undefined)
-			hwptOf(world, data.parent).children++;
+		if (data.parent !== undefined) {
+			const parent = hwptOf(world, data.parent);
+			if (born) parent.children++;
+			if (parent.dom !== undefined) nest(iotlbOf(world), data.dom, parent.dom);
+		}
 		if (data.ioas === undefined) return;
 		hwpt.linked = true;
 		if (born) ioasOf(world, data.ioas).hwptsAlive++;

@@ -1,6 +1,7 @@
 /** The world before the first record, and copies of a world. */
 import { hardwareOf } from "../iotlb/hardware.ts";
-import { copyIotlb, newIotlb } from "../iotlb/state.ts";
+import { copyIotlb } from "../iotlb/copy.ts";
+import { newIotlb } from "../iotlb/state.ts";
 import { u64FromHex } from "../vocabulary/fields.ts";
 import type { LogHeader, TopologyDevice } from "../vocabulary/header.ts";
 import { presentMembers } from "../vocabulary/header.ts";

@@ -174,48 +174,44 @@ export function leafEnd(memory: Memory, iova: number): number {
 	return end;
 }
 
-/** Visits [iova, iova+n) as runs that are contiguous in both spaces. */
+/**
+ * Visits [iova, iova+n) as runs of equal leaves that are contiguous in both spaces; `unit` is the size of a leaf, 1 where only a part of it
+ * lies in the range.
+ */
 export function visitRuns(
 	memory: Memory,
 	iova: number,
 	n: number,
-	visit: (iova: number, pa: number, n: number) => void,
+	visit: (iova: number, pa: number, n: number, unit: number) => void,
 ): void {
 	if (n === 1) {
 		const pa = lookup(memory.edit, iova);
-		if (pa >= 0) visit(iova, pa, 1);
+		if (pa >= 0) visit(iova, pa, 1, 1);
 		return;
 	}
 	let runIova = 0;
 	let runPa = 0;
 	let length = 0;
+	let unit = 0;
 	visitLeaves(memory.edit, iova, n, (leaf) => {
 		const from = Math.max(leaf.iova, iova);
 		const size = Math.min(leaf.iova + leaf.slotSize, iova + n) - from;
 		const pa = leaf.pa + (from - leaf.iova);
-		if (length > 0 && runIova + length === from && runPa + length === pa) {
+		const one = size === leaf.slotSize ? size : 1;
+		if (
+			length > 0 &&
+			runIova + length === from &&
+			runPa + length === pa &&
+			unit === one
+		) {
 			length += size;
 			return;
 		}
-		if (length > 0) visit(runIova, runPa, length);
+		if (length > 0) visit(runIova, runPa, length, unit);
 		runIova = from;
 		runPa = pa;
 		length = size;
+		unit = one;
 	});
-	if (length > 0) visit(runIova, runPa, length);
-}
-
-/** Visits [iova, iova+n) leaf by leaf, with the level of each as a TTL names it: 3 = page, 2 and 1 = the blocks above (facts §5.3). */
-export function visitSizes(
-	memory: Memory,
-	iova: number,
-	n: number,
-	visit: (iova: number, pa: number, n: number, level: number) => void,
-): void {
-	visitLeaves(memory.edit, iova, n, (leaf) => {
-		const from = Math.max(leaf.iova, iova);
-		const size = Math.min(leaf.iova + leaf.slotSize, iova + n) - from;
-		const level = leaf.slotSize === 1 ? 3 : leaf.slotSize === 512 ? 2 : 1;
-		visit(from, leaf.pa + (from - leaf.iova), size, level);
-	});
+	if (length > 0) visit(runIova, runPa, length, unit);
 }

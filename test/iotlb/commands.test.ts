@@ -55,13 +55,15 @@ function left(log: Exact): Left {
 }
 
 /** A command of this kind, for the range of page 1 where it has one. */
-const fieldsOf = ({ kind, gran, ih, ttl }: CommandRow) => ({
+const fieldsOf = ({ kind, gran, ih, ttl, stage, pasid }: CommandRow) => ({
 	kind,
 	gran,
 	...(gran === "page" ? { addr: 0x1000, mask: 0 } : {}),
 	...(gran === "device" ? { sid: 0x100 } : {}),
 	...(ih === true ? { ih } : {}),
 	...(ttl === true ? { ttl: 3 } : {}),
+	...(stage === undefined ? {} : { stage }),
+	...(pasid === true ? { pasid: 0 } : {}),
 });
 const remaining = (
 	before: readonly number[],

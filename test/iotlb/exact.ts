@@ -8,6 +8,7 @@ import {
 	type RecordData,
 	type RecordType,
 } from "../../src/vocabulary/records.ts";
+import type { LogHeader } from "../../src/vocabulary/header.ts";
 import { DEV1, header, UNIT } from "../world/build.ts";
 
 /** The domain and its id; tables 1, 2 lead to table 3, whose entries cover 2 MiB each. */
@@ -26,9 +27,10 @@ export class Exact {
 
 	constructor(
 		switches: Record<string, boolean | string | readonly string[]> = {},
+		more: Partial<LogHeader> = {},
 	) {
 		this.world = createWorld(
-			header({ origin: "run", fidelity: "L2", switches }),
+			header({ origin: "run", fidelity: "L2", switches, ...more }),
 		);
 		this.add("dom.created", { dom: D, kind: "unmanaged" });
 		this.add("did.assigned", { iommu: UNIT, did: DID, dom: D });

@@ -1,6 +1,6 @@
 /** What hardware may still hold at a record, for people. */
 import { FRAME_SHIFT } from "../../vocabulary/address.ts";
-import type { Leftover, Space } from "../../iotlb/state.ts";
+import { allSpaces, type Leftover, type Space } from "../../iotlb/state.ts";
 import { GARBAGE, type StaleEntry } from "../../iotlb/walks.ts";
 import type { World } from "../../world/types.ts";
 
@@ -86,7 +86,7 @@ export const STALE_SHOWN_MAX = 500;
 
 /** The stale ranges alone: asked for at every record while a log is folded. */
 export const staleRangesOf = (world: World): StaleRange[] =>
-	[...world.iotlb.byDomain.values()].flat().flatMap((space) =>
+	allSpaces(world.iotlb).flatMap((space) =>
 		space.stale
 			.filter(({ parts }) => parts.length > 0)
 			.map(
@@ -112,7 +112,7 @@ export const staleRangesOf = (world: World): StaleRange[] =>
 /** Reads it off a world. */
 export function iotlbOf(world: World): IotlbPicture {
 	const { iotlb } = world;
-	const spaces = [...iotlb.byDomain.values()].flat();
+	const spaces = allSpaces(iotlb);
 	const stale = staleRangesOf(world);
 	return {
 		isArmed: iotlb.armed,

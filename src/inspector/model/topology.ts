@@ -3,7 +3,7 @@
  * the ghost facts hw.attach, and where a recording shows context entries, the entry, which is live before attach_dev returns and
  * hw.attach is written. The seed mails' hazards are the places where the two differ.
  */
-import type { ContextEntry } from "../../iotlb/state.ts";
+import { allSpaces, type ContextEntry } from "../../iotlb/state.ts";
 import type { DomainId } from "../../vocabulary/ids.ts";
 import type {
 	Device,
@@ -132,7 +132,7 @@ function usersByDomain(groups: readonly TopologyGroup[]): Map<string, number> {
 
 function staleByDomain(world: World): Map<string, number> {
 	const counts = new Map<string, number>();
-	for (const space of [...world.iotlb.byDomain.values()].flat())
+	for (const space of allSpaces(world.iotlb))
 		for (const { dom, parts } of space.stale)
 			if (parts.length > 0) counts.set(dom, (counts.get(dom) ?? 0) + 1);
 	return counts;
