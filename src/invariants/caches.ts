@@ -1,29 +1,19 @@
 /** PT rows about what hardware may still hold (facts pagetable §4, §5, §8; kernel-findings F2), judged with the projection in src/iotlb. */
 import { staleIn } from "../iotlb/entries.ts";
-import { leftoversIn } from "../iotlb/leftovers.ts";
-import {
-	ANY_DEVICE,
-	spaceAt,
-	spacesOf,
-	type Leftover,
-	type Space,
-	type Stale,
-} from "../iotlb/state.ts";
-import { hexOfFrame } from "../vocabulary/address.ts";
+import { spaceAt, spacesOf, type Space, type Stale } from "../iotlb/state.ts";
+import { hexOfFrame, showFrames } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { lastOf } from "../world/areas.ts";
 import { frameRange } from "../world/apply-memory.ts";
 import type { World } from "../world/types.ts";
+import { deviceKeeps, deviceUnflushed } from "./device-caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
-import { takenOutBy } from "./returning.ts";
 
 /** A domain id for people; one the log has not told yet is negative inside the projection. */
 const didName = (did: number): string =>
 	did < 0 ? "its domain id" : `domain id ${did}`;
 
-export const show = (start: number, n: number): string =>
-	`${hexOfFrame(start)}-${hexOfFrame(start + n - 1, 4095)}`;
 const spaceOf = (world: World, stale: Stale): Space | undefined =>
 	spacesOf(world.iotlb, stale.dom).find((space) => space.stale.includes(stale));
 
@@ -107,7 +97,7 @@ function unflushed(
 	const target = first.pa < 0 ? "" : `, physical ${hexOfFrame(first.pa)}`;
 	const finding = broken(
 		`${record.data.dom} ${first.seq}`,
-		`${show(first.start, first.n)} of ${record.data.dom} was unmapped at #${first.seq} and the call went on at #${record.seq} without a completed invalidation of ${tagName(space, first.did)} on ${first.iommu}; ${reachedBy(space)} may still translate ${frames} page(s)${target}${claim}`,
+		`${showFrames(first.start, first.n)} of ${record.data.dom} was unmapped at #${first.seq} and the call went on at #${record.seq} without a completed invalidation of ${tagName(space, first.did)} on ${first.iommu}; ${reachedBy(space)} may still translate ${frames} page(s)${target}${claim}`,
 		[record.data.dom, first.iommu],
 		[
 			entrySeq,
@@ -122,39 +112,10 @@ function unflushed(
 	);
 	if (left.some((stale) => stale.certain)) return finding;
 	return {
-		missing: `${show(first.start, first.n)} of ${record.data.dom} was unmapped without an invalidation while a context entry was being set up (#${entrySeq}): whether it was live already is not known`,
+		missing: `${showFrames(first.start, first.n)} of ${record.data.dom} was unmapped without an invalidation while a context entry was being set up (#${entrySeq}): whether it was live already is not known`,
 		stales: left.map((stale) => ({ id: stale.id, finding })),
 	};
 }
-
-/** The IOTLB has forgotten the range, but a device that keeps translations of its own may not have. */
-function deviceUnflushed(
-	{ world }: Context,
-	{ data, seq }: LogRecord<"iotlb.synced">,
-	start: number,
-	n: number,
-): Outcome {
-	let first: Leftover | undefined;
-	for (const space of spacesOf(world.iotlb, data.dom))
-		for (const one of leftoversIn(space, start, n, isDueNow)) {
-			one.unflushedSeq = seq;
-			first ??= one;
-		}
-	if (first === undefined) return undefined;
-	return broken(
-		`${data.dom} ${first.since} device`,
-		`${show(first.start, first.n)} of ${data.dom} was unmapped at #${first.since} and the call went on at #${seq} with the IOTLB flushed, but ${deviceName(first)} may have taken the translation over and no completed invalidation of its own TLB covers it`,
-		[data.dom],
-		[first.since, first.seq, seq],
-		{ since: first.since, stales: [takenOutBy(first.since)] },
-	);
-}
-
-const isDueNow = (one: Leftover): boolean =>
-	one.certain && !one.queued && one.unflushedSeq === 0;
-
-const deviceName = ({ sid }: Leftover): string =>
-	sid === ANY_DEVICE ? "a device" : `requester 0x${sid.toString(16)}`;
 
 /** PT-34: an IOVA was freed for reuse. */
 export function iovaFreed(
@@ -174,29 +135,14 @@ export function iovaFreed(
 	if (first !== undefined)
 		return broken(
 			`${data.dom} ${first.seq}`,
-			`${show(start, n)} of ${data.dom} may be handed out again, but no flush that started after its unmap at #${first.seq} has completed`,
+			`${showFrames(start, n)} of ${data.dom} may be handed out again, but no flush that started after its unmap at #${first.seq} has completed`,
 			[data.dom, first.iommu],
 			[first.seq],
 			{ since: first.seq, stales: left.map((stale) => stale.id) },
 		);
-	const spaces = spacesOf(world.iotlb, data.dom);
-	for (const space of spaces) {
-		const [kept] = leftoversIn(
-			space,
-			start,
-			n,
-			(one) => one.certain && one.queued,
-		);
-		if (kept !== undefined)
-			return broken(
-				`${data.dom} ${kept.since} device`,
-				`${show(start, n)} of ${data.dom} may be handed out again, but ${deviceName(kept)} may have kept what was unmapped at #${kept.since}: no flush of its own TLB that started after that has completed`,
-				[data.dom, space.iommu],
-				[kept.since],
-				{ since: kept.since, stales: [takenOutBy(kept.since)] },
-			);
-	}
-	return spaces.length > 0 ? undefined : SKIP;
+	return spacesOf(world.iotlb, data.dom).length > 0
+		? deviceKeeps(world, data.dom, start, n)
+		: SKIP;
 }
 
 /** PT-33: a queued range is mapped again before it was released. */
@@ -217,7 +163,7 @@ export function reusedTooEarly(
 	if (first === undefined) return anyQueued(world, data.dom) ? undefined : SKIP;
 	return broken(
 		`${data.dom} ${seq}`,
-		`${show(start, n)} of ${data.dom} was mapped again while the flush queue still holds its unmap at #${first.seq}`,
+		`${showFrames(start, n)} of ${data.dom} was mapped again while the flush queue still holds its unmap at #${first.seq}`,
 		[data.dom],
 		[first.seq],
 		{ since: first.seq },
@@ -247,7 +193,7 @@ export function supersededLeft(
 			seen = true;
 			return broken(
 				`${data.dom} ${seq}`,
-				`the map of ${show(start, n)} in ${data.dom} put a superpage over tables (#${table.seq}) without a completed invalidation of their entries in between`,
+				`the map of ${showFrames(start, n)} in ${data.dom} put a superpage over tables (#${table.seq}) without a completed invalidation of their entries in between`,
 				[data.dom, space.iommu],
 				[table.seq],
 				{ since: table.seq },
@@ -296,7 +242,7 @@ export function leafOnly(
 			)
 				return broken(
 					`${data.dom} ${table.table} ${seq}`,
-					`${show(start, n)} of ${data.dom} counts as flushed, but table ${table.table}, unlinked at #${table.seq}, may still be in the walk caches of ${space.iommu}`,
+					`${showFrames(start, n)} of ${data.dom} counts as flushed, but table ${table.table}, unlinked at #${table.seq}, may still be in the walk caches of ${space.iommu}`,
 					[data.dom, space.iommu],
 					[table.seq],
 					{ since: table.seq },

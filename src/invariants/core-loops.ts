@@ -2,10 +2,9 @@
 import { pageCount, pageSizeIndex } from "../pagetable/core.ts";
 import { subtract } from "../iotlb/state.ts";
 import { leafAt } from "../iotlb/table-walk.ts";
-import { hexOfFrame } from "../vocabulary/address.ts";
+import { hexOfFrame, showFrames } from "../vocabulary/address.ts";
 import { type LogRecord } from "../vocabulary/records.ts";
 import { resultFrames } from "../world/calls.ts";
-import { show } from "./caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 import { atReturn, fault, type Part } from "./returning.ts";
 
@@ -121,7 +120,7 @@ export function encodedEnough(
 	if (first === undefined) return undefined;
 	return broken(
 		`${call.dom} ${first.start} ${seq}`,
-		`the driver was asked to flush ${show(call.asked.start, call.asked.n)} of ${call.dom}, but its commands do not reach ${show(first.start, first.n)}`,
+		`the driver was asked to flush ${showFrames(call.asked.start, call.asked.n)} of ${call.dom}, but its commands do not reach ${showFrames(first.start, first.n)}`,
 		[call.dom, data.iommu],
 		[call.seq],
 	);

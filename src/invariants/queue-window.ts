@@ -5,8 +5,8 @@ import {
 	SINGLE_TIMEOUT_NS,
 	TIMEOUT_NS,
 } from "../iotlb/flush-queue.ts";
+import { showFrames } from "../vocabulary/address.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { show } from "./caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 
 /** Checked when a range is queued; recordings do not tell the CPU, so there it is not. */
@@ -31,7 +31,7 @@ export function windowBounded(
 	if (oldest === undefined || t - oldest.t <= longest) return undefined;
 	return broken(
 		`${data.dom} ${oldest.seq}`,
-		`${show(oldest.start, oldest.n)} of ${data.dom} waits since #${oldest.seq}, ${t - oldest.t} ns at #${seq}: longer than the timeout and one flush (${longest} ns)`,
+		`${showFrames(oldest.start, oldest.n)} of ${data.dom} waits since #${oldest.seq}, ${t - oldest.t} ns at #${seq}: longer than the timeout and one flush (${longest} ns)`,
 		[data.dom],
 		[oldest.seq],
 		{ since: oldest.seq },

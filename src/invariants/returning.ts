@@ -2,6 +2,7 @@
 import { subtract } from "../iotlb/state.ts";
 import type { Tables } from "../iotlb/tables.ts";
 import type { Possible } from "../iotlb/walks.ts";
+import { showFrames } from "../vocabulary/address.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import {
 	rangesIn,
@@ -10,7 +11,6 @@ import {
 	type CallRange,
 } from "../world/calls.ts";
 import type { World } from "../world/types.ts";
-import { show } from "./caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 
 type End = LogRecord<"op.commit" | "op.fail">;
@@ -64,7 +64,7 @@ export const fault = (
 ): Outcome =>
 	broken(
 		`${call.dom} ${frame} ${call.seq}`,
-		`${call.name} of ${call.ranges.map(({ start, n }) => show(start, n)).join(", ")} (#${call.seq}) ${message}`,
+		`${call.name} of ${call.ranges.map(({ start, n }) => showFrames(start, n)).join(", ")} (#${call.seq}) ${message}`,
 		[call.actor, call.dom],
 		[call.seq, since, record.seq],
 		since > 0 ? { stales: [takenOutBy(since)] } : {},

@@ -11,11 +11,11 @@ import {
 	type Tables,
 } from "../iotlb/tables.ts";
 import { dirtyBits, visitFrom } from "../iotlb/table-walk.ts";
+import { showFrames } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { SlotChange, TableEffect } from "../world/table-effect.ts";
 import type { World } from "../world/types.ts";
-import { show } from "./caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 
 type SlotRecord = LogRecord<"slot.written" | "slot.cleared">;
@@ -213,8 +213,8 @@ export const assumed =
 			return broken(
 				`${data.dom} ${table.id} ${seq}`,
 				what === "empty"
-					? `a block took the place of ${named(data.dom, table.id)}, assumed empty, but ${mapped} page(s) of ${show(at, span)} are mapped there`
-					: `an unmap took ${named(data.dom, table.id)}, assumed full, but only ${mapped} page(s) of ${show(at, span)} are mapped: more is reported than unmapped`,
+					? `a block took the place of ${named(data.dom, table.id)}, assumed empty, but ${mapped} page(s) of ${showFrames(at, span)} are mapped there`
+					: `an unmap took ${named(data.dom, table.id)}, assumed full, but only ${mapped} page(s) of ${showFrames(at, span)} are mapped: more is reported than unmapped`,
 				[data.dom],
 				[table.unlinkedSeq],
 			);

@@ -6,13 +6,12 @@ import { spaceAt, walkerOf, type Space } from "../iotlb/state.ts";
 import { reachOf } from "../iotlb/tables.ts";
 import { leafAt, visitFrom, visitMemory } from "../iotlb/table-walk.ts";
 import { mayWalk, visitPossible, type Walker } from "../iotlb/walks.ts";
-import { hexOfFrame } from "../vocabulary/address.ts";
+import { hexOfFrame, showFrames } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord, RecordType } from "../vocabulary/records.ts";
 import { walkersOf } from "../world/apply-tables.ts";
 import type { Stream } from "../world/table-effect.ts";
 import type { World } from "../world/types.ts";
-import { show } from "./caches.ts";
 import {
 	broken,
 	SKIP,
@@ -199,7 +198,7 @@ export function sparesWalks(
 			if (!isOpen || start === undefined) continue;
 			return broken(
 				`${space.dom} ${page.id} ${seq}`,
-				`a flush of leaf entries only reaches ${show(start, n)} of ${space.dom}, whose table ${page.id} was unlinked at #${page.unlinkedSeq} without a flush of walk caches since`,
+				`a flush of leaf entries only reaches ${showFrames(start, n)} of ${space.dom}, whose table ${page.id} was unlinked at #${page.unlinkedSeq} without a flush of walk caches since`,
 				[space.dom, data.iommu],
 				[page.unlinkedSeq],
 			);
@@ -266,7 +265,7 @@ export function deviceBeforeIotlb(
 		if (stale === undefined) continue;
 		return broken(
 			`${space.dom} ${stale.start} ${seq}`,
-			`the device's TLB is invalidated for ${show(stale.start, stale.n)} of ${space.dom} while the IOTLB of ${data.iommu} may still hold what was cleared at #${stale.since}: the device refills from there`,
+			`the device's TLB is invalidated for ${showFrames(stale.start, stale.n)} of ${space.dom} while the IOTLB of ${data.iommu} may still hold what was cleared at #${stale.since}: the device refills from there`,
 			[space.dom, data.iommu],
 			[stale.since],
 			{ since: stale.since },

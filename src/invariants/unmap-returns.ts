@@ -2,7 +2,7 @@
 import { type Tables } from "../iotlb/tables.ts";
 import { leafAt, visitMemory } from "../iotlb/table-walk.ts";
 import { visitPossible, type Possible } from "../iotlb/walks.ts";
-import { hexOfFrame } from "../vocabulary/address.ts";
+import { hexOfFrame, showFrames } from "../vocabulary/address.ts";
 import { type LogRecord } from "../vocabulary/records.ts";
 import { walkersOf } from "../world/apply-tables.ts";
 import {
@@ -16,7 +16,6 @@ import {
 	type OldLeaf,
 } from "../world/calls.ts";
 import { type World } from "../world/types.ts";
-import { show } from "./caches.ts";
 import { broken, SKIP, type Context, type Outcome } from "./invariant.ts";
 import {
 	atReturn,
@@ -103,7 +102,7 @@ export const neighboursKept = atReturn("iommu_unmap", (returning) => {
 			return fault(
 				returning,
 				leaf.start,
-				`cleared ${show(leaf.start, leaf.n)}, a leaf that does not meet the range`,
+				`cleared ${showFrames(leaf.start, leaf.n)}, a leaf that does not meet the range`,
 			);
 	}
 	return undefined;

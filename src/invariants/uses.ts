@@ -4,10 +4,9 @@ import { tablesUnder, walkersOf } from "../world/apply-tables.ts";
 import { takenOutBy } from "./returning.ts";
 import { leftoversIn } from "../iotlb/leftovers.ts";
 import { spacesOf } from "../iotlb/state.ts";
-import { show } from "./caches.ts";
 import { spaceOfRequester } from "../iotlb/contexts.ts";
 import { type Space, type Stale } from "../iotlb/state.ts";
-import { hexOfFrame } from "../vocabulary/address.ts";
+import { hexOfFrame, showFrames } from "../vocabulary/address.ts";
 import type { ActorId, DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { lastOf } from "../world/areas.ts";
@@ -150,7 +149,7 @@ export function deviceReached(
 	if (unsure) return SKIP;
 	return broken(
 		`${data.dev} ${record.seq}`,
-		`${data.dev} ${data.write ? "wrote" : "read"} ${show(start, n)} successfully, which neither the page table of ${spaces.map((space) => space.dom).join(", ")} nor a stale entry allows`,
+		`${data.dev} ${data.write ? "wrote" : "read"} ${showFrames(start, n)} successfully, which neither the page table of ${spaces.map((space) => space.dom).join(", ")} nor a stale entry allows`,
 		[data.dev, ...spaces.map((space) => space.dom)],
 		[spaces[0]?.changedSeq ?? 0],
 		{ evidence: "proven" },

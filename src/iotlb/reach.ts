@@ -98,7 +98,7 @@ function ofPlain(command: Invalidation, space: Space): Reach {
 
 /**
  * VT-d and AMD-Vi find combined entries by the domain id and the second stage's address (intel/cache.c: CACHE_TAG_NESTING_IOTLB is flushed
- * as any other tag; the same for AMD's host domain ids). An SMMUv3 does not: its TLBI S2_IPA takes second-stage entries, and the combined
+ * as other tags are; the same for AMD's host domain ids). An SMMUv3 does not: its TLBI S2_IPA takes second-stage entries, and the combined
  * ones go with the VMID (arm-smmu-v3.c sends TLBI NH_ALL besides when a nesting parent changes).
  */
 function ofNested(hardware: Hardware, command: Invalidation): Reach {

@@ -74,6 +74,10 @@ export function hexOfFrame(count: number, offset = 0): string {
 	return `0x${count.toString(16)}${offset.toString(16).padStart(3, "0")}`;
 }
 
+/** Frames [start, start+n) for people: first and last byte. */
+export const showFrames = (start: number, n: number): string =>
+	`${hexOfFrame(start)}-${hexOfFrame(start + n - 1, 4095)}`;
+
 /** Hex text (`0x…`, at most 16 digits) to frame and offset in the frame. Throws AddressError for anything else. */
 export function parseHexAddress(text: unknown): {
 	readonly frame: Frame;
