@@ -79,7 +79,7 @@ function hwAttach(x: Exec, s: Step<"hw.attach">): Answer {
 	const { dev, ops } = driverOf(x, name);
 	if (dev.requireDirect && s.blocking) return errno("EINVAL", [], "direct");
 	const refusal =
-		x.env.refuse?.(name, s.dom) ??
+		x.env.refuse?.(name, s.dom, s) ??
 		x.env.fail?.("driver.attach") ??
 		ops.attachErrno(dev, domainOf(x, s.dom));
 	const devs = new Map(x.host.devs);

@@ -240,7 +240,11 @@ export interface OpEnv extends IoptEnv {
 	readonly caller: Caller;
 	readonly drivers: { readonly [name: string]: DriverOps };
 	/** A driver made to refuse for a scenario or a sweep; asked before the personality's own check. */
-	readonly refuse?: (dev: DeviceId, dom: DomainId) => ErrnoName | undefined;
+	readonly refuse?: (
+		dev: DeviceId,
+		dom: DomainId,
+		how: { readonly undo: boolean; readonly blocking: boolean },
+	) => ErrnoName | undefined;
 	/** So many of the lowest free object ids are held by calls on other threads. */
 	readonly heldIds?: number;
 	/** Named switches (facts §9); absent = the kernel as it is. */

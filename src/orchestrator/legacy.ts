@@ -1,7 +1,6 @@
 /**
  * Legacy VFIO containers in the live system (machines/ops/type1.ts, type1-dma.ts; facts iommufd §5). Groups are shared with iommufd, so their
- * actors are told what a container did with them; everything else of a container is kept here. Recovery does not bring containers back: a log that ends
- * with one open is refused (recover/state-from-fold.ts).
+ * actors are told what a container did with them; everything else of a container is kept here, and recovery folds it (recover/notes-legacy.ts).
  */
 import { domain as domainMachine } from "../../machines/domain.ts";
 import { emptyMem } from "../../machines/iopt-pages.ts";

@@ -46,14 +46,13 @@ export interface Recovery {
 
 /**
  * Why a system cannot start: `broken-invariant`; `unknown-end` (an operation ended unknown, see `onUnknown`); `drift` (the model decides the
- * rest of an open operation otherwise than the records before the crash); `legacy-container` (one is open: those are not brought back); `not-a-run` (an imported log, or another kernel's);
+ * rest of an open operation otherwise than the records before the crash); `not-a-run` (an imported log, or another kernel's);
  * `fault-injection` (failNth counts from the start of a run: it cannot be gone on with).
  */
 export type RecoveryErrorCode =
 	| "broken-invariant"
 	| "unknown-end"
 	| "drift"
-	| "legacy-container"
 	| "not-a-run"
 	| "fault-injection";
 

@@ -37,15 +37,9 @@ function checkHeader({ header }: LogStore): void {
 }
 
 function checkFold(
-	{ judge, notes, unknown }: Folded,
+	{ judge, unknown }: Folded,
 	{ onBroken, onUnknown }: LiveOptions,
 ): void {
-	const [container] = notes.containers;
-	if (container !== undefined)
-		throw new RecoveryError(
-			"legacy-container",
-			`${container} is a legacy VFIO container and was open when the log ended: those are not brought back. Close it before the log ends`,
-		);
 	const { violations } = judge.verdicts;
 	const [first] = violations;
 	if (first !== undefined && onBroken !== "start")

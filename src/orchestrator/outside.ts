@@ -250,6 +250,20 @@ export class Outside {
 			: this.env;
 	}
 
+	/** The errno of the first refuse rule that speaks about attaching `dev` to a domain of one of these names. */
+	refusal(
+		dev: DeviceId,
+		names: readonly string[],
+		undo: boolean,
+	): ErrnoName | undefined {
+		return this.switches.refuse.find(
+			(r) =>
+				r.dev === dev &&
+				(r.when === "any" || (r.when === "undo") === undo) &&
+				(r.to === "any" || names.includes(r.to)),
+		)?.errno;
+	}
+
 	/** The driver's word on attaching `dev` to `dom`; `names` are the ways a rule can name that domain. */
 	verdict(
 		dev: DeviceId,
@@ -257,18 +271,12 @@ export class Outside {
 		names: readonly string[],
 		undo: boolean,
 	): Verdict {
-		const { refuse, refusalTearsDown } = this.switches;
-		const rule = refuse.find(
-			(r) =>
-				r.dev === dev &&
-				(r.when === "any" || (r.when === "undo") === undo) &&
-				(r.to === "any" || names.includes(r.to)),
-		);
+		const { refusalTearsDown } = this.switches;
 		const { ops, dev: device } = this.device(dev);
 		const domain = this.domains.get(dom);
 		const errno: ErrnoName | undefined = this.failsNow()
 			? "EINVAL"
-			: (rule?.errno ??
+			: (this.refusal(dev, names, undo) ??
 				(domain === undefined ? undefined : ops.attachErrno(device, domain)));
 		if (errno === undefined) return null;
 		return { errno, blocked: refusalTearsDown && ops.refusalBlocks };

@@ -209,9 +209,26 @@ const CALLER = {
 	rawIo: true,
 };
 
+/** The ways a refuse rule can name a domain that an operation on plain state attaches to: by its name, or by its role in the group. */
+function rolesOf(
+	x: Executor,
+	dev: DeviceId,
+	dom: DomainId,
+	blocking: boolean,
+): string[] {
+	const { def, blk } = x.group(x.parts.outside.groupOf(dev));
+	const isBlocking = blocking || dom === blk;
+	return [
+		dom,
+		...(isBlocking ? ["blocking"] : []),
+		...(dom === def ? ["default"] : []),
+	];
+}
+
 /** What operations on plain state ask of the outside. */
 export function envOf(x: Executor, proc: number): OpEnv {
-	const { env, op, switches } = x.parts.outside;
+	const { outside } = x.parts;
+	const { env, op, switches } = outside;
 	return {
 		...env,
 		fail: (step) => {
@@ -222,6 +239,10 @@ export function envOf(x: Executor, proc: number): OpEnv {
 		caller: { ...CALLER, proc },
 		drivers: PERSONALITIES,
 		touch: () => undefined,
+		refuse: (dev, dom, { undo, blocking }) =>
+			switches.refuse.length === 0
+				? undefined
+				: outside.refusal(dev, rolesOf(x, dev, dom, blocking), undo),
 	};
 }
 

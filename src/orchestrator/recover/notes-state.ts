@@ -19,6 +19,8 @@ import type {
 	PagesId,
 } from "../../vocabulary/ids.ts";
 
+import { type LegacyNotes, newLegacyNotes } from "./notes-legacy.ts";
+
 /** The arguments of the operation that is open. */
 export type Args = { readonly [name: string]: unknown };
 
@@ -48,7 +50,8 @@ export type Content = "Allocated" | "CcSet" | "Populated" | "Drained";
 /** The call that a domain was made for. */
 export interface DomainNote {
 	readonly kind: string;
-	readonly dev: DeviceId | undefined;
+	/** The device that it was made for; of a container's domain, the first that was attached. */
+	dev: DeviceId | undefined;
 	readonly flags: number;
 	readonly data: unknown;
 	readonly pt: number;
@@ -60,9 +63,7 @@ export interface DomainNote {
 export interface Notes {
 	readonly header: LogHeader;
 	readonly ctxs: Map<CtxId, IdTable>;
-	/** Legacy containers that are open, and how many there ever were. */
-	readonly containers: Set<CtxId>;
-	containersOpened: number;
+	readonly legacy: LegacyNotes;
 	readonly domains: Map<DomainId, DomainNote>;
 	domainsMade: number;
 	readonly pages: Map<PagesId, PagesNote>;
@@ -93,8 +94,7 @@ const NO_OP = { name: "", args: {} };
 export const newNotes = (header: LogHeader): Notes => ({
 	header,
 	ctxs: new Map(),
-	containers: new Set(),
-	containersOpened: 0,
+	legacy: newLegacyNotes(),
 	domains: new Map(),
 	domainsMade: 0,
 	pages: new Map(),

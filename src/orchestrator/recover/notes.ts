@@ -20,6 +20,7 @@ import type {
 import { contextOf, kernelNumber } from "../../vocabulary/ids.ts";
 import type { LogRecord, RecordType } from "../../vocabulary/records.ts";
 import { frameOf } from "../outside.ts";
+import { containerEnded, containerOpened, LEGACY } from "./notes-legacy.ts";
 import type {
 	Args,
 	Content,
@@ -83,11 +84,10 @@ const OBJECTS: Noters = {
 	},
 	"ctx.opened": (notes, { data }) => {
 		if (data.kind !== "type1") return void tableOf(notes, data.ctx);
-		notes.containers.add(data.ctx);
-		notes.containersOpened += 1;
+		containerOpened(notes, data.ctx);
 	},
 	"ctx.closed": (notes, { data }) => {
-		if (notes.containers.delete(data.ctx)) return;
+		if (notes.legacy.containers.delete(data.ctx)) return;
 		tableOf(notes, data.ctx).open = false;
 	},
 	"ioas.created": (notes, { data }) => named(notes, data.ioas, true),
@@ -197,6 +197,7 @@ const DOMAINS: Noters = {
 	},
 	/** A dirty read clears whole leaves, which its answer names; a leaf is aligned to its size. */
 	"op.commit": (notes, { data }) => {
+		containerEnded(notes, false);
 		const { read } = notes;
 		if (read === undefined) return;
 		notes.read = undefined;
@@ -209,6 +210,7 @@ const DOMAINS: Noters = {
 			unmark(notes, read, iova - (iova % length), length);
 		}
 	},
+	"op.fail": (notes) => containerEnded(notes, true),
 	"dom.unmap": (notes, { data }) =>
 		unmark(notes, data.dom, data.iova, data.len),
 };
@@ -344,10 +346,13 @@ const FAULTS: Noters = {
 
 const NOTERS: ReadonlyMap<string, (notes: Notes, record: LogRecord) => void> =
 	new Map(
-		Object.entries({ ...OBJECTS, ...DOMAINS, ...MEMORY, ...FAULTS }) as [
-			string,
-			(notes: Notes, record: LogRecord) => void,
-		][],
+		Object.entries({
+			...OBJECTS,
+			...DOMAINS,
+			...MEMORY,
+			...FAULTS,
+			...LEGACY,
+		}) as [string, (notes: Notes, record: LogRecord) => void][],
 	);
 
 /** Notes one record. */

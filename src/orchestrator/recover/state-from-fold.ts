@@ -8,7 +8,6 @@ import { YES } from "../../../machines/steps.ts";
 import type { ActorId, CtxId, HwptId } from "../../vocabulary/ids.ts";
 import type { Ioas, World } from "../../world/types.ts";
 import type { Standing } from "../engine.ts";
-import { NO_LEGACY } from "../legacy.ts";
 import { Outside } from "../outside.ts";
 import type { Beside } from "../plain.ts";
 import type { SystemState } from "../state.ts";
@@ -22,10 +21,13 @@ import {
 } from "./actors.ts";
 import { contentsOf, memoryOf } from "./contents.ts";
 import { domainActors, driverDomains } from "./domains.ts";
+import { legacyState } from "./legacy-state.ts";
 import type { Notes } from "./notes-state.ts";
 
 function hostActor(notes: Notes): Standing {
-	const contexts = [...notes.ctxs.values()].filter(({ open }) => open).length;
+	const contexts =
+		[...notes.ctxs.values()].filter(({ open }) => open).length +
+		notes.legacy.containers.size;
 	return {
 		state: contexts > 0 ? "Serving" : "Idle",
 		context: { contexts },
@@ -60,16 +62,12 @@ function ioasActor(
 	return { state: u > 1 ? "Live.Held" : "Live.Unused", context };
 }
 
-/** Puts the state together. The log must end between two operations. Throws RangeError when a legacy container is open: they are not brought back. */
+/** Puts the state together. The log must end between two operations. */
 export function stateFromFold(world: World, notes: Notes): SystemState {
-	const [open] = notes.containers;
-	if (open !== undefined)
-		throw new RangeError(
-			`${open} is a legacy VFIO container that is still open: recovery does not bring those back; close it before the log ends`,
-		);
 	const { header } = notes;
 	const outside = new Outside(header.topology, switchesFrom(header.switches));
 	const made = driverDomains(world, notes, outside);
+	const legacy = legacyState(world, notes, made);
 	const actors = new Map<ActorId, Standing>([["host", hostActor(notes)]]);
 	for (const group of header.topology.groups) {
 		actors.set(group.group, groupActor(world, notes, group));
@@ -77,7 +75,7 @@ export function stateFromFold(world: World, notes: Notes): SystemState {
 			actors.set(member.dev, deviceActor(world, outside, member));
 	}
 	for (const [dom, standing] of domainActors(world, notes, outside, made))
-		actors.set(dom, standing);
+		if (!legacy.domains.has(dom)) actors.set(dom, standing);
 	const beside = new Map<CtxId, Beside>();
 	for (const ctx of notes.ctxs.keys()) {
 		actors.set(ctx, ctxActor(notes, ctx));
@@ -97,7 +95,7 @@ export function stateFromFold(world: World, notes: Notes): SystemState {
 		actors,
 		beside,
 		deaf: notes.deaf,
-		legacy: { ...NO_LEGACY, opened: notes.containersOpened },
+		legacy,
 		outside: {
 			mem: memoryOf(world, notes, contents),
 			domains: made,
