@@ -8,6 +8,8 @@ import {
 } from "../scenarios/run-scenario.ts";
 import { runScenario } from "../scenarios/run.ts";
 import { RUN_SCENARIOS } from "../scenarios/runs.ts";
+import { runCaches } from "../scenarios/cache-run.ts";
+import { CACHE_RUNS } from "../scenarios/cache-runs.ts";
 import { fixed, runTable } from "../scenarios/table-run.ts";
 import { TABLE_RUNS } from "../scenarios/table-runs.ts";
 import type { Json } from "../vocabulary/fields.ts";
@@ -37,6 +39,7 @@ one scenario under each flow:
   iommu-ledger run replace-1 --set failNth=20 --out failed.ndjson
   iommu-ledger run vtd-map-over-page                 calls on one page table, entry by entry (docs/table-runs.md)
   iommu-ledger run vtd-map-over-page --set fix=true  the same with what makes it right
+  iommu-ledger run lazy-unmap                        what caches may still hold: flush queue, PASIDs, nesting (docs/cache-runs.md)
   iommu-ledger run splitting                         who ever saw the split of a block that 6.13 removed`,
 	options: {
 		flow: {
@@ -63,7 +66,7 @@ one scenario under each flow:
 	},
 	async run(args, io) {
 		if (args.flag("list")) {
-			const listed = [...RUN_SCENARIOS, ...TABLE_RUNS];
+			const listed = [...RUN_SCENARIOS, ...TABLE_RUNS, ...CACHE_RUNS];
 			const width = Math.max(...listed.map((s) => s.name.length));
 			for (const s of listed)
 				io.out.write(`${s.name.padEnd(width)}  ${s.title}\n`);
@@ -89,6 +92,11 @@ one scenario under each flow:
 				wantsFix(settingsOf(args.texts("set"))) ? fixed(table) : table,
 			);
 			return finish(name, made, out, args, io);
+		}
+		const caches = CACHE_RUNS.find((run) => run.name === name);
+		if (caches !== undefined) {
+			const isFixed = wantsFix(settingsOf(args.texts("set")));
+			return finish(name, runCaches(caches, isFixed), out, args, io);
 		}
 		const scenario = find(name);
 		const flow: Flow | undefined =
@@ -124,12 +132,12 @@ async function finish(
 	return EXIT[file.verdict];
 }
 
-/** A table run knows one switch: its fix. */
+/** A table run or cache run knows one switch: its fix. */
 function wantsFix(settings: Readonly<Record<string, Json>>): boolean {
 	const other = Object.keys(settings).find((key) => key !== "fix");
 	if (other !== undefined || typeof (settings["fix"] ?? false) !== "boolean")
 		throw new UsageError(
-			`a table run takes --set fix=true and no other switch (found ${other ?? "fix"})`,
+			`a table run or cache run takes --set fix=true and no other switch (found ${other ?? "fix"})`,
 		);
 	return settings["fix"] === true;
 }

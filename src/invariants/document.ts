@@ -46,7 +46,7 @@ before. No row is left out; PT-49 (replay gives the same state) is judged as far
 \`verify --redecide\` and the tests that compare reducers.
 
 *Broken by* names a log: a scenario of \`iommu-ledger run\` (\`omit=STEP\` is a switch, \`--set omit=STEP\`: a kernel that forgets this step), an
-exploration, a recording, a table run (test/scenarios/table-runs.test.ts runs them), or a sequence of
+exploration, a recording, a table run ([table-runs.md](table-runs.md)), a cache run ([cache-runs.md](cache-runs.md)), or a sequence of
 records written by hand in test/invariants. All 105 rows of the behaviour specification's section 6 are here.
 `;
 

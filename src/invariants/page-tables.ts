@@ -128,7 +128,8 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"drivers/iommu/intel/iommu.c:dmar_domain_attach_device",
 			"kernel-findings F2",
 		],
-		brokenBy: "recording f2_attach_v1.B1; a trace with one qi_submit removed",
+		brokenBy:
+			"recording f2_attach_v1.B1; a trace with one qi_submit removed; cache runs strict-use-after-unmap, nested-parent-flush, pasid-left-out, device-tlb-left-out",
 	},
 	{
 		id: "PT-33",
@@ -139,7 +140,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A range in the flush queue is not mapped again before it is released.",
 		harm: "two owners share a stale translation",
 		source: ["drivers/iommu/dma-iommu.c:queue_iova, fq_ring_free_locked"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "cache run lazy-hands-out-queued",
 	},
 	{
 		id: "PT-34",
@@ -150,7 +151,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"A range leaves the flush queue only after a flush that was started after it was queued has completed.",
 		harm: "its IOVA is reused while the old translation lives",
 		source: ["drivers/iommu/dma-iommu.c:fq_flush_iotlb"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "cache run lazy-releases-without-flush",
 	},
 	{
 		id: "PT-35",
@@ -164,8 +165,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"drivers/iommu/dma-iommu.c:queue_iova, fq_flush_timeout",
 			"facts pagetable §5.4",
 		],
-		brokenBy:
-			"lazy runs with the faults ring-without-end, timer-never-fires (test/scenarios/lazy-run.test.ts)",
+		brokenBy: "cache runs lazy-ring-without-end, lazy-timer-never-fires",
 	},
 	{
 		id: "PT-36",
@@ -204,7 +204,7 @@ export const PAGE_TABLES: readonly Invariant[] = [
 			"Before a page table's root is freed, its context entries are cleared and invalidated, and then its tag.",
 		harm: "DMA through a freed page table",
 		source: ["drivers/iommu/intel/pasid.c:intel_pasid_tear_down_entry"],
-		brokenBy: "record sequence in test/invariants",
+		brokenBy: "record sequence in test/invariants; cache run pasid-entry-kept",
 	},
 	{
 		id: "PT-53",

@@ -2,6 +2,8 @@
 import { loadLog } from "../log/read.ts";
 import { encodeRecord } from "../log/record-line.ts";
 import { redecide } from "../orchestrator/redecide.ts";
+import { runCaches } from "../scenarios/cache-run.ts";
+import { CACHE_RUNS } from "../scenarios/cache-runs.ts";
 import { fixed, runTable } from "../scenarios/table-run.ts";
 import { TABLE_RUNS } from "../scenarios/table-runs.ts";
 import { type LogHeader, MODEL_VERSION } from "../vocabulary/header.ts";
@@ -25,7 +27,10 @@ export async function redecidePath(path: string): Promise<Drift> {
 		};
 	let again: readonly LogRecord[];
 	try {
-		again = runTableAgain(header) ?? redecide(header, contents);
+		again =
+			runTableAgain(header) ??
+			runCachesAgain(header) ??
+			redecide(header, contents);
 	} catch (error) {
 		if (!(error instanceof RangeError)) throw error;
 		return { outcome: "different", text: `decided again: ${error.message}` };
@@ -49,6 +54,18 @@ function runTableAgain(header: LogHeader): readonly LogRecord[] | undefined {
 			`no table run ${JSON.stringify(name)} in this version`,
 		);
 	return runTable(header.switches["fix"] === true ? fixed(run) : run).records;
+}
+
+/** The same for a cache run (src/scenarios/cache-run.ts). */
+function runCachesAgain(header: LogHeader): readonly LogRecord[] | undefined {
+	const name = header.switches["cacheRun"];
+	if (name === undefined) return undefined;
+	const run = CACHE_RUNS.find((one) => one.name === name);
+	if (run === undefined)
+		throw new RangeError(
+			`no cache run ${JSON.stringify(name)} in this version`,
+		);
+	return runCaches(run, header.switches["fix"] === true).records;
 }
 
 function firstDifference(

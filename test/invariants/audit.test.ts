@@ -8,6 +8,8 @@ import { FLOWS } from "../../src/orchestrator/switches.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { RUN_SCENARIOS } from "../../src/scenarios/runs.ts";
 import { fixed, runTable } from "../../src/scenarios/table-run.ts";
+import { runCaches } from "../../src/scenarios/cache-run.ts";
+import { CACHE_RUNS } from "../../src/scenarios/cache-runs.ts";
 import { TABLE_RUNS } from "../../src/scenarios/table-runs.ts";
 import type { LogHeader } from "../../src/vocabulary/header.ts";
 import type { LogRecord } from "../../src/vocabulary/records.ts";
@@ -79,6 +81,16 @@ test.each(TABLE_RUNS.map((run) => [run.name, run] as const))(
 	(_, run) => {
 		for (const one of [run, fixed(run)]) {
 			const { header: head, records } = runTable(one);
+			agrees(head, records);
+		}
+	},
+);
+
+test.each(CACHE_RUNS.map((run) => [run.name, run] as const))(
+	"cache run %s, and with its fix",
+	(_, run) => {
+		for (const isFixed of [false, true]) {
+			const { header: head, records } = runCaches(run, isFixed);
 			agrees(head, records);
 		}
 	},
