@@ -87,13 +87,13 @@ function storm(): {
 
 function logBytes(header: LogHeader, records: readonly LogRecord[]): Buffer {
 	let sealed = sealHeader(header);
-	const parts = [Buffer.from(sealed.text)];
+	const parts = [sealed.bytes];
 	for (let i = 0; i < records.length; i += BATCH) {
 		sealed = sealFacts(
 			sealed.chain,
 			records.slice(i, i + BATCH) as TimedFact[],
 		);
-		parts.push(Buffer.from(sealed.text));
+		parts.push(sealed.bytes);
 	}
 	return Buffer.concat(parts);
 }

@@ -56,12 +56,12 @@ async function imported(
 	format: "ftrace" | "qemu" | "calls",
 ): Promise<Buffer> {
 	const recording = await importRecording(path, { format });
-	let { text, chain } = sealHeader(recording.header);
-	const pieces = [text];
+	let { bytes, chain } = sealHeader(recording.header);
+	const pieces = [bytes];
 	for await (const records of recording.batches) {
 		if (records.length === 0) continue;
-		({ text, chain } = sealFacts(chain, records));
-		pieces.push(text);
+		({ bytes, chain } = sealFacts(chain, records));
+		pieces.push(bytes);
 	}
-	return Buffer.from(pieces.join(""));
+	return Buffer.concat(pieces);
 }

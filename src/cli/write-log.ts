@@ -18,19 +18,19 @@ export async function writeLog(
 	batches: AsyncIterable<readonly LogRecord[]> | Iterable<readonly LogRecord[]>,
 ): Promise<number> {
 	let written = 0;
-	async function* text(): AsyncGenerator<string> {
-		let { text: sealed, chain } = sealHeader(header);
-		yield sealed;
+	async function* pieces(): AsyncGenerator<Buffer> {
+		let { bytes, chain } = sealHeader(header);
+		yield bytes;
 		for await (const records of batches) {
 			if (records.length === 0) continue;
-			({ text: sealed, chain } = sealFacts(chain, records));
+			({ bytes, chain } = sealFacts(chain, records));
 			written += records.length;
-			yield sealed;
+			yield bytes;
 		}
 	}
 	const part = `${path}.part`;
 	try {
-		const source = Readable.from(text());
+		const source = Readable.from(pieces());
 		if (path.endsWith(".gz"))
 			await pipeline(source, createGzip(), createWriteStream(part));
 		else await pipeline(source, createWriteStream(part));

@@ -11,7 +11,7 @@ export interface Window {
 	end: number;
 }
 
-/** ASCII text of at least 4 bytes, prepared for comparing: words at 0, 4, 8 …, and one more that ends at the last byte. */
+/** Text of at least 4 bytes, prepared for comparing and writing: words at 0, 4, 8 …, and one more that ends at the last byte. */
 export interface Literal {
 	readonly length: number;
 	readonly words: Int32Array;
@@ -20,9 +20,10 @@ export interface Literal {
 
 const LITTLE = true;
 
-/** Prepares ASCII text of at least 4 characters. */
+/** Prepares text of at least 4 bytes. */
 export function literal(text: string): Literal {
-	return literalAt(new TextEncoder().encode(text), 0, text.length);
+	const bytes = new TextEncoder().encode(text);
+	return literalAt(bytes, 0, bytes.length);
 }
 
 function literalAt(bytes: Uint8Array, at: number, length: number): Literal {

@@ -2,14 +2,8 @@
 import type { LogHeader } from "../vocabulary/header.ts";
 import { LogScanner } from "./scan.ts";
 import type { LogHandler, ResumePoint, ScanSummary } from "./scan-types.ts";
-import {
-	type Chain,
-	chainFrom,
-	decodeSeal,
-	type SealedBytes,
-	sealBytes,
-} from "./seal.ts";
-import { factLines, sealHeader, type TimedFact } from "./write.ts";
+import { type Chain, chainFrom, decodeSeal, type SealedBytes } from "./seal.ts";
+import { sealFacts, sealHeader, type TimedFact } from "./write.ts";
 
 export type { SealedBytes } from "./seal.ts";
 
@@ -49,20 +43,8 @@ export interface LogCodec {
 export const NDJSON: LogCodec = {
 	name: "ndjson",
 	extension: ".ndjson",
-	start(header) {
-		const { text, chain } = sealHeader(header);
-		return { bytes: Buffer.from(text), chain };
-	},
-	seal(chain, facts, key) {
-		const seq = chain.head.seq + facts.length;
-		return sealBytes(
-			chain,
-			factLines(chain.head.seq, facts),
-			seq,
-			facts.length,
-			key,
-		);
-	},
+	start: sealHeader,
+	seal: sealFacts,
 	continuation: ({ line, head }) => ({
 		bytes: Buffer.from(`${line}\n`),
 		chain: chainFrom(line, head),

@@ -1,144 +1,91 @@
 /**
- * The fast way to write record lines: checks a record against its table and writes it in one walk, with names checked and quoted once
- * and remembered. Gives undefined for whatever it does not find in order; the general path (`recordProblem`, `encodeRecord`) then
- * accepts it or says what is wrong. A property test holds the two together.
+ * The fast way to write record lines: checks a fact against its table and writes it in one walk, with names checked and turned into bytes
+ * once and remembered. Gives up whatever it does not find in order, and everything where code may not be generated; the general path
+ * (`recordProblem`, `encodeRecord`) then accepts it or says what is wrong. A property test holds the two together.
  */
-import {
-	type FieldKind,
-	hexOf,
-	isOfKind,
-	isU64,
-	type Json,
-	type U64,
-	type U64Range,
-} from "../vocabulary/fields.ts";
-import type { LogRecord } from "../vocabulary/records.ts";
-import { kindBit } from "./byte-text.ts";
-import { jsonText, quote } from "./json-text.ts";
-import { fieldPlans } from "./record-line.ts";
+import { type FieldKind, isOfKind } from "../vocabulary/fields.ts";
+import { isRecordType } from "../vocabulary/records.ts";
+import { type Literal, literal } from "./byte-text.ts";
+import { compileWrite, type WriteLine } from "./compile-write.ts";
+import { quote } from "./json-text.ts";
+import type { LineBytes } from "./line-bytes.ts";
 
-/** A name that was seen before: quoted, and the bits of the kinds it was found to be. */
-interface Known {
-	readonly quoted: string;
+/** A name that was seen before: its JSON text, and the bits of the kinds it was found to be. */
+export interface KnownName {
+	readonly quoted: Literal;
 	kinds: number;
 }
 
 /** Names remembered at most; then all are forgotten. A cache: nothing but speed depends on it. */
 const KNOWN_MAX = 1 << 16;
-const known = new Map<string, Known>();
+/** Longer names are left to the general path: so it is known how much room a record takes. */
+export const NAME_BYTES_MAX = 64;
+const known = new Map<string, KnownName>();
 
-function nameText(
+/** The bytes of a name of that kind; undefined for what is none, or a long one. */
+export function nameOf(
 	kind: FieldKind,
 	bit: number,
 	value: unknown,
-): string | undefined {
-	if (typeof value !== "string") return undefined;
+): KnownName | undefined {
+	if (typeof value !== "string" || value.length > NAME_BYTES_MAX)
+		return undefined;
 	let found = known.get(value);
+	if (found !== undefined && (found.kinds & bit) !== 0) return found;
+	if (!isOfKind(kind, value)) return undefined;
 	if (found === undefined) {
+		found = { quoted: literal(quote(value)), kinds: 0 };
+		if (found.quoted.length > NAME_BYTES_MAX) return undefined;
 		if (known.size >= KNOWN_MAX) known.clear();
-		found = { quoted: quote(value), kinds: 0 };
 		known.set(value, found);
 	}
-	if ((found.kinds & bit) === 0) {
-		if (!isOfKind(kind, value)) return undefined;
-		found.kinds |= bit;
-	}
-	return found.quoted;
+	found.kinds |= bit;
+	return found;
 }
 
-const ACTOR_BIT = kindBit("actor");
+/** By type; undefined for what is none. */
+const writers = new Map<string, WriteLine | undefined>();
+
+function writerOf(type: string): WriteLine | undefined {
+	let writer = writers.get(type);
+	if (writer === undefined && !writers.has(type) && isRecordType(type)) {
+		writer = compileWrite(type);
+		writers.set(type, writer);
+	}
+	return writer;
+}
+
 const isCount = (value: unknown): value is number =>
 	Number.isSafeInteger(value) && (value as number) >= 0;
 
-function valueText(
-	kind: FieldKind,
-	bit: number,
-	value: unknown,
-): string | undefined {
-	switch (kind) {
-		case "count":
-			return isCount(value) ? String(value) : undefined;
-		case "int":
-			return Number.isSafeInteger(value) ? String(value) : undefined;
-		case "hex":
-			return isU64(value) ? `"${hexOf(value as U64)}"` : undefined;
-		case "flag":
-			return value === true ? "true" : value === false ? "false" : undefined;
-		case "text":
-			return typeof value === "string" ? quote(value) : undefined;
-		case "json":
-			return isOfKind("json", value) ? jsonText(value as Json) : undefined;
-		case "ranges":
-			if (!isOfKind("ranges", value)) return undefined;
-			return `[${(value as readonly U64Range[]).map(([a, b]) => `["${hexOf(a)}","${hexOf(b)}"]`).join(",")}]`;
-		case "actors":
-			return isOfKind("actors", value)
-				? `[${(value as readonly string[]).map(quote).join(",")}]`
-				: undefined;
-		default:
-			return nameText(kind, bit, value);
-	}
+/** What becomes a record: a fact, whoever made it. */
+export interface Unchecked {
+	readonly t: unknown;
+	readonly type: string;
+	readonly actor: unknown;
+	readonly op?: unknown;
+	readonly data: unknown;
 }
 
-interface Plan {
-	readonly head: string;
-	readonly fields: readonly {
-		readonly name: string;
-		readonly kind: FieldKind;
-		readonly bit: number;
-		readonly optional: boolean;
-		readonly first: string;
-		readonly next: string;
-	}[];
-}
-const plans = new Map<string, Plan>();
-
-function planOf(type: string): Plan | undefined {
-	let plan = plans.get(type);
-	if (plan !== undefined) return plan;
-	const fields = fieldPlans(type);
-	if (fields.length === 0) return undefined;
-	plan = {
-		head: `,"type":"${type}","actor":`,
-		fields: fields.map(({ name, kind, optional, key }) => ({
-			name,
-			kind,
-			bit: kindBit(kind),
-			optional,
-			first: key,
-			next: `,${key}`,
-		})),
-	};
-	plans.set(type, plan);
-	return plan;
-}
-
-/** Checks a record and writes its line, without newline; undefined when something is not in order. */
-export function checkedLine(record: LogRecord): string | undefined {
-	const { seq, t, type, actor, op } = record;
-	const plan = planOf(type);
-	if (plan === undefined || !isCount(seq) || !isCount(t) || !isCount(op))
-		return undefined;
-	const who = nameText("actor", ACTOR_BIT, actor);
-	const data = record.data as Readonly<Record<string, unknown>> | undefined;
-	if (who === undefined || typeof data !== "object" || data === null)
-		return undefined;
-	let text = "";
-	let present = 0;
-	for (const { name, kind, bit, optional, first, next } of plan.fields) {
-		const value = data[name];
-		if (value === undefined) {
-			if (!optional) return undefined;
-			continue;
-		}
-		const written = valueText(kind, bit, value);
-		if (written === undefined) return undefined;
-		text += (present++ === 0 ? first : next) + written;
-	}
-	// Fields that are no part of the type, or there but undefined: the general path decides.
-	let own = 0;
-	for (const _ in data) own++;
-	return own === present
-		? `{"seq":${seq},"t":${t}${plan.head}${who},"op":${op},"data":{${text}}}`
-		: undefined;
+/** Checks a fact and writes its line at position `seq`. When something is not in order it writes nothing and gives false. */
+export function putChecked(
+	out: LineBytes,
+	seq: number,
+	fact: Unchecked,
+): boolean {
+	const { t, type, actor, op = 0, data } = fact;
+	const write = writerOf(type);
+	if (
+		write === undefined ||
+		!isCount(seq) ||
+		!isCount(t) ||
+		!isCount(op) ||
+		typeof data !== "object" ||
+		data === null
+	)
+		return false;
+	const start = out.length;
+	if (write(out, seq, t, actor, op, data)) return true;
+	out.length = start;
+	return false;
 }

@@ -3,6 +3,7 @@
  * everything that was not synced. `nodeIo` is the real one.
  */
 import { randomUUID } from "node:crypto";
+import { fdatasync, write } from "node:fs";
 import {
 	link,
 	mkdir,
@@ -55,6 +56,27 @@ const FLAGS = { read: "r", write: "r+", create: "wx+" } as const;
 const isAbsent = (error: unknown): boolean =>
 	(error as NodeJS.ErrnoException).code === "ENOENT";
 
+// What every append waits for goes without a FileHandle's promises of its own: a tenth of the time of a small append.
+const writeAll = (
+	fd: number,
+	bytes: Uint8Array,
+	position: number,
+): Promise<void> =>
+	new Promise((done, failed) => {
+		const from = (at: number): void =>
+			write(fd, bytes, at, bytes.length - at, position + at, (error, count) => {
+				if (error !== null) failed(error);
+				else if (at + count < bytes.length) from(at + count);
+				else done();
+			});
+		from(0);
+	});
+
+const dataSynced = (fd: number): Promise<void> =>
+	new Promise((done, failed) => {
+		fdatasync(fd, (error) => (error === null ? done() : failed(error)));
+	});
+
 /** The file system of this machine. */
 export const nodeIo: LogIo = {
 	realPath: (path) =>
@@ -71,19 +93,8 @@ export const nodeIo: LogIo = {
 		return {
 			read: async (into, position) =>
 				(await handle.read(into, 0, into.length, position)).bytesRead,
-			async write(bytes, position) {
-				let done = 0;
-				while (done < bytes.length)
-					done += (
-						await handle.write(
-							bytes,
-							done,
-							bytes.length - done,
-							position + done,
-						)
-					).bytesWritten;
-			},
-			datasync: () => handle.datasync(),
+			write: (bytes, position) => writeAll(handle.fd, bytes, position),
+			datasync: () => dataSynced(handle.fd),
 			truncate: (size) => handle.truncate(size),
 			size: async () => (await handle.stat()).size,
 			close: () => handle.close(),

@@ -22,7 +22,7 @@ export interface MemoryStore extends LogStore {
 /** Makes an empty log in memory. */
 export function memoryStore(header: LogHeader): MemoryStore {
 	const start = sealHeader(header);
-	const texts = [start.text];
+	const pieces = [start.bytes];
 	const batches: LogBatch[] = [];
 	const keys = new Map<string, LogBatch>();
 	const changed = changeSignal();
@@ -35,7 +35,7 @@ export function memoryStore(header: LogHeader): MemoryStore {
 		get head() {
 			return chain.head;
 		},
-		text: () => texts.join(""),
+		text: () => Buffer.concat(pieces).toString(),
 		// Async, so that errors come as rejections like in any store; positions are given before the first await all the same.
 		async append(facts, options = {}) {
 			if (!open) throw closed();
@@ -48,7 +48,7 @@ export function memoryStore(header: LogHeader): MemoryStore {
 			const sealed = sealFacts(chain, facts, options.key);
 			chain = sealed.chain;
 			lastT = facts.at(-1)?.t ?? lastT;
-			texts.push(sealed.text);
+			pieces.push(sealed.bytes);
 			const key = options.key === undefined ? {} : { key: options.key };
 			const batch = {
 				records: recordsOf(first, facts),

@@ -15,6 +15,7 @@
  */
 import { createHash, type Hash, hash } from "node:crypto";
 import { quote } from "./json-text.ts";
+import { LineBytes } from "./line-bytes.ts";
 
 /** A position in a log: the last sealed record and the hash that stands for everything up to it. */
 export interface Head {
@@ -35,6 +36,9 @@ export interface Seal extends Head {
 export const SEAL_START = '{"seal":';
 /** Length of the end of a seal line: `,"hash":"…"}`, without newline. */
 export const SEAL_TAIL_LENGTH = ',"hash":"'.length + 64 + '"}'.length;
+
+/** Room for a seal line that has no key; a longer one finds its room. */
+export const SEAL_BYTES: number = SEAL_TAIL_LENGTH + 64;
 
 const SEAL_LINE =
 	/^\{"seal":(0|[1-9]\d{0,15}),"n":(0|[1-9]\d{0,15})(?:,"key":("(?:[^"\\]|\\.)*"))?,"hash":"([0-9a-f]{64})"\}$/;
@@ -89,38 +93,43 @@ export interface SealedBytes {
 }
 
 /**
- * Seals a batch. `lines` is its text, each line with its newline; `seq` the last record in it. Returns lines and seal as bytes, and the
- * chain to go on from.
+ * Seals a batch. `lines` is its text, each line with its newline; `seq` the last record in it. Writes the seal line behind it, and
+ * returns the whole and the chain to go on from.
  */
-export function sealBytes(
+export function sealLines(
 	chain: Chain,
-	lines: string,
+	lines: LineBytes,
 	seq: number,
 	count: number,
 	key?: string,
 ): SealedBytes {
 	const prefix = sealPrefix(seq, count, key);
-	const body = Buffer.from(lines + prefix);
-	const sum = chain.sum.copy().update(body);
+	lines.text(prefix);
+	const sum = chain.sum.copy().update(lines.written);
 	const sealed = sum.copy().digest("hex");
 	const tail = `,"hash":"${sealed}"}`;
-	const end = Buffer.from(`${tail}\n`);
+	const end = `${tail}\n`;
+	lines.text(end);
 	const next = {
 		line: prefix + tail,
 		head: { seq, hash: sealed },
 		sum: sum.update(end),
 	};
-	return { bytes: Buffer.concat([body, end]), chain: next };
+	return { bytes: lines.written, chain: next };
 }
 
-/** As `sealBytes`, when only the chain is wanted. */
-export const sealBatch = (
+/** As `sealLines`, of a text and when only the chain is wanted. */
+export function sealBatch(
 	chain: Chain,
-	lines: string,
+	text: string,
 	seq: number,
 	count: number,
 	key?: string,
-): Chain => sealBytes(chain, lines, seq, count, key).chain;
+): Chain {
+	const lines = new LineBytes(text.length + SEAL_BYTES);
+	lines.text(text);
+	return sealLines(chain, lines, seq, count, key).chain;
+}
 
 /** The chain of a file that starts with this seal line: a later segment. */
 export function chainFrom(line: string, { seq, hash: sealed }: Head): Chain {

@@ -119,14 +119,18 @@ export function u64FromHex(text: string): U64 | undefined {
 /** Writes a 64-bit value as the log does. */
 export const hexOf = (value: U64): string => `0x${value.toString(16)}`;
 
-const MAX_JSON_DEPTH = 32;
+/** Free-form values nest at most this deep. */
+export const MAX_JSON_DEPTH = 32;
 
 function isJson(value: unknown, depth: number): boolean {
 	if (value === null || typeof value === "boolean" || typeof value === "string")
 		return true;
 	if (typeof value === "number") return Number.isFinite(value);
 	if (typeof value !== "object" || depth > MAX_JSON_DEPTH) return false;
-	return Object.values(value).every((item) => isJson(item, depth + 1));
+	const items: unknown[] = Array.isArray(value) ? value : Object.values(value);
+	// Not `every`: it would step over the holes of an array.
+	for (const item of items) if (!isJson(item, depth + 1)) return false;
+	return true;
 }
 
 const isRange = (value: unknown): boolean =>
