@@ -5,6 +5,7 @@
  *
  * Not supported, and refused when compiling: two parallel regions that answer one event, entry actions on inner states.
  */
+import type { StateValue } from "xstate";
 import type {
 	AnyDefinition,
 	Edge,
@@ -31,11 +32,13 @@ export interface CompiledMachine {
 	readonly names: readonly string[];
 	readonly initial: number;
 	readonly rows: readonly (readonly Rule[])[];
-	/** The context a run starts with. The first one tells which fields there are, and `merge` is made. */
+	/** The context a run starts with. */
 	readonly start: (input: unknown) => object;
-	/** A context with some fields changed; undefined before the first start, and where code may not be generated. */
+	/** Sees a context that a run starts or goes on with: the first one tells which fields there are, and `merge` is made. */
+	readonly learn: (context: object) => void;
+	/** A context with some fields changed; undefined before the fields are known, and where code may not be generated. */
 	merge: Merge | undefined;
-	/** The fields of the context, known from the first start on. */
+	/** The fields of the context. */
 	fields: readonly string[];
 	/** How often each row was taken by the table, and the functions of those that were taken often. */
 	readonly taken: Uint32Array;
@@ -197,11 +200,13 @@ export function compileMachine(definition: AnyDefinition): CompiledMachine {
 		rows,
 		start(input) {
 			const context = (definition.start as (input: unknown) => object)(input);
-			if (machine.fields.length === 0) {
-				machine.fields = Object.keys(context);
-				machine.merge = mergeOf(definition.id, machine.fields);
-			}
+			machine.learn(context);
 			return context;
+		},
+		learn(context) {
+			if (machine.fields.length > 0) return;
+			machine.fields = Object.keys(context);
+			machine.merge = mergeOf(definition.id, machine.fields);
 		},
 		merge: undefined,
 		fields: [],
@@ -284,7 +289,17 @@ function stepRow(
 	return { at, context };
 }
 
-/** The name of a configuration as XState's `snapshot.value` spells it: the inverse of `names`. */
+/** The configuration of a name as XState's `snapshot.value` spells it: the inverse of configurationName. */
+export function stateValue(name: string): StateValue {
+	const one = ([first, ...rest]: readonly string[]): StateValue =>
+		rest.length === 0 ? first! : { [first!]: one(rest) };
+	const regions = name.split("|").map((path) => one(path.split(".")));
+	return regions.length === 1
+		? regions[0]!
+		: (Object.assign({}, ...regions) as StateValue);
+}
+
+/** The name of a configuration that XState's `snapshot.value` spells: as in `names`. */
 export function configurationName(value: unknown): string {
 	if (typeof value === "string") return value;
 	const parts: string[] = [];

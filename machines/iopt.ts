@@ -172,7 +172,8 @@ export function reserveRegions(
 		facts.push(
 			fact("resv.added", ioas, { ioas, owner, ranges: added.map(recordRange) }),
 		);
-	const next = { ...iopt, resv: [...iopt.resv, ...added] };
+	const next =
+		added.length === 0 ? iopt : { ...iopt, resv: [...iopt.resv, ...added] };
 	if (errno === undefined) return { ok: true, iopt: next, facts };
 	const dropped = dropReservations(next, ioas, owner, { undo: true });
 	return {

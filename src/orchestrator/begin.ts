@@ -28,11 +28,12 @@ export interface NoCall {
 	readonly errno: ErrnoName;
 }
 
-const call = (role: Role, owner: ActorId, fields: object): Call => ({
-	role,
-	owner,
-	begin: { type: "BEGIN", ...fields },
-});
+/** A call and its BEGIN, written as one literal: adding fields to an object that began with a spread takes V8 microseconds. */
+const call = (
+	role: Role,
+	owner: ActorId,
+	begin: { readonly type: "BEGIN"; readonly [field: string]: unknown },
+): Call => ({ role, owner, begin });
 const MISSING: NoCall = { ok: false, errno: "ENOENT" };
 /** The only pasid user space can name in 6.12 (facts §2.0). */
 const PASID = "none";
@@ -44,11 +45,8 @@ export function attachedTo(x: Executor, dev: DeviceId): HwptId | null {
 	return x.group(x.parts.outside.groupOf(dev)).hwpt;
 }
 
-function attachment(x: Executor, dev: DeviceId, to: HwptView) {
-	const ctx = x.device(dev).ctx ?? contextOf(to.hwpt);
-	const group = x.parts.outside.groupOf(dev);
-	return { dev, ctx, group, pasid: PASID, to };
-}
+const contextFor = (x: Executor, dev: DeviceId, to: HwptView): CtxId =>
+	x.device(dev).ctx ?? contextOf(to.hwpt);
 
 function beginSwitch(x: Executor, step: Step<"call.switch">): Call {
 	const { outside } = x.parts;
@@ -58,6 +56,7 @@ function beginSwitch(x: Executor, step: Step<"call.switch">): Call {
 	const own =
 		first === undefined ? undefined : outside.device(first.dev).ops.name;
 	return call("switch", group, {
+		type: "BEGIN",
 		args: step,
 		view: x.group(group),
 		foreign: made !== null && made.driver !== own,
@@ -72,8 +71,14 @@ function beginReplace(x: Executor, step: Step<"call.replace">): Call | NoCall {
 	const from = attachedTo(x, step.dev);
 	const { sameIoasUnreserve, msiLearnedOnAttachOnly, replaceByUnattached } =
 		x.parts.outside.switches;
-	return call("replace", x.parts.outside.groupOf(step.dev), {
-		...attachment(x, step.dev, to),
+	const group = x.parts.outside.groupOf(step.dev);
+	return call("replace", group, {
+		type: "BEGIN",
+		dev: step.dev,
+		ctx: contextFor(x, step.dev, to),
+		group,
+		pasid: PASID,
+		to,
 		from: from === null ? null : (x.hwptView(from) ?? null),
 		sameIoasUnreserve,
 		msiLearnedOnAttachOnly,
@@ -83,9 +88,17 @@ function beginReplace(x: Executor, step: Step<"call.replace">): Call | NoCall {
 
 function beginDetach(x: Executor, dev: DeviceId): Call | NoCall {
 	const from = attachedTo(x, dev);
-	const view = from === null ? undefined : x.hwptView(from);
-	if (view === undefined) return MISSING;
-	return call("detach", x.parts.outside.groupOf(dev), attachment(x, dev, view));
+	const to = from === null ? undefined : x.hwptView(from);
+	if (to === undefined) return MISSING;
+	const group = x.parts.outside.groupOf(dev);
+	return call("detach", group, {
+		type: "BEGIN",
+		dev,
+		ctx: contextFor(x, dev, to),
+		group,
+		pasid: PASID,
+		to,
+	});
 }
 
 /** Says how a called transaction begins. */
@@ -96,8 +109,14 @@ export function beginCall(x: Executor, step: Step): Call | NoCall {
 		case "call.attach": {
 			const to = x.hwptView(step.hwpt);
 			if (to === undefined) return MISSING;
-			return call("attach", x.parts.outside.groupOf(step.dev), {
-				...attachment(x, step.dev, to),
+			const group = x.parts.outside.groupOf(step.dev);
+			return call("attach", group, {
+				type: "BEGIN",
+				dev: step.dev,
+				ctx: contextFor(x, step.dev, to),
+				group,
+				pasid: PASID,
+				to,
 				laterCookie: !x.parts.outside.switches.msiLearnedOnAttachOnly,
 			});
 		}
@@ -106,20 +125,22 @@ export function beginCall(x: Executor, step: Step): Call | NoCall {
 		case "call.detach":
 			return beginDetach(x, step.dev);
 		case "call.put":
-			return call("put", contextOf(step.hwpt), { args: step });
+			return call("put", contextOf(step.hwpt), { type: "BEGIN", args: step });
 		case "call.free": {
 			const of = x.hwptView(step.hwpt);
 			if (of === undefined) return MISSING;
 			return call("free", contextOf(step.hwpt), {
+				type: "BEGIN",
 				ctx: contextOf(step.hwpt),
 				args: step,
 				of,
 			});
 		}
 		case "call.auto":
-			return call("auto", contextOf(step.ioas), { args: step });
+			return call("auto", contextOf(step.ioas), { type: "BEGIN", args: step });
 		case "call.alloc":
 			return call("alloc", contextOf(step.ioas), {
+				type: "BEGIN",
 				ctx: contextOf(step.ioas),
 				args: step,
 				dom: x.parts.outside.nextDomain,
@@ -127,7 +148,11 @@ export function beginCall(x: Executor, step: Step): Call | NoCall {
 				fills: ownsByGroup(x.parts.outside.switches.flow),
 			});
 		case "call.destroy":
-			return call("destroy", step.to, { ctx: step.to as CtxId, id: step.id });
+			return call("destroy", step.to, {
+				type: "BEGIN",
+				ctx: step.to as CtxId,
+				id: step.id,
+			});
 		default:
 			throw new Error(`${step.type} is not a call`);
 	}

@@ -135,14 +135,17 @@ function attachOrReplace(
 	const attached = state.state === "Attached";
 	const bound =
 		state.state !== "Unbound" && x.device(args.dev).ctx === args.ctx;
-	const outcome = run(x, "attachPt", args.ctx, {
-		...args,
+	const begin = {
+		type: "BEGIN" as const,
+		ctx: args.ctx,
+		dev: args.dev,
+		pt: args.pt,
 		how: attached ? "replace" : how,
 		bound,
 		from: attached ? attachedTo(x, args.dev) : null,
 		respFailureDetaches: x.parts.outside.switches.respFailureDetaches,
-	});
-	return idResult(outcome, "hwpt");
+	};
+	return idResult(x.run("attachPt", args.ctx, begin), "hwpt");
 }
 
 function map(x: Executor, args: CommandArgs["map"]): Outcome {

@@ -22,7 +22,12 @@ import type { Fact, LogRecord } from "../vocabulary/records.ts";
 import { fact } from "../vocabulary/records.ts";
 import type { Command } from "./commands.ts";
 import { carryOut, isOpName } from "./commands.ts";
-import { compiledEngine, type EngineName, xstateEngine } from "./engine.ts";
+import {
+	compiledEngine,
+	type EngineName,
+	tableActorEngine,
+	xstateEngine,
+} from "./engine.ts";
 import { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 import { transactionsOf } from "./flows.ts";
@@ -142,7 +147,10 @@ export class Core {
 		this.#outside = new Outside(header.topology, this.switches);
 		const name = options.engine ?? (options.inspect ? "xstate" : "mixed");
 		const tables = compiledEngine();
-		const actors = name === "compiled" ? tables : xstateEngine(options.inspect);
+		const actors =
+			name === "mixed" && options.inspect === undefined
+				? tableActorEngine()
+				: xstateEngine(options.inspect);
 		this.executor = new Executor({
 			engine: name === "compiled" ? tables : actors,
 			txEngine: name === "xstate" ? actors : tables,
@@ -190,8 +198,8 @@ export class Core {
 	#emit(one: Fact): void {
 		if (this.#omissions.length > 0 && this.#forgets(one.type)) return;
 		const seq = ++this.#seq;
-		const known = this.#known.shift();
-		if (known !== undefined) {
+		if (this.#known.length > 0) {
+			const known = this.#known.shift()!;
 			if (!sameFact(known, one)) throw new DriftError(known, one);
 			return;
 		}
@@ -289,13 +297,15 @@ export class Core {
 	}
 
 	/** Carries a command out. Never throws for what the kernel would answer with an errno; RangeError for what is no command. */
-	decide({ op, args }: Command, tag?: SagaTag): Decision {
+	decide(command: Command, tag?: SagaTag): Decision {
+		const { op, args } = command;
 		if (!isOpName(op))
 			throw new RangeError(`unknown operation ${JSON.stringify(op)}`);
 		const { ctx } = args as { readonly ctx?: CtxId };
-		const begin = { op, args: args as unknown as Json, ...tag };
+		const data = { op, args: args as unknown as Json };
+		const begin = tag === undefined ? data : { ...data, ...tag };
 		return this.#operate(begin, ctx ?? "host", () =>
-			carryOut(this.executor, { op, args } as Command),
+			carryOut(this.executor, command),
 		);
 	}
 

@@ -7,15 +7,16 @@ import {
 	type AnyActorRef,
 	type AnyStateMachine,
 	type InspectionEvent,
-	type StateValue,
 } from "xstate";
 import {
 	type CompiledMachine,
 	compileMachine,
 	configurationName,
+	stateValue,
 	stepCompiled,
 } from "../../machines/compile.ts";
 import { type AnyDefinition, toXState } from "../../machines/define.ts";
+import { toTableActor } from "../../machines/table-actor.ts";
 
 /** One running machine. */
 export interface Runner {
@@ -42,8 +43,9 @@ export interface Engine {
 	): Runner;
 }
 /**
- * Who runs what: "mixed" (the default) has entities as XState actors and transactions as tables; "xstate" has everything as actors, for
- * inspection; "compiled" has everything as tables, for speed. All three write the same records (test/orchestrator, test/machines).
+ * Who runs what: "mixed" (the default) has entities as XState actors that look their transitions up in the compiled table, and transactions as
+ * tables; "xstate" has everything as actors that XState's own interpreter runs, for inspection; "compiled" has everything as tables. All three
+ * write the same records (test/orchestrator, test/machines). Where something inspects, the actors of "mixed" are the interpreter's too.
  */
 export type EngineName = "xstate" | "mixed" | "compiled";
 
@@ -76,6 +78,7 @@ class TableRunner implements Runner {
 		this.#at =
 			at === undefined ? machine.initial : stateIndex(machine, at.state);
 		this.context = at === undefined ? machine.start(input) : at.context;
+		machine.learn(this.context);
 	}
 	send(event: { readonly type: string }): void {
 		const after = stepCompiled(this.#machine, this.#at, this.context, event);
@@ -93,16 +96,6 @@ function stateIndex(machine: CompiledMachine, state: string): number {
 	if (index < 0) throw new Error(`${machine.id} has no state ${state}`);
 	return index;
 }
-/** A configuration's name as XState's `value` spells it: the inverse of configurationName. */
-function stateValue(name: string): StateValue {
-	const one = ([first, ...rest]: readonly string[]): StateValue =>
-		rest.length === 0 ? first! : { [first!]: one(rest) };
-	const regions = name.split("|").map((path) => one(path.split(".")));
-	return regions.length === 1
-		? regions[0]!
-		: (Object.assign({}, ...regions) as StateValue);
-}
-
 /** Remembers what was made of a definition. Definitions and what is made of them never change, so systems may share it. */
 function memo<T>(
 	make: (definition: AnyDefinition) => T,
@@ -118,10 +111,18 @@ function memo<T>(
 	};
 }
 const machineOf = memo<AnyStateMachine>(toXState);
+const tableActorOf = memo<AnyStateMachine>(toTableActor);
 const tableOf = memo<CompiledMachine>(compileMachine);
 
-/** Runs definitions as XState actors. `inspect` sees every actor, event and snapshot of the system. */
-export function xstateEngine(
+/** Runs definitions as XState actors, by XState's interpreter. `inspect` sees every actor, event and snapshot of the system. */
+export const xstateEngine = (
+	inspect?: (event: InspectionEvent) => void,
+): Engine => actorEngine(machineOf, inspect);
+/** Runs definitions as XState actors that look their transitions up in the compiled table. */
+export const tableActorEngine = (): Engine => actorEngine(tableActorOf);
+
+function actorEngine(
+	logicOf: (definition: AnyDefinition) => AnyStateMachine,
 	inspect?: (event: InspectionEvent) => void,
 ): Engine {
 	return {
@@ -130,7 +131,7 @@ export function xstateEngine(
 				parent instanceof ActorRunner ? { parent: parent.actor } : {};
 			const watch =
 				inspect !== undefined && parent === undefined ? { inspect } : {};
-			const machine = machineOf(definition);
+			const machine = logicOf(definition);
 			const from =
 				at === undefined
 					? { input }

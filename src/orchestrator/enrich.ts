@@ -20,7 +20,7 @@ const memory = (x: Executor, ctx: CtxId, undo = false) => ({
 	env: undo ? x.parts.outside.rollbackEnv() : x.parts.outside.env,
 });
 
-/** The event to send for a step; spread last, which V8 does a hundred times faster than adding to a spread. */
+/** The event to send for a step: a whole literal where attaches come by, else spread last, which V8 does faster than adding to a spread. */
 export function enrich(x: Executor, step: Step): { readonly type: string } {
 	const { outside } = x.parts;
 	switch (step.type) {
@@ -29,8 +29,12 @@ export function enrich(x: Executor, step: Step): { readonly type: string } {
 			const names =
 				outside.switches.refuse.length > 0 ? namesOf(x, dev, step.dom) : [];
 			return {
+				type: step.type,
+				to: step.to,
+				dom: step.dom,
+				blocking: step.blocking,
+				undo: step.undo,
 				verdict: outside.verdict(dev, step.dom, names, step.undo),
-				...step,
 			} as Step;
 		}
 		case "dom.create":
@@ -39,12 +43,20 @@ export function enrich(x: Executor, step: Step): { readonly type: string } {
 			return outside.wishesParent
 				? ({ nestParent: true, ...step } as Step)
 				: step;
-		case "resv.add":
+		case "resv.add": {
+			const { regions, swMsi, conflict } = outside.device(step.dev).regions;
 			return {
+				type: step.type,
+				to: step.to,
+				dev: step.dev,
+				attaching: step.attaching,
+				undo: step.undo,
+				regions,
+				swMsi,
+				conflict,
 				env: step.undo === true ? outside.rollbackEnv() : outside.env,
-				...outside.device(step.dev).regions,
-				...step,
 			} as Step;
+		}
 		case "iopt.add":
 			return {
 				shape: x.domainOf(step.dom).shape,

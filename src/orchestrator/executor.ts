@@ -328,7 +328,8 @@ export class Executor {
 			);
 		for (const fact of answer.facts) this.parts.emit(fact);
 		this.#remember(step, answer);
-		for (const tell of answer.tells ?? []) this.actors.get(tell.to)?.send(tell);
+		if (answer.tells !== undefined)
+			for (const tell of answer.tells) this.actors.get(tell.to)?.send(tell);
 		if (answer.ok) return { ok: true, value: answer.value };
 		return { ok: false, errno: answer.errno, step: answer.at ?? step.type };
 	}

@@ -29,7 +29,7 @@ export function hotAdd(
 	const to = group.group;
 	const joins = ask({
 		type: "grp.member.add",
-		to: to,
+		to,
 		failable: "ENOMEM",
 		...memberOf(topology),
 	});
@@ -46,6 +46,6 @@ export function hotAdd(
 		}),
 	);
 	if (said.ok) return done;
-	x.tell(ask({ type: "grp.member.remove", to: to, dev }));
+	x.tell(ask({ type: "grp.member.remove", to, dev }));
 	return said;
 }

@@ -18,6 +18,7 @@ import {
 	type ActorSnapshot,
 	Core,
 	type CoreOptions,
+	type Decision,
 	runHeader,
 } from "./core.ts";
 import { IommuError } from "./error.ts";
@@ -103,16 +104,19 @@ class MemorySystem {
 
 	/** Carries a command out. Never throws for what the kernel would answer with an errno. */
 	dispatch(command: Command): CommandResult {
-		const { outcome, seq } = this.#core.decide(command);
-		this.#changed.next();
+		const { outcome, seq } = this.#decide(command);
 		return { ...outcome, seq };
+	}
+	#decide(command: Command): Decision {
+		const decision = this.#core.decide(command);
+		if (this.#changed.observed) this.#changed.next();
+		return decision;
 	}
 	/** Carries a command out and returns its result. Throws IommuError with the kernel's errno. */
 	call<O extends OpName>(op: O, args: CommandArgs[O]): CommandResults[O] {
-		const result = this.dispatch({ op, args } as unknown as Command);
-		if (!result.ok)
-			throw new IommuError(result.errno, result.step, op, result.seq);
-		return resultOf(op, (result as { value?: Json }).value);
+		const { outcome, seq } = this.#decide({ op, args } as unknown as Command);
+		if (!outcome.ok) throw new IommuError(outcome.errno, outcome.step, op, seq);
+		return resultOf(op, (outcome as { value?: Json }).value);
 	}
 
 	/** Ends every subscription. The records stay readable. */

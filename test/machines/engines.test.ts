@@ -21,6 +21,7 @@ import {
 	toXState,
 } from "../../machines/define.ts";
 import { HOT_AFTER } from "../../machines/hot-row.ts";
+import { toTableActor } from "../../machines/table-actor.ts";
 import { DEFINITIONS } from "./all.ts";
 import { SCENARIO_ITEMS, SWITCHED } from "./corpus.ts";
 import { mutantsOf } from "./mutants.ts";
@@ -127,6 +128,7 @@ describe.each(
 		hot.start(SEED_INPUT);
 		hot.taken.fill(HOT_AFTER);
 		const live = toXState(definition);
+		const byTable = toTableActor(definition);
 		for (const [at, name] of machine.names.entries())
 			for (const sample of samples.get(id)!) {
 				const compiled = row(machine, at, sample);
@@ -134,18 +136,20 @@ describe.each(
 				// The first run by the table makes the function, the second one uses it.
 				expect(row(hot, at, sample)).toBe(compiled);
 				expect(row(hot, at, sample)).toBe(compiled);
-				let actor = "throws";
-				try {
-					const from = live.resolveState({
-						value: valueOf(name),
-						context: sample.context,
-					});
-					const [after] = transition(live, from, sample.event);
-					actor = `${configurationName(after.value)} ${project(after.context)}`;
-				} catch {}
-				expect(`${name} ${sample.event.type}: ${actor}`).toBe(
-					`${name} ${sample.event.type}: ${compiled}`,
-				);
+				for (const logic of [live, byTable]) {
+					let actor = "throws";
+					try {
+						const from = logic.resolveState({
+							value: valueOf(name),
+							context: sample.context,
+						});
+						const [after] = transition(logic, from, sample.event);
+						actor = `${configurationName(after.value)} ${project(after.context)}`;
+					} catch {}
+					expect(`${name} ${sample.event.type}: ${actor}`).toBe(
+						`${name} ${sample.event.type}: ${compiled}`,
+					);
+				}
 			}
 		expect(hot.hot.filter((one) => one !== undefined).length).toBeGreaterThan(
 			machine.names.length,
