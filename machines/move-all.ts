@@ -1,5 +1,6 @@
 /**
- * Move every device that is attached through one IOAS to another one, group by group: each group as move-group.ts moves it.
+ * Move every device that is attached through one IOAS to another one: first the mappings that the other one lacks are copied, so that no DMA
+ * faults behind the switch; then group by group, each as move-group.ts moves it. The first part of the plan are the copies.
  */
 import type { Definition, Edge } from "./define.ts";
 import {
@@ -9,6 +10,7 @@ import {
 	moreOfPart,
 	nextPart,
 	nothingToDo,
+	type SagaBegin,
 	type SagaContext,
 	sagaActions,
 	sagaGuards,
@@ -33,16 +35,21 @@ const on: readonly Edge[] = [
 	{ target: "Committed" },
 ];
 
+/** There are mappings to copy. */
+const copiesFirst = (_: SagaContext, e: SagaBegin): boolean => e.counts[0]! > 0;
+
 /** The saga moveAll. */
 export const moveAll: Definition<SagaContext, undefined> = {
 	id: "move-all",
 	about:
-		"Saga: replace every device that is attached through an IOAS, group by group",
+		"Saga: copy the mappings of an IOAS to another one, then replace every device that is attached through it, group by group",
 	events: TX_EVENTS,
 	start: () => SAGA_START,
 	guards: {
 		...sagaGuards,
 		nothingToDo,
+		copiesFirst,
+		moreCopies: moreOfPart,
 		moreOfGroup: moreOfPart,
 		moreGroups: laterPart,
 	},
@@ -50,13 +57,29 @@ export const moveAll: Definition<SagaContext, undefined> = {
 		...sagaActions,
 		nextGroup: nextPart,
 		askSwitchBack: askBack.switch,
+		askUnmapBack: askBack.unmap,
 	},
 	config: txConfig(
 		[
 			{ guard: "nothingToDo", target: "Committed", actions: ["begin"] },
+			{ guard: "copiesFirst", target: "Copying", actions: ["begin"] },
 			{ target: "Switching", actions: ["begin"] },
 		],
 		{
+			Copying: step(
+				"askCommand",
+				[
+					{
+						guard: "moreCopies",
+						target: "Copying",
+						actions: ["nextCommand"],
+						reenter: true,
+					},
+					{ target: "Switching", actions: ["nextGroup"] },
+				],
+				"unwinding.SwitchingBack",
+				"Each mapping that the other IOAS lacks: the kernel copies none by itself",
+			),
 			Switching: step(
 				"askCommand",
 				on,
@@ -83,8 +106,15 @@ export const moveAll: Definition<SagaContext, undefined> = {
 				"move-all",
 				"AttachingBack",
 				"askAttachBack",
-				"Tidying",
+				"Unmapping",
 				"Devices that a failed call left detached (A8)",
+			),
+			Unmapping: backPhase(
+				"move-all",
+				"Unmapping",
+				"askUnmapBack",
+				"Tidying",
+				"Copies are unmapped, now that no device is on them any more",
 			),
 			Tidying: backPhase(
 				"move-all",

@@ -4,7 +4,7 @@
  * books say what they said before: so a saga that was cut off finds its place again from the state alone.
  */
 import type { StateNode } from "./define.ts";
-import { ask } from "./steps.ts";
+import { ask, type Step } from "./steps.ts";
 import type { Done, TxContext } from "./transaction.ts";
 import { FRESH, txActions } from "./transaction.ts";
 
@@ -54,7 +54,7 @@ function firstPart(counts: readonly number[], from: number): number {
 	return part;
 }
 
-const back = (phase: "bind" | "switch" | "attach" | "tidy") => () => ({
+const back = (phase: Step<"saga.back">["phase"]) => () => ({
 	ask: ask({ type: "saga.back", to: "host", phase }),
 });
 /** Asks of the way back, by phase. */
@@ -62,6 +62,7 @@ export const askBack = {
 	bind: back("bind"),
 	switch: back("switch"),
 	attach: back("attach"),
+	unmap: back("unmap"),
 	tidy: back("tidy"),
 };
 /** Actions of every saga. */

@@ -180,7 +180,7 @@ export interface StepArgs {
 	// sagas: the n-th command of the plan; one command of the way back, which answers whether it was the last of its phase
 	"saga.do": { readonly n: number };
 	"saga.back": {
-		readonly phase: "bind" | "switch" | "attach" | "tidy";
+		readonly phase: "bind" | "switch" | "attach" | "unmap" | "tidy";
 	};
 	/** The end of the transaction itself. */
 	return:

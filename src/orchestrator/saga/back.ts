@@ -5,6 +5,7 @@
  */
 import { lowestFree } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
+import type { Step } from "../../../machines/steps.ts";
 import type { Command } from "../commands.ts";
 import type { Executor } from "../executor.ts";
 import {
@@ -15,9 +16,10 @@ import {
 	hwptNamed,
 	takenIds,
 } from "./books.ts";
+import { nextUnmap } from "./copies.ts";
 
 /** Phases of the way back, as the statecharts ask for them. */
-export type BackPhase = "bind" | "switch" | "attach" | "tidy";
+export type BackPhase = Step<"saga.back">["phase"];
 
 /** A placeholder first, while a lower id than the wanted one is free. */
 const keepingId = (
@@ -75,6 +77,7 @@ const PHASES: {
 				return restoring(x, former, dev, at, "attach");
 		return undefined;
 	},
+	unmap: (x, { ctx, free }) => nextUnmap(x, ctx, free),
 	tidy: (x, { ctx, ids }) => {
 		const extra = takenIds(x, ctx).find((id) => !ids.includes(id));
 		return extra === undefined

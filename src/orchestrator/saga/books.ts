@@ -1,5 +1,6 @@
 /** What a saga reads of the live system: who is attached where. It is written into saga.begun, so that the way back is known after a crash. */
 import { attachedTo } from "../begin.ts";
+import type { FormerFree } from "./copies.ts";
 import type { Executor } from "../executor.ts";
 import { idGet, idNumbers } from "../../../machines/id-table.ts";
 import type { CtxContext } from "../../../machines/iommufd-ctx.ts";
@@ -28,6 +29,8 @@ export interface Former {
 	readonly devices: readonly FormerDevice[];
 	/** Object ids that were taken. */
 	readonly ids: readonly number[];
+	/** Where there was nothing and copies go. */
+	readonly free?: FormerFree;
 }
 
 /** The hwpt that a device of this context is attached to now; undefined when it is not. */

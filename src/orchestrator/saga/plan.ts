@@ -50,7 +50,13 @@ export interface SagaPlan {
 
 /** A way back that needs more commands than this is not one. */
 const BACK_MAX = 100_000;
-const PHASES: readonly BackPhase[] = ["bind", "switch", "attach", "tidy"];
+const PHASES: readonly BackPhase[] = [
+	"bind",
+	"switch",
+	"attach",
+	"unmap",
+	"tidy",
+];
 
 class Rehearsal {
 	readonly core: Core;

@@ -8,6 +8,7 @@ import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
 import type { Command } from "../commands.ts";
 import type { Executor } from "../executor.ts";
 import { attachmentOf, boundMembers, type Former, formerOf } from "./books.ts";
+import { copiesFor } from "./copies.ts";
 
 /** Arguments by saga. Ids are the kernel's; `pt` is a hwpt or an IOAS. */
 export interface SagaArgs {
@@ -17,11 +18,16 @@ export interface SagaArgs {
 		readonly group: GroupId;
 		readonly pt: number;
 	};
-	/** Every device that is attached through IOAS `from` to IOAS (or hwpt) `to`. Mappings are not copied: the plan says what `to` lacks. */
+	/**
+	 * Every device that is attached through IOAS `from` to IOAS (or hwpt) `to`. Before that, each mapping of `from` that `to` has not is copied there
+	 * (IOMMU_IOAS_COPY, same IOVA and permissions); what `to` maps otherwise makes that fail, and then everything is as it was. `copy: false`: `to`
+	 * is taken as it is. Mappings of `from` stay.
+	 */
 	readonly moveAll: {
 		readonly ctx: CtxId;
 		readonly from: number;
 		readonly to: number;
+		readonly copy?: boolean;
 	};
 	/** A device out of user space's hands: every device of its group is detached, then unbound. */
 	readonly evacuate: { readonly ctx: CtxId; readonly dev: DeviceId };
@@ -90,14 +96,23 @@ const STEPS: {
 			throw new RangeError(`${group} is not in the topology`);
 		return moving(x, ctx, [group], () => true, pt);
 	},
-	moveAll: (x, { ctx, from, to }) => {
+	moveAll: (x, { ctx, from, to, copy = true }) => {
 		checkCtx(x, ctx);
 		const groups = new Set<GroupId>();
 		for (const [, { group }] of x.parts.outside.devices)
 			groups.add(group.group);
 		const through = (dev: DeviceId): boolean =>
 			attachmentOf(x, ctx, dev)?.ioas === from;
-		return moving(x, ctx, groups, through, to);
+		const moves = moving(x, ctx, groups, through, to);
+		const { commands, free } =
+			copy && moves.commands.length > 0
+				? copiesFor(x, ctx, from, to)
+				: { commands: [], free: undefined };
+		return {
+			commands: [...commands, ...moves.commands],
+			counts: [commands.length, ...moves.counts],
+			former: { ...moves.former, ...(free === undefined ? {} : { free }) },
+		};
 	},
 	evacuate: (x, { ctx, dev }) => {
 		checkCtx(x, ctx);

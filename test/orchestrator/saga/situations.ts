@@ -110,6 +110,47 @@ const refused = (dev: DeviceId, to: string, errno = "EINVAL"): Json => [
 	{ dev, to, errno, when: "forward" },
 ];
 
+/**
+ * IOAS A (3) has a mapping that may be written, one that may not, and half of one (a copy of a part); B (4) has the second from a map of the
+ * same memory. Two groups are attached to A.
+ */
+function copying(more: {
+	readonly name: string;
+	readonly switches?: { readonly [name: string]: Json };
+	readonly to?: (
+		system: LiveSystem,
+		ioases: { readonly a: number; readonly b: number },
+	) => Promise<void>;
+	readonly saga?: Situation["saga"];
+	readonly fails?: string;
+}): Situation {
+	const { to, switches = {}, ...rest } = more;
+	const readOnly = { iova: "0x200000", length: "0x3000", va: "0x800000" };
+	return {
+		topology: machine(groupOf(1, 1), groupOf(3, 1)),
+		saga: (system) => system.moveAll({ ctx, from: 3, to: 4 }),
+		...rest,
+		switches,
+		setUp: async (system) => {
+			await system.open();
+			const devices = [deviceNamed(1, 0), deviceNamed(3, 0)];
+			for (const dev of devices) await system.bind({ ctx, dev });
+			const a = await system.ioasAlloc({ ctx });
+			const b = await system.ioasAlloc({ ctx });
+			await area(system, a);
+			for (const ioas of [a, b])
+				await system.map({ ctx, ioas, ...readOnly, prot: 1 });
+			const part = { srcIova: "0x101000", length: "0x2000", prot: 3 };
+			// With EFAULT for the answer the mapping stands all the same.
+			await system
+				.copy({ ctx, src: a, dst: a, ...part, dstIova: "0x300000" })
+				.catch(() => {});
+			await attachAll(system, a, devices);
+			await to?.(system, { a, b });
+		},
+	};
+}
+
 export const SITUATIONS: readonly Situation[] = [
 	automatic(1, "group-owned"),
 	automatic(3, "group-owned"),
@@ -173,7 +214,7 @@ export const SITUATIONS: readonly Situation[] = [
 			await attachAll(system, b, devicesOf(2, 1));
 			await attachAll(system, a, devicesOf(3, 2));
 		},
-		saga: (system) => system.moveAll({ ctx, from: 6, to: 7 }),
+		saga: (system) => system.moveAll({ ctx, from: 6, to: 7, copy: false }),
 	},
 	{
 		name: "moveAll: the last group is refused",
@@ -189,9 +230,39 @@ export const SITUATIONS: readonly Situation[] = [
 			]);
 			await attachAll(system, a, [...devicesOf(1, 2), ...devicesOf(3, 2)]);
 		},
-		saga: (system) => system.moveAll({ ctx, from: 5, to: 6 }),
+		saga: (system) => system.moveAll({ ctx, from: 5, to: 6, copy: false }),
 		fails: "ENOMEM",
 	},
+	copying({
+		name: "moveAll: mappings are copied first, but for what is there",
+	}),
+	copying({
+		name: "moveAll: copies go to the IOAS of a hwpt",
+		to: async (system, { b }) => {
+			await system.hwptAlloc({ ctx, dev: deviceNamed(1, 0), pt: b });
+		},
+		saga: (system) => system.moveAll({ ctx, from: 3, to: 6 }),
+	}),
+	copying({
+		name: "moveAll: the last group is refused, and the copies are unmapped",
+		switches: {
+			refuse: refused(deviceNamed(3, 0), "ctx:1/hwpt:6@1", "ENOMEM"),
+		},
+		fails: "ENOMEM",
+	}),
+	copying({
+		name: "moveAll: the other IOAS maps something else there",
+		to: async (system, { b }) => {
+			const other = { iova: "0x301000", length: "0x1000", va: "0xb00000" };
+			await system.map({ ctx, ioas: b, ...other, prot: 1 });
+		},
+		fails: "EEXIST",
+	}),
+	copying({
+		name: "moveAll: the answer of a copy cannot be copied out, and the copy stands (A10)",
+		switches: { unwritableResult: "copy" },
+		fails: "EFAULT",
+	}),
 	{
 		name: "evacuate: a group of three, one of them only bound",
 		topology: machine(groupOf(7, 3)),
