@@ -1,12 +1,18 @@
 /** The human report of `explore`. */
-import type { ExploreResult, ReachRow } from "../explore/explore.ts";
+import type {
+	ExploreResult,
+	ExploreViolation,
+	ReachRow,
+} from "../explore/explore.ts";
 import { type Io, printable } from "./io.ts";
 
 const WAY_SHOWN = 40;
 
 /** Verdict, figures, each violation with the moves that lead to it, the reach table. */
 export function exploreText(
-	result: Omit<ExploreResult, "outcomes">,
+	result: Omit<ExploreResult, "outcomes"> & {
+		readonly warnings?: readonly ExploreViolation[];
+	},
 	ways: ReadonlyMap<string, readonly string[]>,
 	io: Io,
 ): string {
@@ -21,13 +27,14 @@ export function exploreText(
 			`${result.states.toLocaleString("en-US")} states, ${result.transitions.toLocaleString("en-US")} transitions, ` +
 			`${result.seconds.toFixed(3)} s${result.complete ? ", complete" : `, NOT COMPLETE (${result.stoppedBy})`}`,
 	];
-	for (const v of result.violations)
-		lines.push(
-			"",
-			`${paint("bold", v.id)}  ${printable(v.message)}`,
-			`  shortest way there${v.minimal ? "" : " (perhaps not the shortest)"}: ${v.depth} steps of the threads`,
-			...wayLines(ways.get(v.id) ?? []),
-		);
+	const told = (v: ExploreViolation, mark: string): string[] => [
+		"",
+		`${paint("bold", v.id)}  ${mark}${printable(v.message)}`,
+		`  shortest way there${v.minimal ? "" : " (perhaps not the shortest)"}: ${v.depth} steps of the threads`,
+		...wayLines(ways.get(v.id) ?? []),
+	];
+	for (const v of result.violations) lines.push(...told(v, ""));
+	for (const v of result.warnings ?? []) lines.push(...told(v, "warning: "));
 	if (result.reach.length > 0)
 		lines.push(
 			"",

@@ -8,9 +8,14 @@ import { counterexample } from "../explore/counterexample.ts";
 import {
 	DEFAULT_LIMITS,
 	type ExploreResult,
+	type ExploreViolation,
 	explore,
 } from "../explore/explore.ts";
-import { exploreCalls, parseCallScenario } from "../explore/explore-calls.ts";
+import {
+	type CallViolation,
+	exploreCalls,
+	parseCallScenario,
+} from "../explore/explore-calls.ts";
 import { parseScenario, withSettings } from "../explore/scenario-file.ts";
 import type { Scenario } from "../explore/scenario-schema.ts";
 import { type ExploreLog, toLog } from "../explore/to-log.ts";
@@ -107,7 +112,9 @@ make. SCENARIO is a file or one of the names that "iommu-ledger explore --list" 
 
 /** A search that has ended. `ways`: per violation the moves that lead there; `log`: the shortest counterexample, when there is one. */
 interface Explored {
-	readonly result: Omit<ExploreResult, "outcomes">;
+	readonly result: Omit<ExploreResult, "outcomes"> & {
+		readonly warnings?: readonly ExploreViolation[];
+	};
 	readonly ways: ReadonlyMap<string, readonly string[]>;
 	readonly log: () => ExploreLog | undefined;
 }
@@ -141,23 +148,29 @@ function tables(scenario: Scenario, how: How): Explored {
 }
 
 function calls(scenario: CallScenario, how: How): Explored {
-	const { violations, ...rest } = exploreCalls(scenario, how);
-	const shortest = violations.toSorted((a, b) => a.depth - b.depth)[0];
+	const { violations, warnings, ...rest } = exploreCalls(scenario, how);
+	const all = [...violations, ...warnings];
+	const shortest = (violations.length > 0 ? violations : warnings).toSorted(
+		(a, b) => a.depth - b.depth,
+	)[0];
 	return {
 		result: {
 			...rest,
-			violations: violations.map(({ id, message, depth, minimal }) => ({
-				id,
-				message,
-				depth,
-				minimal,
-			})),
+			violations: violations.map(inShort),
+			warnings: warnings.map(inShort),
 			reach: [],
 		},
-		ways: new Map(violations.map(({ id, way }) => [id, way])),
+		ways: new Map(all.map(({ id, way }) => [id, way])),
 		log: () => shortest?.log,
 	};
 }
+
+const inShort = ({
+	id,
+	message,
+	depth,
+	minimal,
+}: CallViolation): ExploreViolation => ({ id, message, depth, minimal });
 
 async function writeExample(
 	out: string,
@@ -202,7 +215,7 @@ function find(name: string, settings: Settings): Found {
 			};
 }
 
-/** Scenarios about calls have two things to set: `flow` and `locks`. */
+/** Of scenarios about calls everything can be set that is one value: `flow`, `locks`, `at`, `failRollback`. */
 function withCallSettings(
 	scenario: CallScenario,
 	settings: Settings,

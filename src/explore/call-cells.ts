@@ -39,6 +39,7 @@ export class Cell implements Runner {
 export class TrackedCell implements Runner {
 	readonly machine: CompiledMachine;
 	readonly context: object;
+	readonly #first: Cell;
 	readonly #store: Store;
 	readonly #fields: ReadonlyMap<string, number>;
 	readonly #at: number;
@@ -46,6 +47,7 @@ export class TrackedCell implements Runner {
 
 	constructor(store: Store, id: string, cell: Cell) {
 		this.machine = cell.machine;
+		this.#first = cell;
 		this.#store = store;
 		this.#at = store.add(`${id} state`, cell.at);
 		const fields = new Map<string, number>();
@@ -77,6 +79,12 @@ export class TrackedCell implements Runner {
 			if (rule.next !== at) this.#store.write(this.#at, rule.next);
 			return;
 		}
+	}
+
+	/** As it was at first: it begins anew, or it is gone and what it was is forgotten. */
+	reset(): void {
+		this.#store.write(this.#at, this.#first.at);
+		this.#change(this.#first.context);
 	}
 
 	#change(changes: object): void {
@@ -130,7 +138,21 @@ export function tableOf(definition: AnyDefinition): CompiledMachine {
 	return table;
 }
 
+/** An engine whose cells may come from a store, once there is one. */
+export interface SwitchableEngine extends Engine {
+	spawn(definition: AnyDefinition, input: unknown, id: string): Runner;
+	/** Makes an entity of the host that comes into being; undefined before the threads start. */
+	make: ((id: string, cell: Cell) => Runner) | undefined;
+}
+
 /** Runs definitions as cells. */
-export const cellEngine = (): Engine => ({
-	spawn: (definition, input) => new Cell(tableOf(definition), input),
-});
+export function cellEngine(): SwitchableEngine {
+	const engine: SwitchableEngine = {
+		make: undefined,
+		spawn(definition, input, id) {
+			const cell = new Cell(tableOf(definition), input);
+			return engine.make?.(id, cell) ?? cell;
+		},
+	};
+	return engine;
+}

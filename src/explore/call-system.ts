@@ -3,30 +3,25 @@
  * one step of one thread's transaction. All interleavings of the steps, under the chosen locks. Moves are worked out by the machines
  * once and remembered (call-memo.ts); what is independent is learned from them (call-futures.ts).
  */
-import { checkBetweenCalls, checkStep } from "./call-checks.ts";
-import { begun, callText, ended } from "./call-facts.ts";
+import { balanceAfter, reservationsOf, unbalanced } from "./call-balance.ts";
+import { checkBetweenCalls, checkStep, type Windowed } from "./call-checks.ts";
+import { begun, callText, ended, strayed } from "./call-facts.ts";
 import { clash, conflicts } from "./call-futures.ts";
-import { type CallHost, callHost, GROUP } from "./call-host.ts";
+import { type CallHost, callHost, deviceNumbered } from "./call-host.ts";
+import { MUTEX, TAKES_MUTEX, wantedLock } from "./call-locks.ts";
 import { type Leaf, Memo, placesOf } from "./call-memo.ts";
+import { type Program, programsOf, storeOf } from "./call-programs.ts";
+import type { Call, CallScenario } from "./call-scenario.ts";
 import {
+	asked,
 	between,
 	IDLE,
 	LOST,
-	type Program,
-	programsOf,
-	storeOf,
-} from "./call-programs.ts";
-import type { Call, CallScenario } from "./call-scenario.ts";
-import type { Store } from "./call-store.ts";
-import {
-	type ThreadState,
-	advance,
-	asked,
-	groupLocked,
 	replaces,
-	startCall,
-	wantsLock,
-} from "./call-threads.ts";
+	type ThreadState,
+} from "./call-state.ts";
+import type { Store } from "./call-store.ts";
+import { advance, startCall } from "./call-threads.ts";
 import type { Raised, System } from "./system.ts";
 
 /** The system, its host, and what is asked of it beside searching. */
@@ -71,7 +66,7 @@ class Calls implements CallSystem {
 	readonly #told: NonNullable<CallHost["facts"]>;
 	readonly #store: Store;
 	readonly #programs: readonly Program[];
-	readonly #actors: number;
+	readonly #windows: readonly Windowed[];
 	#buffers: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
 	#views: [Uint16Array, Uint16Array] = [new Uint16Array(0), new Uint16Array(0)];
 	/** What is checked between calls, remembered like the moves. */
@@ -93,7 +88,10 @@ class Calls implements CallSystem {
 				memo.placed(field, place, bit, (at, leaf) => futures.add(at, leaf));
 			this.#judged.placed(field, place, bit, () => {});
 		};
-		this.#actors = this.host.executor.actors.size;
+		this.#windows = scenario.windows.map((number) => ({
+			dev: deviceNumbered(number),
+			number,
+		}));
 		this.processes = scenario.threads.length;
 		this.#store.base = this.processes;
 		this.bytes = (2 * (this.processes + room) + 3) & ~3;
@@ -153,9 +151,13 @@ class Calls implements CallSystem {
 			const set = states.sets[at] as number;
 			return locks === "none" || this.#setIsFree(words, t, set);
 		}
-		if (locks === "none" || states.waits[at] !== true) return true;
-		for (let o = 0; o < this.processes; o++)
-			if (this.#state(words, o).holds) return false;
+		const wanted = states.waits[at] as number;
+		if (locks === "none" || wanted < 0) return true;
+		for (let o = 0; o < this.processes; o++) {
+			if (o === t) continue;
+			const held = this.#programs[o]?.states.held[words[o] as number] ?? 0;
+			if ((held & (1 << wanted)) !== 0) return false;
+		}
 		return true;
 	}
 
@@ -165,24 +167,33 @@ class Calls implements CallSystem {
 		if (thread.frames.length === 0) {
 			const call = this.#programs[t]?.calls[thread.call] as Call;
 			host.op = begun(host, call);
-			const frames = startCall(host, call);
-			if (frames.length > 0) return { ...thread, frames };
-			ended(host, { ok: true });
+			const started = startCall(host, call);
+			if (started.frames.length > 0)
+				return { ...thread, frames: started.frames };
+			ended(host, started.ended);
 			return between(thread.call + 1);
 		}
 		const step = asked(thread);
-		if (this.#scenario.locks === "none" && wantsLock(this.host, thread))
-			if (groupLocked(host))
-				host.executor.tell({ type: "ig.unlock", to: GROUP } as never);
+		if (this.#scenario.locks === "none") this.#forceLock(thread);
 		if (step !== undefined)
-			checkStep(host.executor, step, replaces(thread), this.#report);
+			checkStep(host, step, replaces(thread), this.#report);
+		const before = reservationsOf(host, step);
 		const after = advance(host, thread);
-		if (host.executor.actors.size !== this.#actors)
-			throw new Error("calls that create or destroy objects are not explored");
+		const balance = balanceAfter(thread.balance, host, step, before);
 		if (after.ended === undefined)
-			return { ...thread, frames: after.frames, holds: after.holds };
+			return { ...thread, frames: after.frames, holds: after.holds, balance };
 		ended(host, after.ended);
+		if (!after.ended.ok)
+			unbalanced(balance, after.ended.errno ?? "", this.#report);
 		return between(thread.call + 1);
+	}
+
+	/** Without locks a thread goes on although another one has the group's lock. */
+	#forceLock(thread: ThreadState): void {
+		const { executor, groups } = this.host;
+		const wanted = groups[wantedLock(this.host, thread)]?.group;
+		if (wanted !== undefined && executor.group(wanted).locked)
+			executor.tell({ type: "ig.unlock", to: wanted } as never);
 	}
 
 	#makeOrLose(thread: ThreadState, t: number): ThreadState {
@@ -224,8 +235,7 @@ class Calls implements CallSystem {
 			),
 			begins: acts && !thread.acted,
 			ends: !inCall && (acts || thread.acted),
-			takes:
-				thread.frames.length === 0 ? 1 << (program.states.sets[at] ?? 0) : 0,
+			takes: takenBy(program, at),
 			raised: this.#found,
 		};
 		program.memo.add(at, reads, this.#blind(), words, leaf);
@@ -243,7 +253,7 @@ class Calls implements CallSystem {
 		if (known !== undefined) return void this.raised.push(...known.raised);
 		this.#found = [];
 		this.#store.begin(words);
-		checkBetweenCalls(this.host.executor, this.#report);
+		checkBetweenCalls(this.host, this.#windows, this.#report);
 		this.raised.push(...this.#found);
 		const leaf = { ...NOTHING_DONE, raised: this.#found };
 		this.#judged.add(0, this.#placesRead(), this.#blind(), words, leaf);
@@ -286,7 +296,10 @@ class Calls implements CallSystem {
 		// One call at a time: inside a call, nobody else can move.
 		if (this.#scenario.locks === "call") return frames.length > 0;
 		// While a thread holds the group's lock, the others get no further than to the lock.
-		const stop = this.#scenario.locks === "group" && holds;
+		const stop =
+			this.#scenario.locks === "group" &&
+			holds &&
+			this.host.groups.length === 1;
 		const leaf = this.#leaf(s, process);
 		for (let o = 0; o < this.processes; o++) {
 			if (o === process) continue;
@@ -325,7 +338,8 @@ class Calls implements CallSystem {
 		const call = program?.calls[thread.call];
 		const step = asked(thread);
 		const what = call === undefined ? "" : callText(call);
-		const lock = wantsLock(this.host, thread) ? "ig.lock" : undefined;
+		const wanted = wantedLock(this.host, thread);
+		const lock = wanted >= 0 && wanted < MUTEX ? "ig.lock" : undefined;
 		return `${program?.name}: ${what}: ${lock ?? step?.type ?? "begins"}`;
 	}
 
@@ -352,11 +366,21 @@ class Calls implements CallSystem {
 		const words = this.#words(s);
 		this.host.op = ops[t] ?? 0;
 		this.#store.begin(words);
-		const next = this.#make(this.#state(words, t), t);
+		const before = this.#state(words, t);
+		const next = this.#makeOrLose(before, t);
+		if (next === LOST) strayed(this.host, asked(before));
 		words[t] = this.#programs[t]?.states.of(next) ?? 0;
 		this.#store.commit((place, number) => {
 			words[place] = number;
 		});
 		ops[t] = this.host.op;
 	}
+}
+
+/** Locks that are taken for longer than a move by a thread's next one, a bit each: of device sets and of IOASes. */
+function takenBy({ states }: Program, at: number): number {
+	const set = states.sets[at] as number;
+	if (states.busy[at] !== true) return set === 0 ? 0 : 1 << set;
+	const wanted = states.waits[at] as number;
+	return wanted >= MUTEX ? TAKES_MUTEX << (wanted - MUTEX) : 0;
 }

@@ -2,6 +2,7 @@
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { CallScenario } from "./call-scenario.ts";
 import { callScenarioSchema } from "./call-scenario.ts";
+import { WARNINGS } from "./call-checks.ts";
 import { StoreFull } from "./call-store.ts";
 import { type CallSystem, callSystem, ROOM } from "./call-system.ts";
 import { DEFAULT_LIMITS, SHORTEST_STATES } from "./explore.ts";
@@ -30,6 +31,8 @@ export interface CallResult {
 	readonly complete: boolean;
 	readonly stoppedBy?: string;
 	readonly violations: readonly CallViolation[];
+	/** Risks that a kernel may take: they decide no verdict. */
+	readonly warnings: readonly CallViolation[];
 }
 
 /** Parses a scenario about calls (YAML or JSON). Throws ScenarioError. */
@@ -65,7 +68,7 @@ function exploreWith(
 	const start = options.now();
 	const result = verdictOf(system, options);
 	const shortest = shortestWays(system, options, result);
-	const violations = result.found.map((found): CallViolation => {
+	const found = result.found.map((found): CallViolation => {
 		const best = shortest?.found.find(({ id }) => id === found.id);
 		const { id, message, moves } = best ?? found;
 		return {
@@ -77,6 +80,7 @@ function exploreWith(
 		};
 	});
 	const { states, transitions, complete, stoppedBy } = result;
+	const violations = found.filter(({ id }) => !WARNINGS.has(id));
 	const violated = violations.length > 0;
 	return {
 		scenario: scenario.name,
@@ -87,6 +91,7 @@ function exploreWith(
 		complete,
 		...(stoppedBy === undefined ? {} : { stoppedBy }),
 		violations,
+		warnings: found.filter(({ id }) => WARNINGS.has(id)),
 	};
 }
 

@@ -207,7 +207,7 @@ export const REFERENCES: readonly Invariant[] = [
 			"ig.list.add": ({ world }, { data, seq }) =>
 				afterDeath(world, data.hwpt, seq, "ig.list.add"),
 			"obj.ref": ({ world }, { data, seq }) =>
-				data.delta > 0 ? afterDeath(world, data.obj, seq, "obj.ref") : SKIP,
+				afterDeath(world, data.obj, seq, "obj.ref"),
 			"area.claimed": ({ world }, { data, seq }) =>
 				world.effect.ioas?.gone === true
 					? afterDeath(world, data.ioas, seq, "area.claimed")

@@ -113,19 +113,34 @@ function tablePage(scenario: Scenario, { now }: Clock): string {
 	return parts.join("\n\n");
 }
 
+const RUN = "iommu-ledger explore";
+
+/** What of a scenario about calls differs from the usual. */
+function callSetting(scenario: CallScenario): string {
+	const { flow, locks, sets, groups, windows, at, refuse } = scenario;
+	const parts = [`Flow \`${flow}\``, `locks \`${locks}\``];
+	if (sets.length > 0) parts.push(`device sets ${JSON.stringify(sets)}`);
+	if (groups.length > 1) parts.push(`groups ${JSON.stringify(groups)}`);
+	if (at !== 1) parts.push(`at first on ${at}`);
+	if (windows.length > 0) parts.push(`windows of ${windows.join(", ")}`);
+	for (const { dev, to } of refuse)
+		parts.push(`device ${dev} refuses ${to === "any" ? "all" : `H${to}`}`);
+	if (scenario.failRollback) parts.push("no memory to roll back");
+	return `${parts.join(", ")}.`;
+}
+
 function callPage(scenario: CallScenario, { now }: Clock): string {
 	const result = exploreCalls(scenario, { now });
-	const [first] = result.violations.toSorted((a, b) => a.depth - b.depth);
-	const { flow, locks, sets, expect } = scenario;
-	const setText =
-		sets.length === 0 ? "" : `, device sets ${JSON.stringify(sets)}`;
-	const run = `iommu-ledger explore ${scenario.name}`;
-	const fix = expect?.fix;
+	const found = result.violations.length > 0 ? "violations" : "warnings";
+	const [first] = result[found].toSorted((a, b) => a.depth - b.depth);
+	const run = `${RUN} ${scenario.name}`;
+	const fix = scenario.expect?.fix;
+	const warned = result.warnings.map(({ id }) => id).join(", ");
 	const parts = [
 		...about(scenario),
-		`${sourceOf(scenario)}. Flow \`${flow}\`, locks \`${locks}\`${setText}.`,
+		`${sourceOf(scenario)}. ${callSetting(scenario)}`,
 		["```", run, ...(fix ? [`${run} ${settings(fix)}`] : []), "```"].join("\n"),
-		verdictLine(result),
+		`${verdictLine(result)}${warned === "" ? "" : ` Warned of: ${warned}.`}`,
 	];
 	if (first !== undefined)
 		parts.push(
@@ -151,7 +166,7 @@ export function experimentsPage(clock: Clock): string {
 		...tables("protocols"),
 		"## Situations of the seed mails and of 6.12",
 		...tables("library"),
-		"## Concurrent ioctls on one group of three devices",
+		"## Concurrent ioctls",
 		"The transactions are those of `machines/`, cut into their steps; every interleaving of the steps of all threads is visited, under the chosen locks (`group`: iommufd's group lock and VFIO's device sets, `call`: one ioctl at a time, `none`).",
 		...calls,
 	].join("\n\n")}\n`;

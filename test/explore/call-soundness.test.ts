@@ -16,27 +16,55 @@ import { FLOWS } from "../../src/orchestrator/switches.ts";
 
 const now = () => performance.now();
 
-const call = fc
-	.tuple(
-		fc.constantFrom("attach", "replace", "detach"),
-		fc.integer({ min: 1, max: 3 }),
-		fc.constantFrom(1, 2),
-	)
-	.map(([what, dev, to]) =>
-		what === "detach" ? { do: what, dev } : { do: what, dev, to },
+const dev = fc.integer({ min: 1, max: 3 });
+/** Calls on hwpts, and with `rich` through IOASes and of maps. */
+const callOf = (rich: boolean): fc.Arbitrary<object> => {
+	const to = fc.constantFrom(...(rich ? [1, 2, "A", "B"] : [1, 2]));
+	const moves = fc.constantFrom("attach", "replace");
+	return fc.oneof(
+		{ weight: 4, arbitrary: fc.record({ do: moves, dev, to }) },
+		{ weight: 2, arbitrary: fc.record({ do: fc.constant("detach"), dev }) },
+		{
+			weight: rich ? 1 : 0,
+			arbitrary: fc.record({
+				do: fc.constant("map"),
+				in: fc.constantFrom("A", "B"),
+				over: fc.constant(3),
+			}),
+		},
 	);
+};
+const RICH = {
+	groups: fc.constantFrom([[1, 2, 3]], [[1, 2], [3]]),
+	windows: fc.constant([3]),
+	at: fc.constantFrom(1, "A"),
+	failRollback: fc.boolean(),
+	refuse: fc.constantFrom(
+		[],
+		[{ dev: 2, to: 2 }],
+		[{ dev: 3, to: 2, when: "any" }],
+	),
+};
 /** Random systems of up to `threads` threads of up to `calls` calls. */
-const systems = (threads: number, calls: number): fc.Arbitrary<CallScenario> =>
+const systems = (
+	threads: number,
+	calls: number,
+	rich = false,
+): fc.Arbitrary<CallScenario> =>
 	fc
 		.record({
 			flow: fc.constantFrom(...FLOWS),
 			locks: fc.constantFrom("group", "group", "call", "none"),
 			sets: fc.constantFrom([], [], [[1, 2]], [[1, 2, 3]]),
 			attached: fc.subarray([1, 2, 3]),
-			threads: fc.array(fc.array(call, { minLength: 1, maxLength: calls }), {
-				minLength: 2,
-				maxLength: threads,
-			}),
+			...(rich ? RICH : {}),
+			threads: fc.array(
+				fc.array(callOf(rich), { minLength: 1, maxLength: calls }),
+				{
+					minLength: 2,
+					maxLength: threads,
+				},
+			),
 		})
 		.map(({ threads, ...rest }) =>
 			callScenarioSchema.parse({
@@ -46,8 +74,8 @@ const systems = (threads: number, calls: number): fc.Arbitrary<CallScenario> =>
 			}),
 		);
 
-const found = ({ violations }: CallResult) =>
-	violations.map(({ id, depth }) => `${id} ${depth}`).sort();
+const found = ({ violations, warnings }: CallResult) =>
+	[...violations, ...warnings].map(({ id, depth }) => `${id} ${depth}`).sort();
 
 /** Compares the two searches; how many states were saved, how many systems were red, how large the largest was. */
 function compare(
@@ -88,6 +116,13 @@ test("the same for four threads of up to three calls", () => {
 	expect(saved).toBeGreaterThan(0);
 	expect(red).toBeGreaterThan(0);
 	expect(largest).toBeGreaterThan(20_000);
+}, 240_000);
+
+test("the same with several groups, automatic hwpts, maps and refusals", () => {
+	const runs = Number(process.env["RUNS"] ?? 60);
+	const { saved, red } = compare(systems(3, 2, true), 60_000, runs);
+	expect(saved).toBeGreaterThan(0);
+	expect(red).toBeGreaterThan(0);
 }, 240_000);
 
 test("beginnings and ends of calls keep their order: what is judged between calls is found", () => {
