@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { byOperation, writeLog } from "../src/cli/write-log.ts";
 import { FLOWS } from "../src/orchestrator/switches.ts";
+import { runCaches } from "../src/scenarios/cache-run.ts";
+import { CACHE_RUNS } from "../src/scenarios/cache-runs.ts";
 import { runScenario } from "../src/scenarios/run.ts";
 import { runScenarioNamed } from "../src/scenarios/runs.ts";
 
@@ -23,3 +25,19 @@ for (const name of UNDER_EVERY_FLOW)
 			byOperation(records),
 		);
 	}
+
+/** Cache runs whose logs ship; the others are one command away. */
+const OF_CACHES = [
+	"lazy-unmap",
+	"strict-use-after-unmap",
+	"nested-parent-flush",
+];
+
+for (const run of CACHE_RUNS.filter(({ name }) => OF_CACHES.includes(name))) {
+	const { header, records } = runCaches(run, false);
+	await writeLog(
+		join(import.meta.dirname, "scenarios", `${run.name}.ndjson`),
+		header,
+		[records],
+	);
+}

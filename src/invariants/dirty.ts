@@ -11,6 +11,7 @@ import {
 	type Invariant,
 	type Outcome,
 } from "./invariant.ts";
+import { pagingDomain } from "./subjects.ts";
 
 /** DRT-3. */
 function reportedMapped(
@@ -99,13 +100,7 @@ export const DIRTY: readonly Invariant[] = [
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device?.hwpt === undefined || device.dirty === undefined) return SKIP;
-			const hwpt = world.hwpts.map.get(device.hwpt);
-			const paging =
-				hwpt?.parent === undefined ? hwpt : world.hwpts.map.get(hwpt.parent);
-			const domain =
-				paging?.dom === undefined
-					? undefined
-					: world.domains.map.get(paging.dom);
+			const domain = pagingDomain(world, device);
 			if (domain?.dirtyOps !== true) return SKIP;
 			return device.dirty
 				? undefined

@@ -4,12 +4,11 @@ import {
 	drainedBeforeSwitch,
 	filledBeforeSwitch,
 } from "./hwpt-moves.ts";
-import type { DomainId, HwptId } from "../vocabulary/ids.ts";
+import type { DomainId } from "../vocabulary/ids.ts";
 import type { Domain, Hwpt, World } from "../world/types.ts";
 import { broken, SKIP, type Invariant, type Outcome } from "./invariant.ts";
+import { liveHwpt } from "./subjects.ts";
 
-const hwptIn = (world: World, id: string): Hwpt | undefined =>
-	world.hwpts.map.get(id as HwptId);
 const isPaging = (hwpt: Hwpt): boolean => hwpt.kind !== "NESTED";
 /** A domain that iommufd made for a user: one with a hwpt, or of the unmanaged kind. */
 const isUserDomain = (domain: Domain): boolean =>
@@ -25,14 +24,8 @@ function places(world: World, hwpt: Hwpt): number {
 }
 
 function iopt(world: World, id: string): Outcome {
-	const hwpt = hwptIn(world, id);
-	if (
-		hwpt === undefined ||
-		hwpt.state !== "live" ||
-		hwpt.dom === undefined ||
-		!world.seen.iopt
-	)
-		return SKIP;
+	const hwpt = liveHwpt(world, id);
+	if (hwpt?.dom === undefined || !world.seen.iopt) return SKIP;
 	if (!isPaging(hwpt)) {
 		const domain = world.domains.map.get(hwpt.dom);
 		if (domain?.ioas === undefined) return undefined;
@@ -162,9 +155,8 @@ export const HWPTS: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hw_pagetable_put"],
 		brokenBy: "scenario replace-1-auto with omit=obj.gone",
 		test: (world, id) => {
-			const hwpt = hwptIn(world, id);
-			if (hwpt === undefined || hwpt.state !== "live" || !hwpt.auto)
-				return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.auto !== true) return SKIP;
 			return hwpt.devices > 0
 				? undefined
 				: broken(
@@ -200,9 +192,8 @@ export const HWPTS: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
 		brokenBy: "scenario only-one-attached with omit=obj.gone",
 		test: (world, id) => {
-			const hwpt = hwptIn(world, id);
-			if (hwpt === undefined || hwpt.state !== "live" || hwpt.dom === undefined)
-				return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.dom === undefined) return SKIP;
 			const domain = world.domains.map.get(hwpt.dom);
 			if (domain === undefined) return SKIP;
 			if (domain.hwpt !== hwpt.id)
@@ -259,9 +250,8 @@ export const HWPTS: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain"],
 		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
-			const hwpt = hwptIn(world, id);
-			if (hwpt === undefined || hwpt.state !== "live" || !hwpt.auto)
-				return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.auto !== true) return SKIP;
 			const dirty =
 				hwpt.dom !== undefined &&
 				world.domains.map.get(hwpt.dom)?.dirtyOps === true;

@@ -8,6 +8,7 @@ import {
 	type Invariant,
 	type Outcome,
 } from "./invariant.ts";
+import { liveHwpt } from "./subjects.ts";
 
 /** NST-4. */
 function throughParent(
@@ -72,8 +73,8 @@ export const NESTING: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_alloc"],
 		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
-			const hwpt = world.hwpts.map.get(id as HwptId);
-			if (hwpt?.parent === undefined || hwpt.state !== "live") return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.parent === undefined) return SKIP;
 			const parent = world.hwpts.map.get(hwpt.parent);
 			if (parent === undefined) return SKIP;
 			return parent.kind !== "NESTED"
@@ -108,13 +109,8 @@ export const NESTING: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_nested_alloc"],
 		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
-			const hwpt = world.hwpts.map.get(id as HwptId);
-			if (
-				hwpt === undefined ||
-				hwpt.state !== "live" ||
-				hwpt.parent === undefined
-			)
-				return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.parent === undefined) return SKIP;
 			const parent = world.hwpts.map.get(hwpt.parent);
 			if (parent === undefined) return SKIP;
 			if (parent.state === "gone")

@@ -2,6 +2,7 @@
 import type { DeviceId, FaultQueueId, HwptId } from "../vocabulary/ids.ts";
 import type { World } from "../world/types.ts";
 import { broken, SKIP, type Invariant } from "./invariant.ts";
+import { liveHwpt } from "./subjects.ts";
 
 /** Whether the handle stored in the group of `dev` leads to this queue. */
 function leadsTo(world: World, dev: string, fq: string): boolean {
@@ -90,13 +91,8 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
 		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
-			const hwpt = world.hwpts.map.get(id as HwptId);
-			if (
-				hwpt === undefined ||
-				hwpt.state !== "live" ||
-				hwpt.fault === undefined
-			)
-				return SKIP;
+			const hwpt = liveHwpt(world, id);
+			if (hwpt?.fault === undefined) return SKIP;
 			return hwpt.kind === "NESTED"
 				? undefined
 				: broken(

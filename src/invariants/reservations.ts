@@ -20,6 +20,7 @@ import {
 	type Invariant,
 	type Outcome,
 } from "./invariant.ts";
+import { pagingDomain } from "./subjects.ts";
 
 const covers = (ranges: readonly U64Range[], region: Region): boolean =>
 	ranges.some(([start, last]) => start <= region.start && last >= region.last);
@@ -365,13 +366,7 @@ export const RESERVATIONS: readonly Invariant[] = [
 				device.regions?.some((region) => region.kind === "sw-msi") !== true
 			)
 				return SKIP;
-			const hwpt = world.hwpts.map.get(device.hwpt);
-			const paging =
-				hwpt?.parent === undefined ? hwpt : world.hwpts.map.get(hwpt.parent);
-			const domain =
-				paging?.dom === undefined
-					? undefined
-					: world.domains.map.get(paging.dom);
+			const domain = pagingDomain(world, device);
 			if (domain === undefined) return SKIP;
 			return domain.cookie
 				? undefined

@@ -2,6 +2,7 @@
  * What the hardware of a log can cache, and the model switches of facts pagetable-semantics.md §9 that its documents leave open. Read
  * from the header: explored logs name all of them, imported ones none, so the defaults are those of VT-d with 4 levels.
  */
+import type { Json } from "../vocabulary/fields.ts";
 import type { LogHeader } from "../vocabulary/header.ts";
 
 /** Parameters of an IOMMU's caches. */
@@ -37,6 +38,7 @@ export function hardwareOf(header: LogHeader): Hardware {
 	const can = (move: string, otherwise: boolean): boolean =>
 		Array.isArray(moves) ? moves.includes(move) : otherwise;
 	const bbm = switches["bbm"];
+	const family = familyOf(header);
 	return {
 		leaf: can("cacheLeaf", true),
 		directory: can("cacheDirectory", true),
@@ -45,13 +47,19 @@ export function hardwareOf(header: LogHeader): Hardware {
 		ih0NonLeafScope:
 			switches["ih0NonLeafScope"] === "domain" ? "domain" : "range",
 		tlbiTTL: switches["tlbiTTL"] === "ignored" ? "ignored" : "honoured",
-		family: familyOf(header),
+		family,
 		scalable: header.iommu.scalable === true,
 		bbm: typeof bbm === "number" ? bbm : 2,
-		smallFlushDropsLargeLeaf: switches["smallFlushDropsLargeLeaf"] !== false,
+		smallFlushDropsLargeLeaf: isSet(
+			switches["smallFlushDropsLargeLeaf"],
+			family !== "vtd" && family !== "amd-vi",
+		),
 		pri: switches["pri"] === true,
 	};
 }
+
+const isSet = (value: Json | undefined, otherwise: boolean): boolean =>
+	typeof value === "boolean" ? value : otherwise;
 
 const FAMILIES = ["vtd", "smmu-v3", "amd-vi"] as const;
 

@@ -195,10 +195,7 @@ export const CACHE_RUNS_BY_DOMAIN: readonly CacheRun[] = [
 			fix: "one command with a mask of the superpage's size",
 		},
 		{
-			machine: {
-				driver: "vtd",
-				switches: { smallFlushDropsLargeLeaf: false },
-			},
+			machine: { driver: "vtd" },
 			entries: [{ dom: DOM, did: 1 }],
 			pages: 768,
 			// 1 MiB of pages, then a superpage at 2 MiB.

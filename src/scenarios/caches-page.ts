@@ -38,7 +38,7 @@ longer offers. \`test/iotlb/brute-force.test.ts\` compares it with a small concr
 * **Logs of entries** (\`table.rooted\`, \`slot.*\`, \`table.*\`): leaf entries per level, paging-structure entries per level, negative entries,
   device entries, each exactly; walks go on through stale pointers into unlinked and freed tables.
 * **A superpage is one entry** in both: a command for a part of it takes it whole (Arm), or not at all where hardware need not look for larger
-  entries (\`smallFlushDropsLargeLeaf: false\`). That hardware may cache it as smaller pieces is its choice to hold less at once, and not
+  entries (VT-d, AMD; \`smallFlushDropsLargeLeaf\`). That hardware may cache it as smaller pieces is its choice to hold less at once, and not
   modelled.
 * **A tag** is a domain id on one IOMMU and a PASID; requests without PASID are those of PASID 0. What two PASIDs cached of one domain stays
   apart: a PASID-based command takes its own, a command for the domain id takes all. Context, PASID and CD entries are told apart by
@@ -70,7 +70,7 @@ ${COMMANDS.map(command).join("\n")}
 | \`ih0NonLeafScope\` | \`range\` (default), \`domain\` | paging-structure entries that a command without leaf-only hint drops |
 | \`tlbiTTL\` | \`honoured\` (default), \`ignored\` | a TTL limits which leaf entries are sure to go |
 | \`bbm\` | 0, 1, 2 (default) | below 2, entries of two sizes for one address are a conflict (PT-37) |
-| \`smallFlushDropsLargeLeaf\` | \`true\` (default), \`false\` | a command for a part of a superpage drops the cached superpage |
+| \`smallFlushDropsLargeLeaf\` | \`true\`, \`false\` | a command for a part of a superpage drops the cached superpage (default: where all groups are VT-d or AMD it does not) |
 | \`cachingMode\` | \`false\` (default), \`true\` | "not present" is cached (VT-d CM, AMD NpCache); also \`iommu.cachingMode\` |
 | \`pri\` | \`false\` (default), \`true\` | a faulting DMA is restarted (PT-19) |
 

@@ -22,13 +22,14 @@ const QI = {
 	wait: 5,
 	piotlb: 6,
 	pasid: 7,
+	pasidDevtlb: 8,
 } as const;
 const GRANULARITY = ["?", "global", "domain", "page"] as const;
 const CONTEXT_GRANULARITY = ["?", "global", "domain", "device"] as const;
 /** pc_inv: 0 all PASIDs of a domain, 1 one PASID, 3 everything. */
-const PASID_GRANULARITY = ["domain", "device", "?", "global"] as const;
+const PASID_GRANULARITY = ["domain", "pasid", "?", "global"] as const;
 /** p_iotlb_inv: 2 everything of a PASID, 3 pages. */
-const PIOTLB_GRANULARITY = ["?", "?", "domain", "page"] as const;
+const PIOTLB_GRANULARITY = ["?", "?", "pasid", "page"] as const;
 
 const words = newWords();
 const first = new Uint32Array(2);
@@ -113,8 +114,16 @@ function decode(type: number): Issued | undefined {
 			return {
 				kind: "devtlb",
 				gran: "page",
-				...deviceRange(),
+				...deviceRange(DEVTLB_SIZE),
 				sid: high & 0xffff,
+			};
+		case QI.pasidDevtlb:
+			return {
+				kind: "devtlb",
+				gran: "page",
+				...deviceRange(PASID_DEVTLB_SIZE),
+				sid: low >>> 16,
+				pasid: high & 0xfffff,
 			};
 		case QI.iec:
 			return { kind: "iec", gran: (low & 0x10) === 0 ? "global" : "page" };
@@ -148,10 +157,14 @@ function address(): U64 {
 	return u64((BigInt(high) << 32n) | BigInt(low));
 }
 
+/** QI_DEV_IOTLB_SIZE, QI_DEV_EIOTLB_SIZE: where the size bit is in the second word. */
+const DEVTLB_SIZE = 1;
+const PASID_DEVTLB_SIZE = 1 << 11;
+
 /** Device-TLB: with the size bit, the lowest clear bit from bit 12 up tells 2^(n+1) pages; without, one page. */
-function deviceRange(): { addr: U64; mask: number } {
+function deviceRange(sizeBit: number): { addr: U64; mask: number } {
 	const whole = address();
-	if (((second[1] as number) & 1) === 0) return { addr: whole, mask: 0 };
+	if (((second[1] as number) & sizeBit) === 0) return { addr: whole, mask: 0 };
 	const bits = BigInt(whole) >> 12n;
 	let size = 0n;
 	while (size < 52n && ((bits >> size) & 1n) === 1n) size++;

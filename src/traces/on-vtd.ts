@@ -146,6 +146,8 @@ export function onTagCall(assign: boolean) {
 interface TagLine {
 	readonly iommu: Iommu;
 	readonly did: number;
+	/** Empty for requests without PASID. */
+	readonly pasid: { readonly pasid?: number };
 	readonly ref: number;
 	readonly iotlb: boolean;
 }
@@ -156,6 +158,7 @@ function tagLine(state: State): TagLine | undefined {
 	const pair = wordText(line, words, 0);
 	const slash = pair.indexOf("/");
 	const did = wordNumber(line, words, 4);
+	const pasid = wordNumber(line, words, 6);
 	const ref = wordNumber(line, words, 8);
 	if (slash <= 0 || !(did >= 0) || !(ref >= 0)) {
 		state.unexplained("not a cache tag");
@@ -164,9 +167,10 @@ function tagLine(state: State): TagLine | undefined {
 	return {
 		iommu: state.ids.iommu(pair.slice(0, slash)),
 		did,
+		pasid: pasid > 0 ? { pasid } : {},
 		ref,
-		// Device-TLB tags carry the same id for another cache.
-		iotlb: wordText(line, words, 2).includes("iotlb"),
+		// Device-TLB tags carry the same id for another cache; a nesting parent's tags carry the ids of the domains nested on it.
+		iotlb: wordText(line, words, 2) === "iotlb",
 	};
 }
 
@@ -197,6 +201,7 @@ export function onTagAssign(state: State, lane: Lane): void {
 	state.emit(lane, "tag.assigned", domain.id, {
 		iommu: tag.iommu.id,
 		did: tag.did,
+		...tag.pasid,
 		dom: domain.id,
 		...(device === undefined ? {} : { dev: device.id }),
 		ref: tag.ref,
@@ -217,11 +222,12 @@ export function onTagUnassign(state: State, lane: Lane): void {
 	state.emit(lane, "tag.unassigned", domain?.id ?? "host", {
 		iommu: tag.iommu.id,
 		did: tag.did,
+		...tag.pasid,
 		...(domain === undefined ? {} : { dom: domain.id }),
 		...(device === undefined ? {} : { dev: device.id }),
 		ref,
 	});
-	if (ref > 0 || domain === undefined) return;
+	if (ref > 0 || domain === undefined || tag.pasid.pasid !== undefined) return;
 	if (!tag.iommu.domains.has(tag.did)) tag.iommu.domains.set(tag.did, domain);
 	lane.released = { iommu: tag.iommu, did: tag.did, domain };
 	lane.open = true;
@@ -311,6 +317,7 @@ export function onTagFlushAll(state: State, lane: Lane): void {
 	state.emit(lane, "tag.flushed", tag.iommu.id, {
 		iommu: tag.iommu.id,
 		did: tag.did,
+		...tag.pasid,
 		...(domain === undefined ? {} : { dom: domain.id }),
 		all: true,
 	});

@@ -6,12 +6,17 @@ import type { World } from "../../world/types.ts";
 
 const FRAME_BYTES = 2 ** FRAME_SHIFT;
 
-/** A range that memory no longer maps and hardware may still translate. Bytes. */
-export interface StaleRange {
-	readonly id: number;
-	readonly dom: string;
+/** What a tag is told apart by; a domain id below 0 was not told yet. */
+export interface TagName {
 	readonly iommu: string;
 	readonly did: number;
+	/** 0: of requests without PASID. */
+	readonly pasid: number;
+}
+/** A range that memory no longer maps and hardware may still translate. Bytes. */
+export interface StaleRange extends TagName {
+	readonly id: number;
+	readonly dom: string;
 	readonly iova: number;
 	readonly lengthBytes: number;
 	/** What is left of it after partial invalidations. */
@@ -26,12 +31,10 @@ export interface StaleRange {
 	readonly unflushedSeq: number;
 }
 /** An entry of another kind that memory no longer gives, or a run of them. Bytes. */
-export interface CachedEntry {
+export interface CachedEntry extends TagName {
 	/** "translation", "pointer to a table", "not present", "device TLB". */
 	readonly kind: string;
 	readonly dom: string;
-	readonly iommu: string;
-	readonly did: number;
 	readonly iova: number;
 	readonly lengthBytes: number;
 	/** What it leads to: a physical address or a table; "garbage" where the page it was read from was freed. */
@@ -40,21 +43,19 @@ export interface CachedEntry {
 	readonly since: number;
 }
 /** A table that a cached walk may still go through. Bytes. */
-export interface WalkedTable {
+export interface WalkedTable extends TagName {
 	readonly table: number;
 	readonly dom: string;
-	readonly iommu: string;
-	readonly did: number;
 	readonly iova: number;
 	readonly lengthBytes: number;
 	readonly seq: number;
 	readonly why: string;
 }
 /** A tag under which hardware caches. */
-export interface Tag {
-	readonly iommu: string;
-	readonly did: number;
+export interface Tag extends TagName {
 	readonly dom: string;
+	/** Of a nested domain: whose table is its second stage. */
+	readonly stage2: string | undefined;
 	readonly requesters: readonly string[];
 	readonly mayHold: boolean;
 	readonly staleRanges: number;
@@ -93,8 +94,7 @@ export const staleRangesOf = (world: World): StaleRange[] =>
 				(range): StaleRange => ({
 					id: range.id,
 					dom: range.dom,
-					iommu: range.iommu,
-					did: range.did,
+					...nameOf(space),
 					iova: range.start * FRAME_BYTES,
 					lengthBytes: range.n * FRAME_BYTES,
 					leftBytes:
@@ -119,12 +119,11 @@ export function iotlbOf(world: World): IotlbPicture {
 		stale: stale.slice(0, STALE_SHOWN_MAX),
 		staleLeftOut: Math.max(0, stale.length - STALE_SHOWN_MAX),
 		tables: spaces
-			.flatMap(({ iommu, did, tables }) =>
-				tables.map(({ table, dom, start, n, seq, why }) => ({
+			.flatMap((space) =>
+				space.tables.map(({ table, dom, start, n, seq, why }) => ({
 					table,
 					dom,
-					iommu,
-					did,
+					...nameOf(space),
 					iova: start * FRAME_BYTES,
 					lengthBytes: n * FRAME_BYTES,
 					seq,
@@ -134,9 +133,9 @@ export function iotlbOf(world: World): IotlbPicture {
 			.slice(0, STALE_SHOWN_MAX),
 		entries: spaces.flatMap(entriesOf).slice(0, STALE_SHOWN_MAX),
 		tags: spaces.map((space) => ({
-			iommu: space.iommu,
-			did: space.did,
+			...nameOf(space),
 			dom: space.dom,
+			stage2: space.stage2,
 			requesters: [...space.live.keys()].map(requesterName),
 			mayHold: space.holds || space.live.size > 0,
 			staleRanges: space.stale.length,
@@ -158,6 +157,12 @@ export function iotlbOf(world: World): IotlbPicture {
 	};
 }
 
+const nameOf = ({ iommu, did, pasid }: Space): TagName => ({
+	iommu,
+	did,
+	pasid,
+});
+
 const KINDS: Readonly<Record<string, string>> = {
 	leaf: "translation",
 	directory: "pointer to a table",
@@ -167,8 +172,8 @@ const KINDS: Readonly<Record<string, string>> = {
 
 /** What a tag may hold besides ranges and tables: device TLBs, "not present", and the entries of tables that are logged one by one. */
 function entriesOf(space: Space): CachedEntry[] {
-	const { iommu, did, dom, device, negative, walks } = space;
-	const tag = { iommu, did, dom };
+	const { dom, device, negative, walks } = space;
+	const tag = { ...nameOf(space), dom };
 	const left =
 		(kind: string) =>
 		({ start, n, pa, since }: Leftover): CachedEntry => ({

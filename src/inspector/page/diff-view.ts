@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import type { Difference } from "../worker/protocol.ts";
 import { html } from "./dom.ts";
+import { factsTable } from "./facts-table.ts";
 import { counted } from "./format.ts";
 import {
 	cursor,
@@ -15,49 +16,35 @@ import {
 } from "./state.ts";
 import type { ViewProps } from "./view-pane.ts";
 
-const { button, div, p, span, table, tbody, td, th, thead, tr } = html;
+const { button, div, p, span } = html;
 
-function differenceTable(
+const differenceTable = (
 	found: readonly Difference[],
 	isMarked: boolean,
-): VNode {
-	return table(
-		{ class: "facts-table" },
-		thead(
-			null,
-			tr(
-				null,
-				th(null, "actor"),
-				th(null, "fact"),
-				th(null, isMarked ? "at the mark" : "before"),
-				th(null, isMarked ? "at the cursor" : "after"),
+): VNode =>
+	factsTable(
+		[
+			"actor",
+			"fact",
+			isMarked ? "at the mark" : "before",
+			isMarked ? "at the cursor" : "after",
+		],
+		found.map((row) => [
+			`${row.actor} ${row.what}`,
+			button(
+				{
+					class: "link",
+					onClick: () => {
+						selectedActor.value = row.actor;
+					},
+				},
+				row.actor,
 			),
-		),
-		tbody(
-			null,
-			...found.map((row) =>
-				tr(
-					{ key: `${row.actor} ${row.what}` },
-					td(
-						null,
-						button(
-							{
-								class: "link",
-								onClick: () => {
-									selectedActor.value = row.actor;
-								},
-							},
-							row.actor,
-						),
-					),
-					td(null, row.what),
-					td({ class: "before" }, row.before),
-					td({ class: "after" }, `→ ${row.after}`),
-				),
-			),
-		),
+			row.what,
+			{ as: "before", is: row.before },
+			{ as: "after", is: `→ ${row.after}` },
+		]),
 	);
-}
 
 /** The view. */
 export function DiffView({ log, at }: ViewProps): VNode {

@@ -2,17 +2,18 @@
 import type { VNode } from "preact";
 import { h } from "preact";
 import { shortName } from "../model/names.ts";
-import type { IotlbPicture } from "../model/iotlb.ts";
+import type { IotlbPicture, TagName } from "../model/iotlb.ts";
 import type { StaleWindow } from "../worker/stale-history.ts";
 import type { LogClient } from "./log-client.ts";
 import { html, svg } from "./dom.ts";
+import { factsTable, mono } from "./facts-table.ts";
 import { byteSize, counted, hex, nanoseconds } from "./format.ts";
 import { pressable } from "./pressable.ts";
 import { isOwnLog, moveIn, useCall } from "./state.ts";
 import { windowOf } from "./timeline-window.ts";
 import type { ViewProps } from "./view-pane.ts";
 
-const { div, h3, p, span, table, tbody, td, th, thead, tr } = html;
+const { div, h3, p, span } = html;
 const { g, line, path, rect, root, text, title } = svg;
 
 const WIDTH = 800;
@@ -161,150 +162,78 @@ function Windows({ log, at }: { log: LogClient; at: number }): VNode {
 	);
 }
 
-function staleTable(picture: IotlbPicture): VNode {
-	return table(
-		{ class: "facts-table" },
-		thead(
-			null,
-			tr(
-				null,
-				...[
-					"domain",
-					"tag",
-					"IOVA",
-					"size",
-					"may still reach",
-					"cleared at",
-					"state",
-				].map((name) => th(null, name)),
-			),
-		),
-		tbody(
-			null,
-			...picture.stale.map((range) =>
-				tr(
-					{ key: range.id },
-					td(null, shortName(range.dom)),
-					td(null, `${shortName(range.iommu)} did ${didName(range.did)}`),
-					td({ class: "mono" }, hex(range.iova)),
-					td(null, byteSize(range.leftBytes)),
-					td(
-						{ class: "mono" },
-						range.pa === undefined ? "not known" : hex(range.pa),
-					),
-					td(null, `seq ${range.seq}`),
-					td(
-						null,
-						[
-							range.isCertain ? "certain" : "possible",
-							range.isQueued ? "left to the flush queue" : "",
-							range.unflushedSeq > 0
-								? `✕ called flushed at seq ${range.unflushedSeq}`
-								: "",
-						]
-							.filter((word) => word !== "")
-							.join(", "),
-					),
-				),
-			),
-		),
-	);
-}
+/** A tag for people: whose entry, by IOMMU, domain id and PASID. */
+const tagName = ({ iommu, did, pasid }: TagName): string =>
+	`${shortName(iommu)} did ${didName(did)}${pasid === 0 ? "" : ` pasid ${pasid}`}`;
 
-function tagTable(picture: IotlbPicture): VNode {
-	return table(
-		{ class: "facts-table" },
-		thead(
-			null,
-			tr(
-				null,
-				...[
-					"IOMMU",
-					"domain id",
-					"domain",
-					"requesters",
-					"may hold entries",
-					"stale",
-				].map((name) => th(null, name)),
-			),
-		),
-		tbody(
-			null,
-			...picture.tags.map((tag) =>
-				tr(
-					{ key: `${tag.iommu} ${tag.did}` },
-					td(null, tag.iommu),
-					td(null, didName(tag.did)),
-					td(null, shortName(tag.dom)),
-					td({ class: "mono" }, tag.requesters.join(", ") || "none"),
-					td(null, tag.mayHold ? "● yes" : "○ no"),
-					td(null, `${tag.staleRanges} ranges, ${tag.staleTables} tables`),
-				),
-			),
-		),
+const staleTable = ({ stale }: IotlbPicture): VNode =>
+	factsTable(
+		["domain", "tag", "IOVA", "size", "may still reach", "cleared at", "state"],
+		stale.map((range) => [
+			range.id,
+			shortName(range.dom),
+			tagName(range),
+			mono(hex(range.iova)),
+			byteSize(range.leftBytes),
+			mono(range.pa === undefined ? "not known" : hex(range.pa)),
+			`seq ${range.seq}`,
+			[
+				range.isCertain ? "certain" : "possible",
+				range.isQueued ? "left to the flush queue" : "",
+				range.unflushedSeq > 0
+					? `✕ called flushed at seq ${range.unflushedSeq}`
+					: "",
+			]
+				.filter((word) => word !== "")
+				.join(", "),
+		]),
 	);
-}
+
+const tagTable = ({ tags }: IotlbPicture): VNode =>
+	factsTable(
+		["tag", "domain", "requesters", "may hold entries", "stale"],
+		tags.map((tag) => [
+			`${tagName(tag)} ${tag.dom}`,
+			tagName(tag),
+			tag.stage2 === undefined
+				? shortName(tag.dom)
+				: `${shortName(tag.dom)}, nested on ${shortName(tag.stage2)}`,
+			mono(tag.requesters.join(", ") || "none"),
+			tag.mayHold ? "● yes" : "○ no",
+			`${tag.staleRanges} ranges, ${tag.staleTables} tables`,
+		]),
+	);
 
 /** Tables that are no longer linked, or about to be covered by a superpage, and may be in paging-structure caches. */
-function walkTable(picture: IotlbPicture): VNode {
-	return table(
-		{ class: "facts-table" },
-		thead(
-			null,
-			tr(
-				null,
-				...["domain", "tag", "table", "from", "covers", "since", "why"].map(
-					(name) => th(null, name),
-				),
-			),
-		),
-		tbody(
-			null,
-			...picture.tables.map((one) =>
-				tr(
-					{ key: `${one.dom} ${one.table} ${one.seq}` },
-					td(null, shortName(one.dom)),
-					td(null, `${shortName(one.iommu)} did ${didName(one.did)}`),
-					td(null, one.table < 0 ? "not told" : one.table),
-					td({ class: "mono" }, hex(one.iova)),
-					td(null, byteSize(one.lengthBytes)),
-					td(null, `seq ${one.seq}`),
-					td(null, one.why),
-				),
-			),
-		),
+const walkTable = ({ tables }: IotlbPicture): VNode =>
+	factsTable(
+		["domain", "tag", "table", "from", "covers", "since", "why"],
+		tables.map((one) => [
+			`${tagName(one)} ${one.table} ${one.seq}`,
+			shortName(one.dom),
+			tagName(one),
+			one.table < 0 ? "not told" : one.table,
+			mono(hex(one.iova)),
+			byteSize(one.lengthBytes),
+			`seq ${one.seq}`,
+			one.why,
+		]),
 	);
-}
 
-function entryTable(picture: IotlbPicture): VNode {
-	return table(
-		{ class: "facts-table" },
-		thead(
-			null,
-			tr(
-				null,
-				...["domain", "tag", "kind", "IOVA", "size", "leads to", "since"].map(
-					(name) => th(null, name),
-				),
-			),
-		),
-		tbody(
-			null,
-			...picture.entries.map((entry, i) =>
-				tr(
-					{ key: i },
-					td(null, shortName(entry.dom)),
-					td(null, `${shortName(entry.iommu)} did ${didName(entry.did)}`),
-					td(null, entry.kind),
-					td({ class: "mono" }, hex(entry.iova)),
-					td(null, byteSize(entry.lengthBytes)),
-					td({ class: "mono" }, entry.leads),
-					td(null, `seq ${entry.since}`),
-				),
-			),
-		),
+const entryTable = ({ entries }: IotlbPicture): VNode =>
+	factsTable(
+		["domain", "tag", "kind", "IOVA", "size", "leads to", "since"],
+		entries.map((entry, i) => [
+			i,
+			shortName(entry.dom),
+			tagName(entry),
+			entry.kind,
+			mono(hex(entry.iova)),
+			byteSize(entry.lengthBytes),
+			mono(entry.leads),
+			`seq ${entry.since}`,
+		]),
 	);
-}
 
 const isStale = ({ stale, tables, entries }: IotlbPicture): boolean =>
 	stale.length + tables.length + entries.length > 0;
