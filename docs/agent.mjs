@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * A small agent for iommu-ledger's JSON-lines protocol (docs/backends.md), in plain JavaScript and without any library: a model of what an
- * agent in C or Rust looks like. It executes nothing on a real kernel: contexts, address spaces and their areas are kept in memory and
- * answered for as Linux 6.12 does. Everything else is ENOTTY.
+ * agent in C or Rust looks like. It executes nothing on a real kernel: contexts, address spaces and their areas, and emulated devices of any name are
+ * kept in memory and answered for as Linux 6.12 does. Everything else is ENOTTY.
  *
  *     node docs/agent.mjs                 # talks on standard input and output
  */
@@ -16,6 +16,7 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn;
 const ERRNO = {
 	ENOENT: 2,
 	EBADF: 9,
+	EBUSY: 16,
 	EEXIST: 17,
 	EINVAL: 22,
 	ENOTTY: 25,
@@ -23,7 +24,7 @@ const ERRNO = {
 	EOPNOTSUPP: 95,
 };
 
-/** Contexts by the number that the library gives them; each has its objects by id. */
+/** Contexts by the number that the library gives them; each has its objects by id: a list of areas is an address space. */
 const contexts = new Map();
 /** Every answer by request id: a repeated request is answered and not carried out again, and a recall is possible. */
 const answers = new Map();
@@ -42,6 +43,16 @@ function lowestFree(objects) {
 	while (objects.has(id)) id++;
 	return id;
 }
+const spaceAt = (objects, id) =>
+	Array.isArray(objects.get(id)) ? objects.get(id) : undefined;
+/** The object of an emulated device, by the device's name. */
+const boundAs = (objects, dev) =>
+	[...objects].find(([, object]) => object.dev === dev) ?? [];
+/** A device object is its driver's; an address space is in use while a device is on it. */
+const inUse = (objects, id) =>
+	objects.has(id) &&
+	(spaceAt(objects, id) === undefined ||
+		[...objects.values()].some(({ on }) => on === id));
 /** The first area that meets [start, last]. */
 const meeting = (areas, start, last) =>
 	areas.find((area) => area.start <= last && area.last >= start);
@@ -60,6 +71,7 @@ const calls = {
 		return succeed({ ioas_id: id });
 	},
 	IOMMU_DESTROY({ id }, objects) {
+		if (inUse(objects, id)) return fail("EBUSY");
 		return objects.delete(id) ? succeed() : fail("ENOENT");
 	},
 	IOMMU_IOAS_MAP(args, objects) {
@@ -68,7 +80,7 @@ const calls = {
 		if ((args.flags & ~(FIXED | WRITE | READ)) !== 0) return fail("EOPNOTSUPP");
 		if (iova === U64_MAX || length === U64_MAX) return fail("EOVERFLOW");
 		if ((args.flags & (WRITE | READ)) === 0) return fail("EINVAL");
-		const areas = objects.get(args.ioas_id);
+		const areas = spaceAt(objects, args.ioas_id);
 		if (areas === undefined) return fail("ENOENT");
 		if (length === 0n) return fail("EINVAL");
 		// Choosing an address is more than this example does.
@@ -81,7 +93,7 @@ const calls = {
 		return succeed({ iova: args.iova });
 	},
 	IOMMU_IOAS_UNMAP(args, objects) {
-		const areas = objects.get(args.ioas_id);
+		const areas = spaceAt(objects, args.ioas_id);
 		if (areas === undefined) return fail("ENOENT");
 		const start = BigInt(args.iova);
 		const length = BigInt(args.length);
@@ -102,6 +114,36 @@ const calls = {
 			: succeed({ unmapped: hex(unmapped) });
 	},
 };
+
+/** An emulated device: its bind makes an access object, ATTACH_PT attaches that to an address space, or moves it. */
+const emulated = {
+	VFIO_DEVICE_BIND_IOMMUFD({ dev }, objects) {
+		if ([...contexts.values()].some((all) => boundAs(all, dev).length > 0))
+			return fail("EINVAL");
+		const id = lowestFree(objects);
+		objects.set(id, { dev, on: undefined });
+		return succeed({ dev_id: id });
+	},
+	VFIO_DEVICE_ATTACH_IOMMUFD_PT({ dev, pt_id }, objects) {
+		const [, device] = boundAs(objects, dev);
+		if (device === undefined) return fail("EINVAL");
+		if (spaceAt(objects, pt_id) === undefined) return fail("ENOENT");
+		device.on = pt_id;
+		return succeed({ pt_id });
+	},
+	VFIO_DEVICE_DETACH_IOMMUFD_PT({ dev }, objects) {
+		const [, device] = boundAs(objects, dev);
+		if (device === undefined) return fail("EINVAL");
+		device.on = undefined;
+		return succeed();
+	},
+	CLOSE_CDEV({ dev }, objects) {
+		const [id] = boundAs(objects, dev);
+		if (id !== undefined) objects.delete(id);
+		return succeed();
+	},
+};
+Object.assign(calls, emulated);
 
 function execute(call, args) {
 	if (!Object.hasOwn(calls, call)) return fail("ENOTTY");

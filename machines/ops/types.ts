@@ -71,6 +71,8 @@ export interface Access extends ObjBase {
 	readonly ioas?: number;
 	readonly ioasUnpin?: number;
 	readonly pinning: boolean;
+	/** The emulated VFIO device whose bind made it (vfio_iommufd_emulated_bind); other in-kernel users have none. */
+	readonly mdev?: string;
 	readonly items: readonly AccessItem[];
 	readonly nextItem: number;
 }

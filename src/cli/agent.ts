@@ -13,15 +13,19 @@ export const agentCommand: Command = {
 		"Try an agent that executes calls for the library: does it do what docs/backends.md asks for?",
 	teach: `
 COMMAND is started anew for each check and spoken to on its standard input and output, one JSON object a line. With a topology file the checks
-that need devices run too; they bind, attach and move the devices it names, so nobody else may use them.
+that need devices run too; they bind, attach and move the devices it names, so nobody else may use them. With --mdev the emulated device of that name is tried, too.
 
-  iommu-ledger agent node docs/agent.mjs
+  iommu-ledger agent --mdev any -- node docs/agent.mjs
   iommu-ledger agent --topology machine.yaml -- ./my-agent --real
   iommu-ledger agent --socket /run/agent.sock`,
 	options: {
 		topology: {
 			value: "FILE",
 			help: "the devices and groups before the agent",
+		},
+		mdev: {
+			value: "NAME",
+			help: "the bus name of an emulated device before the agent",
 		},
 		socket: { value: "PATH", help: "connect to an agent that listens here" },
 		timeout: {
@@ -39,13 +43,17 @@ that need devices run too; they bind, attach and move the devices it names, so n
 		if (!(timeoutMs > 0))
 			throw new UsageError("--timeout is a number of milliseconds");
 		const file = args.text("topology");
-		const topology = file === undefined ? {} : { topology: topologyIn(file) };
+		const mdev = args.text("mdev");
+		const setting = {
+			...(file === undefined ? {} : { topology: topologyIn(file) }),
+			...(mdev === undefined ? {} : { mdev }),
+		};
 		const report = await checkAgent(
 			() =>
 				socket === undefined
 					? spawnAgent(command!, words, { timeoutMs })
 					: connectAgent(socket, { timeoutMs }),
-			topology,
+			setting,
 		);
 		if (args.flag("json")) io.out.write(`${JSON.stringify(report)}\n`);
 		else {

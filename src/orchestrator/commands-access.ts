@@ -10,7 +10,7 @@ import {
 	unpinItem,
 } from "../../machines/ops/access.ts";
 import type { Exec } from "../../machines/ops/exec.ts";
-import { lookUp, refused } from "../../machines/ops/exec.ts";
+import { lookUp, putObj, refused } from "../../machines/ops/exec.ts";
 import type { Access, Answer } from "../../machines/ops/types.ts";
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import type { Of, Span } from "./commands-plain.ts";
@@ -22,11 +22,13 @@ import type { Outcome } from "./executor-parts.ts";
 export interface AccessArgs {
 	/**
 	 * An in-kernel user; `pinning`: it may pin (its driver has an unmap hook), else it reads and writes. `deaf`: the hook does not let go, which is
-	 * a defect of that driver.
+	 * a defect of that driver. `mdev`: the user is an emulated VFIO device of this name, whose bind makes the access; it always pins
+	 * (drivers/vfio/iommufd.c:vfio_iommufd_emulated_bind). Bound already: EINVAL.
 	 */
 	readonly accessCreate: Of<{
-		readonly pinning: boolean;
+		readonly pinning?: boolean;
 		readonly deaf?: boolean;
+		readonly mdev?: string;
 	}>;
 	/** Attaches an access to an IOAS (iommufd_access_attach). */
 	readonly accessAttach: Of<{ readonly access: number; readonly ioas: number }>;
@@ -63,6 +65,12 @@ const withAccess =
 			: run(exec, access);
 	};
 
+/** A VFIO device file takes one bind (drivers/vfio/device_cdev.c:vfio_df_ioctl_bind_iommufd). */
+const isBoundMdev = (x: Executor, mdev: string): boolean =>
+	[...x.beside.values()].some(({ objs }) =>
+		[...objs.values()].some((o) => o.type === "access" && o.mdev === mdev),
+	);
+
 /** Through an access whose user can always be reached: every byte is copied. */
 const copyAll = (): undefined => undefined;
 
@@ -80,8 +88,12 @@ export const ACCESS_HANDLERS: Handlers = {
 			x,
 			args.ctx,
 			(exec): Answer => {
-				const made = createAccess(exec, args.pinning);
+				const { mdev, pinning = false } = args;
+				if (mdev !== undefined && isBoundMdev(x, mdev))
+					return refused("EINVAL", "mdev.bound");
+				const made = createAccess(exec, pinning || mdev !== undefined);
 				if (made === undefined) return refused("ENOMEM", "object.alloc");
+				if (mdev !== undefined) putObj(exec, { ...made, mdev });
 				if (args.deaf === true) x.deaf.add(made.name);
 				return { out: { access: made.id } };
 			},

@@ -15,6 +15,7 @@ import type {
 	BackendRequest,
 } from "./backend/backend.ts";
 import { agrees, BackendError } from "./backend/backend.ts";
+import { booksOf } from "./backend/books.ts";
 import { expectedAnswer, requestOf, toldResult } from "./backend/calls.ts";
 import type { Command, CommandArgs, OpName } from "./commands.ts";
 import type { ActorSnapshot, Core, Decision, SagaTag } from "./core.ts";
@@ -26,7 +27,6 @@ import type { Recovery } from "./live-options.ts";
 import { SystemError } from "./live-options.ts";
 import type { CommandResults } from "./results.ts";
 import { resultOf } from "./results.ts";
-import { kernelNumber } from "../vocabulary/ids.ts";
 import type { SystemState } from "./state.ts";
 import type { LogStore } from "../log/store.ts";
 import type { CommandResult } from "./system.ts";
@@ -189,34 +189,26 @@ export class LiveCore {
 		command: Command,
 		tag: SagaTag | undefined,
 	): Promise<Settled> {
+		const books = booksOf(this.#core.executor);
 		const decision = this.#core.decide(command, tag);
-		const request = this.requestFor(command, decision);
+		const request = requestOf(command, decision.seq, books, decision.outcome);
 		if (request === undefined) return this.#decided(decision);
 		await this.#log.append(decision.records.slice(0, 1));
-		return this.settle(command, decision, () =>
+		return this.settle(request, command.op, decision, () =>
 			this.#backend!.execute(request),
 		);
-	}
-	/** The call of a decided command; undefined when it is none. */
-	requestFor(command: Command, decision: Decision): BackendRequest | undefined {
-		const books = {
-			idev: (dev: `device:${string}`): number => {
-				const { idev } = this.#core.executor.device(dev);
-				return idev === null ? 0 : kernelNumber(idev);
-			},
-		};
-		return requestOf(command, decision.seq, books, decision.outcome);
 	}
 
 	/** Writes the rest of a decision whose op.begin is in the log, once the backend has answered as decided. */
 	async settle(
-		command: Command,
+		request: BackendRequest,
+		op: OpName,
 		decision: Decision,
 		ask: () => Promise<BackendAnswer>,
 	): Promise<Settled> {
 		const { seq, outcome, records } = decision;
 		const rest = records.filter((record) => record.seq > seq);
-		const expected = expectedAnswer(command.op, outcome);
+		const expected = expectedAnswer(op, outcome);
 		let answer;
 		try {
 			answer = await ask();
@@ -227,21 +219,20 @@ export class LiveCore {
 			throw error;
 		}
 		if (!agrees(expected, answer)) {
-			const request = this.requestFor(command, decision);
 			const error = new BackendError(
 				"divergence",
-				`${request?.call} (operation ${seq}): the model decided ${said(expected)}, the backend answered ${said(answer)}`,
+				`${request.call} (operation ${seq}): the model decided ${said(expected)}, the backend answered ${said(answer)}`,
 				{ request, expected, actual: answer },
 			);
 			await this.#endUnknown(seq, "divergence", error.message, {
-				call: request?.call ?? command.op,
+				call: request.call,
 				expected: expected as unknown as Json,
 				actual: answer as unknown as Json,
 			});
 			this.#log.broken = error;
 			throw error;
 		}
-		const told = toldResult(command.op, answer);
+		const told = toldResult(op, answer);
 		if (told === undefined) {
 			await this.#log.append(rest);
 			return { outcome, seq };

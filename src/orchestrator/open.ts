@@ -8,6 +8,8 @@ import { fact } from "../vocabulary/records.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { Backend, Recalled } from "./backend/backend.ts";
 import { BackendError } from "./backend/backend.ts";
+import { booksOf } from "./backend/books.ts";
+import { requestOf } from "./backend/calls.ts";
 import { Core, type Decision, DriftError } from "./core.ts";
 import { LiveCore } from "./live.ts";
 import type { LiveOptions, OpenOperation, Recovery } from "./live-options.ts";
@@ -158,16 +160,17 @@ async function finishOperation(
 	if (open.length === 0) return undefined;
 	const begin = open[0] as LogRecord<"op.begin">;
 	const { seq, data } = begin;
-	const decision = completed(core, open);
 	const command = commandOf(begin);
-	const request = backend && live.requestFor(command, decision);
+	const books = booksOf(core.executor);
+	const decision = completed(core, open);
+	const request = backend && requestOf(command, seq, books, decision.outcome);
 	// The judge has not seen the first records; those to come reach it when they are durable.
 	for (const record of open) judge.next(record);
 	let handled: OpenOperation["handled"] = "completed";
 	// Steps are written only after the backend has agreed.
 	if (request !== undefined && open.length === 1) {
 		handled = "recalled";
-		await live.settle(command, decision, async () => {
+		await live.settle(request, command.op, decision, async () => {
 			const known = await recalled(backend!, seq);
 			if (known !== "never") return known;
 			handled = "executed";

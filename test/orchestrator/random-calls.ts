@@ -103,6 +103,7 @@ export const step = fc.oneof(
 	one("vfioInfo", {}),
 	one("accessCreate", { pinning: true }),
 	one("accessCreate", { pinning: false }),
+	one("accessCreate", { mdev: "mdev-1" }),
 	one("accessAttach", {}, ids("access", "ioas")),
 	one("accessReplace", {}, ids("access", "ioas")),
 	one("accessDetach", {}, ids("access")),

@@ -1,6 +1,7 @@
 /**
  * Commands as calls of user space, in the spelling of recorded calls (call, args, out). `iommufd` is the number of the context, `dev` the
- * bus name of the device: the agent keeps the files. What hardware or kernel drivers do of themselves is no call, and is not sent.
+ * bus name of the device: the agent keeps the files. What hardware or kernel drivers do of themselves is no call, and is not sent. An access is a kernel
+ * driver's; user space has a hand in that of an emulated device (mdev) only, through the calls that it has for devices (calls-mdev.ts).
  */
 import { MAP_FLAG } from "../../../machines/ops/map.ts";
 import type { Json } from "../../vocabulary/fields.ts";
@@ -10,16 +11,25 @@ import type { Command, CommandArgs, OpName } from "../commands.ts";
 import type { Outcome } from "../executor-parts.ts";
 import type { BackendAnswer, BackendRequest, CallFields } from "./backend.ts";
 import { refusedWith, succeeded } from "./backend.ts";
+import { MDEV_SPELLINGS } from "./calls-mdev.ts";
 import { VFIO_SPELLINGS } from "./calls-vfio.ts";
 
 type Fields = { readonly [name: string]: Json };
-/** What is read of the live system to make a call: the object id of a device that is bound. */
+/** What is read of the live system, as it was before the command, to make a call. */
 export interface Books {
+	/** The object id of a device that is bound. */
 	idev(dev: DeviceId): number;
+	/** The emulated device behind an access, and whether it is attached; undefined for other in-kernel users. */
+	mdev(
+		ctx: CtxId,
+		access: number,
+	): { readonly name: string; readonly attached: boolean } | undefined;
 }
 /** How one command is spelled. */
 export interface Spelling<O extends OpName> {
 	readonly call: string;
+	/** Only some of these commands are calls of user space; default: all. */
+	readonly sent?: (args: CommandArgs[O], books: Books) => boolean;
 	readonly args: (args: CommandArgs[O], books: Books) => CallFields;
 	/** The fields copied back, out of the operation's result. */
 	readonly out?: (result: Fields) => CallFields;
@@ -241,14 +251,7 @@ const SPELLINGS: Spellings = {
 	hotAdd: null,
 	deviceWrote: null,
 	pageRequest: null,
-	accessCreate: null,
-	accessAttach: null,
-	accessReplace: null,
-	accessDetach: null,
-	accessPin: null,
-	accessUnpin: null,
-	accessRw: null,
-	accessDestroy: null,
+	...MDEV_SPELLINGS,
 };
 
 const SAMPLE = {
@@ -269,6 +272,12 @@ const SAMPLE = {
 	bytes: "0x0",
 	fault: 1,
 	data: { type: 0, bytes: "" },
+	access: 1,
+	mdev: "mdev",
+};
+const SAMPLE_BOOKS: Books = {
+	idev: () => 1,
+	mdev: () => ({ name: "mdev", attached: true }),
 };
 /** Every command with its call and the names of the fields, for the documentation. */
 export const callTable = (): readonly {
@@ -280,7 +289,7 @@ export const callTable = (): readonly {
 	Object.entries(SPELLINGS).map(([op, spelling]) => {
 		if (spelling === null) return { op, call: undefined, args: [], out: [] };
 		const { call, args, out, told } = spelling as Spelling<OpName>;
-		const sent = args(SAMPLE as never, { idev: () => 1 });
+		const sent = args(SAMPLE as never, SAMPLE_BOOKS);
 		const back = out?.({ ...SAMPLE, ioas: 1, align: 1 } as never) ?? {};
 		const hardware =
 			told === undefined ? [] : [op === "dirtyGet" ? "dirty" : "faults"];
@@ -302,7 +311,8 @@ export function requestOf(
 	outcome: Outcome,
 ): BackendRequest | undefined {
 	const spelling = spellingOf(op);
-	if (spelling === null) return undefined;
+	if (spelling === null || spelling.sent?.(args as never, books) === false)
+		return undefined;
 	const fields = spelling.args(args as never, books);
 	// The number of a new context is the model's to choose: the agent files the descriptor under it.
 	const opened =

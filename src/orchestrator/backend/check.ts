@@ -32,6 +32,8 @@ export interface AgentReport {
 export interface AgentSetting {
 	/** Its devices and groups; checks that need some are skipped without. Nobody else may use them meanwhile. */
 	readonly topology?: Topology;
+	/** The bus name of an emulated VFIO device (mdev) before it; the check that needs one is skipped without. */
+	readonly mdev?: string;
 	/** Only the checks of these names. */
 	readonly only?: readonly string[];
 }
@@ -39,12 +41,15 @@ export interface AgentSetting {
 interface Bench {
 	readonly open: () => Promise<Backend>;
 	readonly topology: Topology | undefined;
+	readonly mdev: string | undefined;
 }
 interface Check {
 	readonly name: string;
 	readonly rule: string;
 	/** Devices that it needs. */
 	readonly devices?: number;
+	/** It needs an emulated device. */
+	readonly emulated?: true;
 	readonly run: (bench: Bench) => Promise<void>;
 }
 
@@ -269,6 +274,31 @@ const CHECKS: readonly Check[] = [
 				await system.evacuate({ ctx, dev: members[0]!.dev }).run();
 			}),
 	},
+	{
+		name: "an emulated device's life",
+		rule: "An emulated device (mdev) is bound, attached to IOASes only, moved, detached and closed; while it is attached its IOAS stays.",
+		emulated: true,
+		run: (bench) =>
+			asSystem(bench, async (system, ctx) => {
+				const { mdev } = bench as { mdev: string };
+				const access = await system.accessCreate({ ctx, mdev });
+				const a = await system.ioasAlloc({ ctx });
+				const b = await system.ioasAlloc({ ctx });
+				await refused("ENOENT", system.accessAttach({ ctx, access, ioas: 99 }));
+				await refused("EBUSY", system.destroy({ ctx, id: access }));
+				await system.accessAttach({ ctx, access, ioas: a });
+				await system.map({ ctx, ioas: a, ...area });
+				await refused("EBUSY", system.destroy({ ctx, id: a }));
+				await system.accessReplace({ ctx, access, ioas: b });
+				await system.destroy({ ctx, id: a });
+				await system.accessDetach({ ctx, access });
+				await system.destroy({ ctx, id: b });
+				const c = await system.ioasAlloc({ ctx });
+				await system.accessAttach({ ctx, access, ioas: c });
+				await system.accessDestroy({ ctx, access });
+				await system.destroy({ ctx, id: c });
+			}),
+	},
 ];
 
 class Skipped extends Error {}
@@ -278,9 +308,11 @@ export const AGENT_RULES: readonly Pick<AgentCheck, "name" | "rule">[] =
 	CHECKS.map(({ name, rule }) => ({ name, rule }));
 
 function lacking(
-	{ devices = 0 }: Check,
-	topology: Topology | undefined,
+	{ devices = 0, emulated }: Check,
+	{ topology, mdev }: AgentSetting,
 ): string | undefined {
+	if (emulated === true && mdev === undefined)
+		return "needs the name of an emulated device (mdev)";
 	const most = Math.max(
 		0,
 		...(topology?.groups ?? []).map((group) => presentMembers(group).length),
@@ -303,8 +335,9 @@ function lacking(
  */
 export async function checkAgent(
 	open: () => Promise<Backend>,
-	{ topology, only }: AgentSetting = {},
+	setting: AgentSetting = {},
 ): Promise<AgentReport> {
+	const { topology, mdev, only } = setting;
 	const checks: AgentCheck[] = [];
 	let agent = "";
 	const opening = async (): Promise<Backend> => {
@@ -315,13 +348,13 @@ export async function checkAgent(
 	for (const check of CHECKS) {
 		const { name, rule } = check;
 		if (only?.includes(name) === false) continue;
-		const why = lacking(check, topology);
+		const why = lacking(check, setting);
 		if (why !== undefined) {
 			checks.push({ name, rule, outcome: "skipped", why });
 			continue;
 		}
 		try {
-			await check.run({ open: opening, topology });
+			await check.run({ open: opening, topology, mdev });
 			checks.push({ name, rule, outcome: "passed" });
 		} catch (error) {
 			const outcome = error instanceof Skipped ? "skipped" : "failed";

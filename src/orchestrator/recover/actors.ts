@@ -179,7 +179,7 @@ const ACCESS_USERS = 2;
 
 function accessOf(world: World, notes: Notes, name: AccessId): Access {
 	const access = world.accesses.map.get(name)!;
-	const { items, next } = notes.items.get(name)!;
+	const { items, next, mdev } = notes.items.get(name)!;
 	const ioas =
 		access.ioas === undefined ? undefined : kernelNumber(access.ioas);
 	return {
@@ -191,6 +191,7 @@ function accessOf(world: World, notes: Notes, name: AccessId): Access {
 		pinning: access.pinning,
 		items: [...items],
 		nextItem: next,
+		...(mdev === undefined ? {} : { mdev }),
 		...(ioas === undefined ? {} : { ioas, ioasUnpin: ioas }),
 	};
 }

@@ -73,7 +73,10 @@ export interface Notes {
 	readonly doorbells: Set<DomainId>;
 	readonly irqs: Map<DeviceId, bigint>;
 	readonly deaf: Set<AccessId>;
-	readonly items: Map<AccessId, { next: number; items: AccessItem[] }>;
+	readonly items: Map<
+		AccessId,
+		{ next: number; items: AccessItem[]; readonly mdev: string | undefined }
+	>;
 	readonly queues: Map<FaultQueueId, QueueNote>;
 	/** Users of fault queues, which the world learns of too late. */
 	readonly users: Map<ObjectId, number>;

@@ -117,8 +117,10 @@ const OBJECTS: Noters = {
 	},
 	"access.created": (notes, { data }) => {
 		named(notes, data.access, true);
-		notes.items.set(data.access, { next: 0, items: [] });
-		if (notes.op.args["deaf"] === true) notes.deaf.add(data.access);
+		const { deaf, mdev } = notes.op.args;
+		const name = typeof mdev === "string" ? mdev : undefined;
+		notes.items.set(data.access, { next: 0, items: [], mdev: name });
+		if (deaf === true) notes.deaf.add(data.access);
 	},
 	"fault.queue.created": (notes, { data }) => {
 		named(notes, data.fq, true);

@@ -33,10 +33,21 @@ describe("the conformance suite", () => {
 		expect(report).toMatchObject({ agent: "example", failed: 0 });
 		expect(
 			report.checks.filter(({ outcome }) => outcome === "skipped").length,
+		).toBe(3);
+	});
+	test("passes it with an emulated device", async () => {
+		const report = await checkAgent(
+			() => spawnAgent(process.execPath, [example]),
+			{ mdev: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" },
+		);
+		expect(report.failed).toBe(0);
+		expect(
+			report.checks.filter(({ outcome }) => outcome === "skipped").length,
 		).toBe(2);
 	});
 	test("passes an agent with devices, every check of it", async () => {
-		const report = await checkAgent(() => modelAgent(topology), { topology });
+		const setting = { topology, mdev: "mdev-1" };
+		const report = await checkAgent(() => modelAgent(topology), setting);
 		expect(report.checks.filter(({ outcome }) => outcome !== "passed")).toEqual(
 			[],
 		);
@@ -80,6 +91,30 @@ describe("the conformance suite", () => {
 			"contexts.set(iommufd, contexts.get(1) ?? new Map())",
 			"contexts",
 		],
+		[
+			"an address space goes with a device on it",
+			"some(({ on }) => on === id)",
+			"some(() => false)",
+			"an emulated device's life",
+		],
+		[
+			"a device is attached to anything",
+			'if (spaceAt(objects, pt_id) === undefined) return fail("ENOENT");',
+			"",
+			"an emulated device's life",
+		],
+		[
+			"a device's object can be destroyed",
+			"spaceAt(objects, id) === undefined ||",
+			"",
+			"an emulated device's life",
+		],
+		[
+			"a detached device holds its address space",
+			"device.on = undefined;",
+			"",
+			"an emulated device's life",
+		],
 	])("fails an agent: %s", async (_, from, to, check) => {
 		const source = readFileSync(example, "utf8");
 		expect(source).toContain(from);
@@ -87,15 +122,17 @@ describe("the conformance suite", () => {
 		writeFileSync(file, source.replace(from, to));
 		const { checks } = await checkAgent(
 			() => spawnAgent(process.execPath, [file], { timeoutMs: 2000 }),
-			{ only: [check] },
+			{ only: [check], mdev: "mdev-1" },
 		);
 		expect(checks.find(({ name }) => name === check)).toMatchObject({
 			outcome: "failed",
 		});
 	});
 	test("is a command", async () => {
-		const { code, out } = await run("agent", process.execPath, example);
+		const args = ["--mdev", "any", "--", process.execPath, example];
+		const { code, out } = await run("agent", ...args);
 		expect(out).toMatch(/passed +address spaces/);
+		expect(out).toMatch(/passed +an emulated device's life/);
 		expect(code).toBe(0);
 		expect((await run("agent")).code).toBe(2);
 	});

@@ -69,6 +69,46 @@ const READ: {
 		{ ctx: `ctx:${a["iommufd"]}`, ioas: a["ioas_id"] },
 	],
 };
+/** What VFIO makes of a call on an emulated device (names that begin with mdev), by whether it is attached. */
+class Emulated {
+	readonly #bound = new Map<string, { access: number; attached: boolean }>();
+
+	read(
+		call: string,
+		{ iommufd, dev, pt_id: ioas }: Args,
+	): readonly [OpName, object] | undefined {
+		const name = String(dev);
+		if (!name.startsWith("mdev")) return undefined;
+		const ctx = `ctx:${iommufd}`;
+		const { access = 0, attached = false } = this.#bound.get(name) ?? {};
+		switch (call) {
+			case "VFIO_DEVICE_BIND_IOMMUFD":
+				return ["accessCreate", { ctx, mdev: name }];
+			case "VFIO_DEVICE_ATTACH_IOMMUFD_PT":
+				return [
+					attached ? "accessReplace" : "accessAttach",
+					{ ctx, access, ioas },
+				];
+			case "VFIO_DEVICE_DETACH_IOMMUFD_PT":
+				return ["accessDetach", { ctx, access }];
+			default:
+				return ["accessDestroy", { ctx, access }];
+		}
+	}
+	done(op: OpName, { mdev, access }: Given, value: { access?: number }): void {
+		if (op === "accessCreate" && mdev !== undefined)
+			this.#bound.set(mdev, { access: value.access ?? 0, attached: false });
+		for (const one of this.#bound.values())
+			if (one.access === access)
+				one.attached = op === "accessAttach" || op === "accessReplace";
+	}
+}
+interface Given {
+	readonly dev?: string;
+	readonly mdev?: string;
+	readonly access?: number;
+}
+
 /** Starts one; the backend that talks to it. */
 export function modelAgent(topology: Topology): Promise<Backend> {
 	const toAgent = new PassThrough();
@@ -84,6 +124,7 @@ async function serve(
 ): Promise<void> {
 	const system = createIommuSystem({ topology, engine: "compiled" });
 	const byIdev = new Map<number, string>();
+	const emulated = new Emulated();
 	const answers = new Map<number, object>();
 	const say = (message: object) => output.write(`${JSON.stringify(message)}\n`);
 	for await (const line of createInterface({ input })) {
@@ -101,7 +142,7 @@ async function serve(
 		}
 		let answer = answers.get(id);
 		if (answer === undefined) {
-			const read = READ[call]?.(args, byIdev);
+			const read = emulated.read(call, args) ?? READ[call]?.(args, byIdev);
 			if (read === undefined)
 				answer = { ret: -1, errno: ERRNO.ENOTTY, errname: "ENOTTY", out: {} };
 			else {
@@ -109,9 +150,12 @@ async function serve(
 				const command = { op, args: given } as unknown as Command;
 				const done = system.dispatch(command);
 				answer = expectedAnswer(op, done);
-				const { value } = done as { value?: { idev?: number } };
-				if (value?.idev !== undefined)
+				const { value = {} } = done as {
+					value?: { idev?: number; access?: number };
+				};
+				if (value.idev !== undefined)
 					byIdev.set(value.idev, (given as { dev: string }).dev);
+				if (done.ok) emulated.done(op, given as Given, value);
 			}
 			answers.set(id, answer);
 		}
