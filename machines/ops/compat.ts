@@ -141,13 +141,18 @@ function cut(
 	return settleIopt(x, ioas, done);
 }
 
-/** What VFIO_IOMMU_GET_INFO answers; `caps` are the bytes from `CAPS_AT` on, as far as the caller's buffer reaches. */
+/** Bytes that the kernel writes behind the structure; `at` counts from its end. */
+export interface CapPiece {
+	readonly at: number;
+	readonly bytes: Uint8Array;
+}
+/** What VFIO_IOMMU_GET_INFO answers; what `caps` leaves out of the caller's buffer is not touched. */
 export interface CompatInfo {
 	readonly argsz: number;
 	readonly flags: number;
 	readonly pgsizes: bigint;
 	readonly capOffset: number;
-	readonly caps: Uint8Array;
+	readonly caps: readonly CapPiece[];
 }
 /** Where the capability chain starts: right behind the structure, in bytes. */
 const CAPS_AT = 24;
@@ -162,16 +167,20 @@ export function getInfo(
 	if (ioas === undefined) return refused("ENODEV", "slot");
 	const ranges = usableRanges(ioas.iopt);
 	const room = Math.max(0, argsz - CAPS_AT);
-	const caps = new Uint8Array(Math.min(room, 32 + 16 * ranges.length));
-	const avail = dmaAvailCap(caps);
-	const total = CAPS_AT + avail + rangesCap(caps.subarray(avail), ranges);
+	const avail = dmaAvailCap(room);
+	const usable = rangesCap(room - avail.size, ranges);
+	const total = CAPS_AT + avail.size + usable.size;
+	const pieces = usable.pieces.map(({ at, bytes }) => ({
+		at: at + avail.size,
+		bytes,
+	}));
 	return {
 		info: {
 			argsz: total,
 			flags: 3,
 			pgsizes: pageSizes(ioas),
 			capOffset: argsz >= total ? CAPS_AT : 0,
-			caps,
+			caps: [...avail.pieces, ...pieces],
 		},
 	};
 }
@@ -189,29 +198,35 @@ const U64_ONES = IOVA_LAST;
 const CAP_IOVA_RANGE = 1;
 const CAP_DMA_AVAIL = 3;
 
-/** Writes the "entries available" capability if it fits; its size. */
-function dmaAvailCap(to: Uint8Array): number {
-	const size = 16;
-	if (to.length < size) return size;
-	const cap = new DataView(to.buffer, to.byteOffset, to.length);
-	cap.setUint16(0, CAP_DMA_AVAIL, true);
-	cap.setUint16(2, 1, true);
-	cap.setUint32(4, CAPS_AT + size, true);
-	cap.setUint32(8, 0xffff_ffff, true);
-	return size;
+/** A capability: the bytes it takes in the chain, and those of it that are written. */
+interface Cap {
+	readonly size: number;
+	readonly pieces: readonly CapPiece[];
 }
-/** Writes the usable ranges one by one as they fit, the head when all fit; the size of all. */
-function rangesCap(to: Uint8Array, ranges: readonly Range[]): number {
-	const cap = new DataView(to.buffer, to.byteOffset, to.length);
-	for (const [i, r] of ranges.entries()) {
-		if (to.length < 32 + 16 * i) continue;
-		cap.setBigUint64(16 + 16 * i, r.start, true);
-		cap.setBigUint64(24 + 16 * i, r.last, true);
-	}
+const piece = (at: number, ...words: readonly number[]): CapPiece => ({
+	at,
+	bytes: new Uint8Array(Uint32Array.from(words).buffer),
+});
+const head = (id: number): number => id | (1 << 16);
+const halves = (value: bigint): readonly number[] => [
+	Number(value & 0xffff_ffffn),
+	Number(value >> 32n),
+];
+
+/** "Entries available" is 12 bytes of 16; the offset of the next one is put into it when there is room for that one's place. */
+function dmaAvailCap(room: number): Cap {
+	const size = 16;
+	const next = room >= size ? CAPS_AT + size : 0;
+	const cap = piece(0, head(CAP_DMA_AVAIL), next, 0xffff_ffff);
+	return { size, pieces: room >= cap.bytes.length ? [cap] : [] };
+}
+/** The usable ranges, one by one as they fit, and their head when all fit. */
+function rangesCap(room: number, ranges: readonly Range[]): Cap {
 	const size = 16 + 16 * ranges.length;
-	if (to.length < size) return size;
-	cap.setUint16(0, CAP_IOVA_RANGE, true);
-	cap.setUint16(2, 1, true);
-	cap.setUint32(8, ranges.length, true);
-	return size;
+	const pieces = ranges
+		.map((r, i) => piece(16 + 16 * i, ...halves(r.start), ...halves(r.last)))
+		.filter(({ at }) => at + 16 <= room);
+	if (room >= size)
+		pieces.unshift(piece(0, head(CAP_IOVA_RANGE), 0, ranges.length, 0));
+	return { size, pieces };
 }

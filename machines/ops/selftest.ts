@@ -267,7 +267,7 @@ export function checkIotlb(
 	const h = lookUp(x, hwptId, "hwpt");
 	if (h === undefined) return refused("ENOENT", "hwpt");
 	const dom = domainOf(x, h.dom);
-	if (dom.kind !== "nested") return refused("EINVAL", "hwpt");
+	if (dom.kind !== "nested") return refused("ENOENT", "hwpt");
 	if (index >= dom.iotlb.length || dom.iotlb[index] !== value)
 		return refused("EINVAL", "mismatch");
 	return EOK;

@@ -43,7 +43,9 @@ export interface Incoming {
 }
 type Handler = (c: Incoming) => Reply;
 
-/** Bytes of user data as far as the recording shows them; undefined = not readable. */
+/** Recordings show at least so many bytes of user data. */
+const DATA_IN_SHOWN = 64;
+/** Bytes of user data as far as the recording shows them and they can be read; undefined = not readable. */
 function bytesIn(c: Incoming): Uint8Array | undefined {
 	const text = c.record["in_data"];
 	return typeof text === "string" ? Buffer.from(text, "hex") : undefined;
@@ -184,7 +186,9 @@ const HANDLERS: { readonly [cmd: string]: Handler } = {
 			),
 		),
 	IOMMU_HWPT_ALLOC: (c) => {
-		const bytes = bytesIn(c);
+		const shown = bytesIn(c);
+		const wanted = Math.min(c.in.num("data_len"), DATA_IN_SHOWN);
+		const bytes = (shown?.length ?? 0) < wanted ? undefined : shown;
 		const data = {
 			type: c.in.num("data_type"),
 			length: c.in.num("data_len"),

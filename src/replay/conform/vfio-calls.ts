@@ -1,6 +1,7 @@
 /**
  * VFIO type1 ioctls on an iommufd file (drivers/iommu/iommufd/vfio_compat.c): recorded fields in, model operation, fields out.
  */
+import type { CapPiece } from "../../../machines/ops/compat.ts";
 import {
 	checkExtension,
 	getInfo,
@@ -89,11 +90,17 @@ function getTypeInfo(c: Incoming): Reply {
 	};
 }
 
-/** The bytes behind the structure that the recording shows: what the kernel wrote, zeros where it wrote nothing. */
-function shownCaps(c: Incoming, caps: Uint8Array): string {
-	const recorded = c.record["out_caps"];
-	const shown = typeof recorded === "string" ? recorded.length : 0;
-	return Buffer.from(caps).toString("hex").slice(0, shown).padEnd(shown, "0");
+/**
+ * The bytes behind the structure that the recording shows: what the kernel wrote over what was there before the call. Of that a
+ * recording shows the beginning; the rest is taken as it was found afterwards.
+ */
+function shownCaps(c: Incoming, written: readonly CapPiece[]): string {
+	const after = Buffer.from(String(c.record["out_caps"] ?? ""), "hex");
+	const shown = Buffer.from(after);
+	Buffer.from(String(c.record["in_extra"] ?? ""), "hex").copy(shown);
+	for (const { at, bytes } of written)
+		if (at < shown.length) shown.set(bytes.subarray(0, shown.length - at), at);
+	return shown.toString("hex");
 }
 
 /** Runs one VFIO command on an iommufd. Undefined: the table has no such command. */

@@ -34,6 +34,8 @@ test.each([
 	["directed", 31, 603],
 	["random", 244, 29_685],
 	["selftest", 120, 93_216],
+	// Recorded with tools/recorder from another build of the same kernel (docs/kernel-oracle.md).
+	["oracle", 20, 4_386],
 ])(
 	"%s: %i sequences, %i calls, all equal",
 	{ timeout: 120_000 },
@@ -103,7 +105,7 @@ test("kernel recordings of multi-device groups: every VFIO and iommufd answer eq
 }, 120_000);
 
 test("the invariant catalogue has nothing against the model's own records", async () => {
-	const sets = ["directed", "random", "fail-nth"];
+	const sets = ["directed", "random", "fail-nth", "oracle"];
 	const paths = sets.map((set) => `${FIXTURES}${set}`);
 	const report = await runConform(paths, { judge: true });
 	expect(report.violations).toEqual([]);
