@@ -85,7 +85,6 @@ export const ACCESSES: readonly Invariant[] = [
 			"The accesses attached to an IOAS, those on its list and those counted on it are the same.",
 		harm: "an unmap does not ask one of them, or the IOAS goes under it",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const ioas = world.ioases.map.get(id as IoasId);
 			if (ioas === undefined || ioas.createdSeq === 0 || ioas.gone) return SKIP;
@@ -112,7 +111,6 @@ export const ACCESSES: readonly Invariant[] = [
 		sentence: "An area counts the pins that are outstanding on it.",
 		harm: "an unmap waits for ever, or takes a pinned page away",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_add_access"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "access.pinned": counted, "access.unpinned": counted },
 	},
 	{
@@ -122,7 +120,6 @@ export const ACCESSES: readonly Invariant[] = [
 		sentence: "No area is torn down while an access has a pin on it.",
 		harm: "the page of a CPU user is given away",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "area.draining": unpinnedFirst },
 	},
 	{
@@ -132,7 +129,6 @@ export const ACCESSES: readonly Invariant[] = [
 		sentence: "An unpin names exactly the interval of an earlier pin.",
 		harm: "the look-up is exact: the pin would stay for ever",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_pages_get_exact_access"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"access.unpinned": ({ world }, { data, seq }) => {
 				const access = world.accesses.map.get(data.access);
@@ -157,7 +153,6 @@ export const ACCESSES: readonly Invariant[] = [
 		sentence: "An access has no pins in an IOAS that it left.",
 		harm: "the user's unmap hook did not let go: pages of a foreign address space stay pinned",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const access = world.accesses.map.get(id as AccessId);
 			if (access === undefined || access.pins.size === 0) return SKIP;
@@ -180,7 +175,6 @@ export const ACCESSES: readonly Invariant[] = [
 		sentence: "No access stays between two IOASes.",
 		harm: "every later change of it is refused with EBUSY",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_access_change_ioas"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const access = world.accesses.map.get(id as AccessId);
 			if (access === undefined || access.gone) return SKIP;

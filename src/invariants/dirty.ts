@@ -67,7 +67,6 @@ export const DIRTY: readonly Invariant[] = [
 			"Dirty tracking is switched on only for a domain that was allocated for it.",
 		harm: "the driver has no such operations",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_dirty_tracking"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.set": ({ world }, { data, seq }) => {
 				const domain = world.domains.map.get(data.dom);
@@ -96,7 +95,6 @@ export const DIRTY: readonly Invariant[] = [
 			"drivers/iommu/intel/iommu.c:prepare_domain_attach_device",
 			"drivers/iommu/iommufd/selftest.c:mock_domain_nop_attach",
 		],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device?.hwpt === undefined || device.dirty === undefined) return SKIP;
@@ -125,7 +123,6 @@ export const DIRTY: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/io_pagetable.c:__iommu_read_and_clear_dirty",
 		],
-		brokenBy: "record sequence in test/invariants",
 		on: { "dirty.read": reportedMapped },
 	},
 	{
@@ -135,7 +132,6 @@ export const DIRTY: readonly Invariant[] = [
 		sentence: "Switching dirty tracking on clears every dirty bit from before.",
 		harm: "the snapshot is not clean: old writes are reported as new",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_dirty_tracking"],
-		brokenBy: "scenario dirty-enabled-twice with omit=dirty.cleared",
 		on: {
 			"dirty.cleared": ({ memory }, { data, seq }) => {
 				memory.set(`DRT-4 ${data.dom}`, seq);
@@ -151,7 +147,6 @@ export const DIRTY: readonly Invariant[] = [
 		sentence: "Dirty tracking is not switched on twice.",
 		harm: "the bits gathered so far are lost (A3): migration loses writes",
 		source: ["facts iommufd §2.10, §9 A3"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.set": ({ memory }, { data, seq }) => {
 				const key = `DRT-5 ${data.dom}`;
@@ -177,7 +172,6 @@ export const DIRTY: readonly Invariant[] = [
 			"A dirty read that reports success covered all of its range with tracking on.",
 		harm: "the bitmap lacks pages and nobody is told (A2)",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iommu_read_and_clear_dirty"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dirty.read": ({ world }, { data, seq }) => {
 				const on = world.domains.map.get(data.dom)?.dirtyOn === true;

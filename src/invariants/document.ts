@@ -1,4 +1,5 @@
 /** The catalogue as a page for people: docs/invariants.md. */
+import { commandOf, FAULTED } from "./faulted.ts";
 import type { Invariant } from "./invariant.ts";
 
 const TIMES = {
@@ -45,12 +46,34 @@ Two rows never break first: PT-26 is the state form of PT-25 and PT-2, and PT-45
 before. No row is left out; PT-49 (replay gives the same state) is judged as far as records can contradict each other, and beyond that by
 \`verify --redecide\` and the tests that compare reducers.
 
-*Broken by* names a log: a scenario of \`iommu-ledger run\` (\`omit=STEP\` is a switch, \`--set omit=STEP\`: a kernel that forgets this step), an
-exploration, a recording, a table run ([table-runs.md](table-runs.md)), a cache run ([cache-runs.md](cache-runs.md)), or a sequence of
-records written by hand in test/invariants. All 105 rows of the behaviour specification's section 6 are here.
+*Broken by* is a command that makes a log: the model runs a scenario with a fault of the kernel, and the invariant is the first that is violated, unless another is named
+as found before; what is violated besides stands in brackets. Without \`--set\` the scenario does not violate it (test/invariants/faults.test.ts holds all of this), or the command
+has none and shows an anomaly of Linux itself. The faults:
+
+| \`--set\` | the kernel |
+|---|---|
+| \`omit=STEP\` | forgets the step |
+| \`repeat=STEP\` | does it twice |
+| \`late=STEP\`, \`late=STEP+K\` | does it when its operation ends, or K steps too late |
+| \`wrong=STEP:FIELD=VALUE\` | does it with a wrong value |
+| \`blind=MACHINE.GUARD\`, \`blind=driver.attach\` | does not see what the guard of the statechart, or the driver before an attach, looks at, and goes where it should not |
+
+A STEP is a record type, with \`#n\` only its n-th of the run; omit, repeat, late and blind take several, separated by commas. After the first four the machines go on as if the step had been
+done right. Elsewhere *broken by* names an exploration, a recording, a table run ([table-runs.md](table-runs.md)), a cache run ([cache-runs.md](cache-runs.md)), or a sequence of records written by hand in
+test/invariants, which every invariant has as well. All 105 rows of the behaviour specification's section 6 are here.
 `;
 
 const number = (id: string): number => Number(id.slice(id.indexOf("-") + 1));
+
+function faulted(id: string): readonly string[] {
+	const run = FAULTED[id];
+	if (run === undefined) return [];
+	const { also = [], first } = run;
+	const besides = also.length === 0 ? "" : ` (${also.join(", ")})`;
+	return [
+		`\`${commandOf(run)}\`${besides}${first === undefined ? "" : `, ${first} before it`}`,
+	];
+}
 
 function entry(invariant: Invariant): string {
 	const {
@@ -77,7 +100,7 @@ function entry(invariant: Invariant): string {
 		`- Otherwise: ${harm}.`,
 		`- Must hold: ${scope}.`,
 		`- Source: ${source.map((one) => (/^[\w/-]+\.[ch]/.test(one) ? `\`${one}\`` : one)).join("; ")}.`,
-		`- Broken by: ${brokenBy}.`,
+		`- Broken by: ${[...faulted(id), ...(brokenBy === undefined ? [] : [brokenBy])].join("; ")}.`,
 		"",
 	].join("\n");
 }

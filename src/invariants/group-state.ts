@@ -90,7 +90,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"A group has a current hwpt exactly while some device of it is attached.",
 		harm: "one pointer for the group is the whole design: hardware and list would disagree",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_group_release"],
-		brokenBy: "scenario replace-1 with omit=ig.hwpt.set",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || world.perDevice) return SKIP;
@@ -176,7 +175,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"The list of attached devices has no duplicates and holds only bound devices of the group.",
 		harm: "a double attach corrupts the list",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_attach"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined) return SKIP;
@@ -207,7 +205,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 			"An attach handle is stored exactly while devices are attached, and it names the group's domain.",
 		harm: "page faults are routed to the wrong queue",
 		source: ["drivers/iommu/iommu.c:iommu_attach_group_handle"],
-		brokenBy: "scenario replace-1 with omit=grp.handle.set#2",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || !world.seen.handles || world.perDevice)
@@ -242,7 +239,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 		sentence: "The device named in the attach handle is attached.",
 		harm: "faults are reported for a device that may be freed (A4)",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_fops_read"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			const handle = group?.handles.find((entry) => entry.pasid === "none");
@@ -272,7 +268,6 @@ export const GROUP_STATE: readonly Invariant[] = [
 		sentence: "Every device is a member of exactly one group.",
 		harm: "isolation cannot be decided",
 		source: ["drivers/iommu/iommu.c:iommu_init_device"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"grp.member.added": ({ world }, { data, seq }) => {
 				const { formerGroup } = world.effect;

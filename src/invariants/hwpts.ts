@@ -153,7 +153,6 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "An automatic hwpt has at least one attached device.",
 		harm: "an orphan that nobody frees (R3)",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hw_pagetable_put"],
-		brokenBy: "scenario replace-1-auto with omit=obj.gone",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.auto !== true) return SKIP;
@@ -190,7 +189,6 @@ export const HWPTS: readonly Invariant[] = [
 		sentence: "A hwpt and its domain belong to each other for life.",
 		harm: "one page table under two names",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "scenario only-one-attached with omit=obj.gone",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.dom === undefined) return SKIP;
@@ -237,7 +235,6 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_destroy",
 		],
-		brokenBy: "scenario replace-1 with omit=hwpt.live",
 	},
 	{
 		id: "HWP-6",
@@ -248,7 +245,6 @@ export const HWPTS: readonly Invariant[] = [
 			"An automatic hwpt is a plain paging one: no nesting, no fault queue, no dirty tracking, no children.",
 		harm: "automatic means allocated without flags",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.auto !== true) return SKIP;
@@ -280,7 +276,6 @@ export const HWPTS: readonly Invariant[] = [
 			"A device that is attached by naming an IOAS comes to an automatic hwpt of that IOAS.",
 		harm: "a hwpt that user space made for one purpose is used for another",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dev.attached": automaticOfIoas,
 			"dev.replaced": automaticOfIoas,
@@ -297,7 +292,6 @@ export const HWPTS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_enforce_cc",
 		],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dom.cc.set": ({ world }, { data, seq }) => {
 				const domain = world.domains.map.get(data.dom);
@@ -321,7 +315,6 @@ export const HWPTS: readonly Invariant[] = [
 			"A device attached to a coherent hwpt can enforce cache coherency.",
 		harm: "KVM stops trapping cache flushes while a device's DMA does not snoop",
 		source: ["drivers/iommu/intel/iommu.c:prepare_domain_attach_device"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as never);
 			if (device?.hwpt === undefined || device.idev === undefined) return SKIP;

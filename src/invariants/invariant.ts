@@ -98,8 +98,8 @@ export interface Invariant {
 	readonly source: readonly string[];
 	readonly when: When;
 	readonly severity: Severity;
-	/** A log that breaks it: scenario, fault switch or recording. */
-	readonly brokenBy: string;
+	/** A log that breaks it, where no faulty run does (faulted.ts), or besides: exploration, recording, table run. */
+	readonly brokenBy?: string;
 	/** Kernels it speaks about, when not all. */
 	readonly kernels?: "6.6+" | "6.12";
 	/** Lowest fidelity that decides it (default L1). */

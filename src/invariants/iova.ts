@@ -27,7 +27,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "Areas of an IOAS never overlap, half-built ones included.",
 		harm: "two owners for one IOVA",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova"],
-		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-2",
@@ -49,7 +48,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "No allowed range meets a reserved one.",
 		harm: "ALLOW_IOVAS promised a range that cannot be used",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_set_allow_iova"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const ioas = ioasIn(world, id);
 			if (ioas === undefined || ioas.gone || ioas.allowed.length === 0)
@@ -74,7 +72,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "Allowed ranges are disjoint and not empty.",
 		harm: "the search for a free IOVA goes wrong",
 		source: ["drivers/iommu/iommufd/ioas.c:iommufd_ioas_load_iovas"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"ioas.allowed.set": (_, { data, seq }) => {
 				const sorted = [...data.ranges].sort((a, b) => (a[0] < b[0] ? -1 : 1));
@@ -101,7 +98,6 @@ export const IOVA: readonly Invariant[] = [
 			"Start and length of an area are multiples of the IOAS' alignment.",
 		harm: "the smallest page of some domain cannot map it",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_check_iova_alignment"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const { ioas } = world.effect;
@@ -136,7 +132,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "A live area is mapped completely in every domain of its IOAS.",
 		harm: "a lost mapping: the device faults on memory it was given",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_fill_domain"],
-		brokenBy: "scenario sibling-region with omit=dom.map",
 	},
 	{
 		id: "IOP-8",
@@ -146,7 +141,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "The domains of an IOAS map nothing outside its areas.",
 		harm: "a leftover mapping: DMA into memory that was given back",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unfill_domains"],
-		brokenBy: "scenario sibling-region with omit=area.claimed#3",
 	},
 	{
 		id: "IOP-9",
@@ -156,7 +150,6 @@ export const IOVA: readonly Invariant[] = [
 			"A live area has a storage domain exactly when its IOAS has domains, and it is one of them.",
 		harm: "its pages cannot be found again to be unpinned",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unfill_domain"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const { ioas } = world.effect;
@@ -185,7 +178,6 @@ export const IOVA: readonly Invariant[] = [
 			"Every area lies inside the aperture of every domain of its IOAS.",
 		harm: "part of it cannot be mapped",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"area.live": ({ world }, { data, seq }) => {
 				const { ioas } = world.effect;
@@ -215,7 +207,6 @@ export const IOVA: readonly Invariant[] = [
 		sentence: "At rest no area is half built or half torn down.",
 		harm: "it blocks every unmap with EBUSY for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range"],
-		brokenBy: "scenario replace-1 with omit=area.live",
 	},
 	{
 		id: "IOP-14",
@@ -226,7 +217,6 @@ export const IOVA: readonly Invariant[] = [
 			"An unmap of a user's domain reports exactly the length asked for.",
 		harm: "pages are unpinned that are still mapped, or leak",
 		source: ["drivers/iommu/iommufd/pages.c:iommu_unmap_nofail", "seed mail 4"],
-		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "IOP-16",
@@ -237,6 +227,5 @@ export const IOVA: readonly Invariant[] = [
 			"What is unmapped from a user's domain had been mapped, all of it.",
 		harm: "the accounting of pinned pages goes wrong",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
-		brokenBy: "record sequence in test/invariants",
 	},
 ];

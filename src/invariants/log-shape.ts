@@ -177,7 +177,6 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Attach and detach of a device alternate; a replace stands between them.",
 		harm: "the flag in VFIO and the list in iommufd disagree",
 		source: ["drivers/vfio/iommufd.c"],
-		brokenBy: "scenario replace-2 with omit=dev.detached",
 		on: {
 			"dev.attached": (context, { data, seq }) =>
 				alternates(context, data.dev, seq, "attached"),
@@ -194,7 +193,6 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		sentence: "A device is attached only while it is bound.",
 		harm: "an attachment outlives its owner",
 		source: ["drivers/vfio/iommufd.c:vfio_iommufd_physical_unbind"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dev.attached": ({ world }, { data, seq }) => {
 				if (!bindTold(world, data.dev)) return SKIP;
@@ -230,7 +228,6 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"A failed operation leaves objects, areas, claims and counts as they were, with the exceptions listed in facts §6.6.",
 		harm: "leaks, or state that no caller knows of",
 		source: ["facts iommufd §2, §6.6"],
-		brokenBy: "scenario bind-refusals with omit=grp.blocking.set",
 	},
 	{
 		id: "LOG-4",
@@ -246,7 +243,6 @@ export const LOG_SHAPE: readonly Invariant[] = [
 			"Every step marked as undo takes back an earlier step of the same operation.",
 		harm: "the rollback does more than was done",
 		source: ["facts iommufd §2"],
-		brokenBy: "scenario torn-group with omit=hw.attach#10",
 	},
 	{
 		id: "LOG-5",
@@ -286,7 +282,6 @@ export const LOG_SHAPE: readonly Invariant[] = [
 		sentence: "No map covers an address that its domain maps already.",
 		harm: "the driver warns and keeps the old page",
 		source: ["drivers/iommu/intel/iommu.c:__domain_mapping"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"dom.map": ({ world }, { data, seq }) => {
 				const { domain } = world.effect;

@@ -47,7 +47,6 @@ export const NESTING: readonly Invariant[] = [
 		sentence: "A nesting parent is destroyed only when it has no children.",
 		harm: "the second stage is freed under the first",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_nested_alloc"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"obj.gone": ({ world }, { data, seq }) => {
 				const hwpt = world.hwpts.map.get(data.obj as HwptId);
@@ -71,7 +70,6 @@ export const NESTING: readonly Invariant[] = [
 		sentence: "No hwpt is nested on a nested one.",
 		harm: "hardware walks two stages, not three",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_alloc"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.parent === undefined) return SKIP;
@@ -95,7 +93,6 @@ export const NESTING: readonly Invariant[] = [
 			"For a device on a nested hwpt, reservations and the MSI cookie are its parent's.",
 		harm: "its MSI window is free in the address space that it really uses",
 		source: ["drivers/iommu/iommufd/device.c:find_hwpt_paging"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "dev.attached": throughParent, "dev.replaced": throughParent },
 	},
 	{
@@ -107,7 +104,6 @@ export const NESTING: readonly Invariant[] = [
 			"The parent of a nested hwpt is a paging one, made as a nesting parent, not automatic.",
 		harm: "a guest's first stage on a table that is not its own",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_nested_alloc"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.parent === undefined) return SKIP;
@@ -140,7 +136,6 @@ export const NESTING: readonly Invariant[] = [
 			"An invalidation handles at most what was asked, and all of it when it succeeds.",
 		harm: "the guest believes its caches are clean",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_invalidate"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"hwpt.invalidated": (_, { data, seq }) => {
 				const right =

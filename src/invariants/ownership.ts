@@ -39,7 +39,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"A group that has an owner counts at least one claim, and one that counts none has no owner.",
 		harm: "a claim is leaked or given back twice",
 		source: ["drivers/iommu/iommu.c:__iommu_release_dma_ownership"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (
@@ -67,7 +66,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"A group owned by a context counts as many claims as the context has devices of it bound.",
 		harm: "the group stays owned after its last unbind, or is given back while a device is still bound",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_bind"],
-		brokenBy: "scenario replace-1 with omit=dev.bound",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || group.ocnt === undefined) return SKIP;
@@ -91,7 +89,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 		sentence: "Bound devices of one group belong to one context.",
 		harm: "two processes share an isolation unit",
 		source: ["drivers/iommu/iommu.c:iommu_device_claim_dma_owner"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined) return SKIP;
@@ -123,7 +120,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"While user space owns a group no kernel driver of a member uses the DMA API.",
 		harm: "the driver's DMA would hit user memory",
 		source: ["drivers/iommu/iommu.c:iommu_device_use_default_domain"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group === undefined || !isCtx(group.owner)) return SKIP;
@@ -145,7 +141,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 		sentence: "A group without owner uses its default domain, or none yet.",
 		harm: "a user's page table outlives its ownership",
 		source: ["drivers/iommu/iommu.c:__iommu_release_dma_ownership"],
-		brokenBy: "scenario replace-1 with omit=grp.owner.claimed",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (
@@ -174,7 +169,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"A group that is owned by a context and has nothing attached uses its blocking domain.",
 		harm: "bound but idle devices could do DMA",
 		source: ["drivers/iommu/iommu.c:__iommu_group_set_core_domain"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (
@@ -212,7 +206,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 		sentence: "When ownership is given back no attach handle is stored.",
 		harm: "the kernel refuses silently and the ownership leaks",
 		source: ["drivers/iommu/iommu.c:__iommu_release_dma_ownership"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"grp.owner.released": ({ world }, { data, seq }) => {
 				const group = groupIn(world, data.group);
@@ -238,7 +231,6 @@ export const OWNERSHIP: readonly Invariant[] = [
 			"A group's blocking domain, once made, stays the same until the group dies.",
 		harm: "whoever replays would create it twice",
 		source: ["drivers/iommu/iommu.c:__iommu_group_alloc_blocking_domain"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const group = groupIn(world, id);
 			if (group?.blk === undefined) return SKIP;

@@ -27,7 +27,6 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 			"An unanswered fault group in a queue came through a handle that is still installed in the device's group.",
 		harm: "the answer goes through a freed handle",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_auto_response_faults"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const queue = world.faultQueues.map.get(id as FaultQueueId);
 			if (queue === undefined || queue.open.length === 0 || !world.seen.handles)
@@ -53,7 +52,6 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 			"A fault queue is destroyed empty, and what the kernel answers by itself is INVALID.",
 		harm: "a device waits for ever, or is told to go on with a page it never got",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_destroy"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"obj.gone": ({ world }, { data, seq }) => {
 				const queue = world.faultQueues.map.get(data.obj as FaultQueueId);
@@ -89,7 +87,6 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 		sentence: "Only nested hwpts carry a fault queue (lifted in 6.13).",
 		harm: "6.12 refuses it at allocation",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.fault === undefined) return SKIP;
@@ -112,7 +109,6 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 			"Page requests are on for a device at most once and only while its group is on a fault-capable hwpt.",
 		harm: "a counter underflows on one device and leaks on another (A4)",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_iopf_enable"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (
@@ -148,7 +144,6 @@ export const PAGE_REQUESTS: readonly Invariant[] = [
 		sentence: "Every fault group is answered exactly once.",
 		harm: "the device hangs, or gets an answer it did not ask for",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_auto_response_faults"],
-		brokenBy: "scenario page-requests-of-two with omit=fault.queued",
 		on: {
 			"fault.queued": ({ memory }, { data }) => {
 				const key = `FLT-3 ${data.fq}`;

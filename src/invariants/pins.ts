@@ -106,7 +106,6 @@ export const PINS: readonly Invariant[] = [
 			"Pages are pinned only while a domain stores them or an access holds them.",
 		harm: "an IOAS without hardware and users would pin memory for nobody",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_fill_domains"],
-		brokenBy: "scenario replace-1 with omit=area.sdom.set",
 		test: (world, id) => {
 			const pages = pagesIn(world, id);
 			if (pages === undefined) return SKIP;
@@ -131,7 +130,6 @@ export const PINS: readonly Invariant[] = [
 			"Pinned are exactly the pages that some area stores in a domain or some access holds.",
 		harm: "a page is reachable by a device without being pinned, or pinned for ever",
 		source: ["drivers/iommu/iommufd/pages.c (rule in its header comment)"],
-		brokenBy: "scenario replace-1 with omit=pages.pinned",
 		test: (world, id) => {
 			const pages = pagesIn(world, id);
 			if (pages === undefined) return SKIP;
@@ -154,7 +152,6 @@ export const PINS: readonly Invariant[] = [
 			"A page is unpinned only when no domain maps it through these pages and no access holds it.",
 		harm: "a device or a driver reaches a page that is somebody else's by now",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_area_unpin_domain"],
-		brokenBy: "scenario replace-1-auto with omit=dom.unmap",
 		on: { "pages.unpinned": nobodyNeeds },
 	},
 	{
@@ -165,7 +162,6 @@ export const PINS: readonly Invariant[] = [
 		sentence: "What is charged for pages is what is pinned of them.",
 		harm: "RLIMIT_MEMLOCK is bypassed, or used up by nothing",
 		source: ["drivers/iommu/iommufd/pages.c:do_update_pinned"],
-		brokenBy: "record sequence in test/invariants",
 		test: (world, id) => {
 			const pages = pagesIn(world, id);
 			if (pages === undefined) return SKIP;
@@ -187,7 +183,6 @@ export const PINS: readonly Invariant[] = [
 		sentence: "No page is unpinned more often than it was pinned.",
 		harm: "a page that is still mapped is given back",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_pages_add_npinned"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.unpinned": ({ world }, { data, seq }) => {
 				const pages = pagesAt(world, data.pages);
@@ -213,7 +208,6 @@ export const PINS: readonly Invariant[] = [
 			"drivers/iommu/iommu.c:iommu_unmap",
 			"drivers/vfio/vfio_iommu_type1.c:vfio_sync_unpin",
 		],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"pages.unpinned": ({ bracket }, { data, seq }) => {
 				if (bracket.seq === 0 || data.undo === true) return SKIP;
@@ -237,7 +231,6 @@ export const PINS: readonly Invariant[] = [
 		sentence: "Pages are freed with nothing pinned.",
 		harm: "a leak of pinned memory",
 		source: ["drivers/iommu/iommufd/pages.c:iopt_release_pages"],
-		brokenBy: "scenario reader-is-asked with omit=pages.unpinned",
 		on: {
 			"pages.freed": ({ world }, { data, seq }) => {
 				const { pinsLeft } = world.effect;

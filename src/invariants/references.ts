@@ -122,7 +122,6 @@ export const REFERENCES: readonly Invariant[] = [
 			"A hwpt is counted once by the id table, once per attached device and once per nested hwpt.",
 		harm: "it is freed under its users, or never",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_do_replace"],
-		brokenBy: "scenario replace-1 with omit=obj.ref#3",
 	},
 	{
 		id: "REF-2",
@@ -134,7 +133,6 @@ export const REFERENCES: readonly Invariant[] = [
 			"An IOAS is counted once by the id table, once per hwpt on it and once per attached access.",
 		harm: "the address space goes while a page table still points into it",
 		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_paging_alloc"],
-		brokenBy: "scenario replace-1 with omit=obj.ref",
 	},
 	{
 		id: "REF-3",
@@ -146,7 +144,6 @@ export const REFERENCES: readonly Invariant[] = [
 			"A bound device has two users, and a third one while it is attached.",
 		harm: "it could be unbound while attached",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_device_attach"],
-		brokenBy: "scenario replace-1 with omit=obj.ref#4",
 	},
 	{
 		id: "REF-4",
@@ -158,7 +155,6 @@ export const REFERENCES: readonly Invariant[] = [
 			"A fault queue is counted by the id table, its open file and each hwpt that uses it.",
 		harm: "faults are delivered to freed memory",
 		source: ["drivers/iommu/iommufd/fault.c:iommufd_fault_alloc"],
-		brokenBy: "record sequence in test/invariants",
 	},
 	{
 		id: "REF-5",
@@ -168,7 +164,6 @@ export const REFERENCES: readonly Invariant[] = [
 		sentence: "The group object of iommufd is counted once per bound device.",
 		harm: "it goes while a device of it is bound, or never",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_put_group"],
-		brokenBy: "scenario replace-1 with omit=ig.ref",
 		test: (world, id) => {
 			const group = world.groups.map.get(id as never);
 			if (group === undefined || group.ctxs.length === 0) return SKIP;
@@ -200,7 +195,6 @@ export const REFERENCES: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/main.c:iommufd_object_remove, _iommufd_object_alloc",
 		],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"ig.hwpt.set": ({ world }, { data, seq }) =>
 				afterDeath(world, data.hwpt, seq, "ig.hwpt.set"),
@@ -225,7 +219,6 @@ export const REFERENCES: readonly Invariant[] = [
 		sentence: "Only an object that nothing holds can be destroyed.",
 		harm: "a user loses it while it works",
 		source: ["drivers/iommu/iommufd/main.c:iommufd_destroy"],
-		brokenBy: "scenario replace-1-auto with omit=ig.hwpt.set#2",
 		on: {
 			"obj.gone": ({ world }, { data, seq }) => {
 				if (data.undo === true) return SKIP;
@@ -258,7 +251,6 @@ export const REFERENCES: readonly Invariant[] = [
 		sentence: "When a context closes, no object of it is left.",
 		harm: "a leak: page tables and pinned memory stay for ever",
 		source: ["drivers/iommu/iommufd/main.c:iommufd_fops_release"],
-		brokenBy: "scenario only-one-attached with omit=obj.gone#2",
 		on: {
 			"ctx.closed": ({ world }, { data, seq }) => {
 				const ctx = world.ctxs.map.get(data.ctx);

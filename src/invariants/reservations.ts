@@ -274,7 +274,6 @@ export const RESERVATIONS: readonly Invariant[] = [
 		sentence: "A device that is not attached owns no reservation anywhere.",
 		harm: "the range stays unusable",
 		source: ["drivers/iommu/iommufd/device.c:iommufd_hw_pagetable_detach"],
-		brokenBy: "scenario replace-2 with omit=resv.dropped",
 		test: (world, id) => {
 			const device = world.devices.map.get(id as DeviceId);
 			if (device === undefined || device.hwpt !== undefined) return SKIP;
@@ -298,7 +297,6 @@ export const RESERVATIONS: readonly Invariant[] = [
 		source: [
 			"drivers/iommu/iommufd/device.c:iommufd_group_do_replace_reserved_iova",
 		],
-		brokenBy: "scenario replace-1 with omit=resv.dropped",
 		test: (world, id) => {
 			const ioases = [...new Set(heldBy(world, id).map(({ ioas }) => ioas))];
 			if (ioases.length === 0) return SKIP;
@@ -321,7 +319,6 @@ export const RESERVATIONS: readonly Invariant[] = [
 			"Every reservation belongs to a device attached through this IOAS or to a domain that it fills.",
 		harm: "a leaked reservation blocks maps for ever",
 		source: ["drivers/iommu/iommufd/io_pagetable.c:iopt_remove_reserved_iova"],
-		brokenBy: "scenario replace-1 with omit=iopt.dom.added",
 		test: misplaced,
 	},
 	{

@@ -191,7 +191,6 @@ export const TYPE1: readonly Invariant[] = [
 			"An unmap of a v2 container removes only whole entries that lie inside the request.",
 		harm: "memory that was not asked for is unmapped",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "type1.unmapped": wholeInside },
 	},
 	{
@@ -202,7 +201,6 @@ export const TYPE1: readonly Invariant[] = [
 			"An unmap of a v1 container removes exactly the entries that start in the request, or none when it starts inside one.",
 		harm: "user space that relies on the start-of-mapping rule loses track",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "type1.unmapped": startOfMapping },
 	},
 	{
@@ -214,7 +212,6 @@ export const TYPE1: readonly Invariant[] = [
 			"An entry that counts as mapped is mapped in every domain of its container, all of it.",
 		harm: "a device of another group faults on memory that it was given",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_iommu_replay"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"type1.entry.mapped": entryEverywhere,
 			"type1.domain.added": domainHasAll,
@@ -229,7 +226,6 @@ export const TYPE1: readonly Invariant[] = [
 			"The chunks in which an entry is unmapped follow each other without a gap, and each gives something back.",
 		harm: "the engine warns and leaks what it skipped",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_unmap_unpin", "seed mail 4"],
-		brokenBy: "record sequence in test/invariants",
 		on: { "dom.unmap": tiles },
 	},
 	{
@@ -239,7 +235,6 @@ export const TYPE1: readonly Invariant[] = [
 		sentence: "Entries of a legacy container never overlap.",
 		harm: "two owners for one IOVA",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"type1.entry.added": ({ world }, { data, seq }) => {
 				const type1 = world.ctxs.map.get(data.ctx as CtxId)?.type1;
@@ -268,7 +263,6 @@ export const TYPE1: readonly Invariant[] = [
 		sentence: "A legacy container never holds more entries than its limit.",
 		harm: "its limit on kernel memory is bypassed",
 		source: ["drivers/vfio/vfio_iommu_type1.c:vfio_remove_dma"],
-		brokenBy: "record sequence in test/invariants",
 		on: {
 			"type1.entry.added": ({ world }, { data, seq }) => {
 				const type1 = world.ctxs.map.get(data.ctx as CtxId)?.type1;

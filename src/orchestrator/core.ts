@@ -32,15 +32,10 @@ import { Executor } from "./executor.ts";
 import type { Outcome } from "./executor-parts.ts";
 import { transactionsOf } from "./flows.ts";
 import { memberOf, Outside } from "./outside.ts";
+import { Faults } from "./faults.ts";
 import { sameJson } from "./same-json.ts";
 import { resumeFrom, stateOf, type SystemState } from "./state.ts";
-import {
-	type Omission,
-	omissionsOf,
-	type Switches,
-	switchesFrom,
-	switchesToJson,
-} from "./switches.ts";
+import { type Switches, switchesFrom, switchesToJson } from "./switches.ts";
 
 /** What every kind of system can be told. */
 export interface CoreOptions {
@@ -130,9 +125,7 @@ export class Core {
 	#made: LogRecord[] = [];
 	/** Records of the running operation that stand in the log already: they are found again, not made. */
 	#known: LogRecord[] = [];
-	readonly #omissions: readonly Omission[];
-	/** Steps so far, by type; counted only when some are forgotten. */
-	readonly #counted = new Map<string, number>();
+	readonly #faults: Faults;
 
 	constructor(
 		header: LogHeader,
@@ -141,7 +134,7 @@ export class Core {
 	) {
 		this.header = header;
 		this.switches = switchesFrom(header.switches);
-		this.#omissions = omissionsOf(this.switches.omit);
+		this.#faults = new Faults(this.switches);
 		this.#clock = options.clock;
 		this.#seen = seen;
 		this.#outside = new Outside(header.topology, this.switches);
@@ -157,9 +150,8 @@ export class Core {
 			transactions: transactionsOf(this.switches.flow),
 			outside: this.#outside,
 			emit: (one) => this.#emit(one),
-			...(options.definition === undefined
-				? {}
-				: { definition: options.definition }),
+			definition: (one) =>
+				this.#faults.blinded(options.definition?.(one) ?? one),
 		});
 	}
 
@@ -186,17 +178,12 @@ export class Core {
 		return all.map(([id, { state, context }]) => ({ id, state, context }));
 	}
 
-	/** Is this step one that the kernel is made to forget? */
-	#forgets(type: string): boolean {
-		const n = (this.#counted.get(type) ?? 0) + 1;
-		this.#counted.set(type, n);
-		return this.#omissions.some(
-			(one) => one.type === type && (one.n === 0 || one.n === n),
-		);
+	#emit(one: Fact): void {
+		if (this.#faults.none) this.#write(one);
+		else for (const done of this.#faults.insteadOf(one)) this.#write(done);
 	}
 
-	#emit(one: Fact): void {
-		if (this.#omissions.length > 0 && this.#forgets(one.type)) return;
+	#write(one: Fact): void {
 		const seq = ++this.#seq;
 		if (this.#known.length > 0) {
 			const known = this.#known.shift()!;

@@ -23,6 +23,7 @@ import { presentMembers } from "../vocabulary/header.ts";
 import type { CtxId, DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
 import { domainId } from "../vocabulary/ids.ts";
 import { u64 } from "../vocabulary/fields.ts";
+import { driverIsBlind } from "./faults.ts";
 import type { Switches } from "./switches.ts";
 
 /** Reserved ranges of a device as attach sees them (facts §3.3). */
@@ -109,11 +110,13 @@ export class Outside {
 	readonly irqs = new Map<DeviceId, bigint>();
 	/** The operation that is running. */
 	op = "";
+	readonly #driverIsBlind: boolean;
 	#domains = 0;
 	#failable = 0;
 
 	constructor(topology: Topology, switches: Switches) {
 		this.switches = switches;
+		this.#driverIsBlind = driverIsBlind(switches.blind);
 		for (const group of topology.groups) {
 			const ops = driverNamed(group.driver);
 			// A group comes into being with its first device, so one without any has no domain that a newcomer could join.
@@ -277,7 +280,9 @@ export class Outside {
 		const errno: ErrnoName | undefined = this.failsNow()
 			? "EINVAL"
 			: (this.refusal(dev, names, undo) ??
-				(domain === undefined ? undefined : ops.attachErrno(device, domain)));
+				(domain === undefined || this.#driverIsBlind
+					? undefined
+					: ops.attachErrno(device, domain)));
 		if (errno === undefined) return null;
 		return { errno, blocked: refusalTearsDown && ops.refusalBlocks };
 	}

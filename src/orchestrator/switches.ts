@@ -5,7 +5,7 @@
 import type { ErrnoName } from "../vocabulary/errno.ts";
 import { isErrnoName } from "../vocabulary/errno.ts";
 import type { Json } from "../vocabulary/fields.ts";
-import { isRecordType } from "../vocabulary/records.ts";
+import { Faults } from "./faults.ts";
 
 /** The five replace flows (DESIGN §3). */
 export const FLOWS = [
@@ -67,6 +67,14 @@ export interface Switches {
 	 * happen, and everything goes on as if it had. "" = none.
 	 */
 	readonly omit: string;
+	/** Steps that the kernel does twice; written as for `omit`. */
+	readonly repeat: string;
+	/** Steps that it does too late: when their operation ends, or `TYPE#n+K`, K steps of the operation later. */
+	readonly late: string;
+	/** One step that it does with a wrong value: `TYPE#n:FIELD=VALUE`, the value as JSON or an actor. */
+	readonly wrong: string;
+	/** Guards that never see anything, `MACHINE.GUARD` as docs/machines.md names them, or `driver.attach`, the driver's own look at a domain. */
+	readonly blind: string;
 	/** What a rollback must allocate (reserve again, fill again) cannot be had: ENOMEM. Hazard W6 of facts §3.6. */
 	readonly failRollback: boolean;
 	readonly refuse: readonly RefuseRule[];
@@ -92,6 +100,10 @@ export const DEFAULT_SWITCHES: Switches = {
 	failNth: 0,
 	unwritableResult: "",
 	omit: "",
+	repeat: "",
+	late: "",
+	wrong: "",
+	blind: "",
 	failRollback: false,
 	refuse: [],
 };
@@ -110,29 +122,6 @@ function refuseProblem(rule: unknown): string | undefined {
 		? undefined
 		: "needs when: forward, undo or any";
 }
-
-/** One step that is forgotten: every one of its type, or (n > 0) only the n-th. */
-export interface Omission {
-	readonly type: string;
-	readonly n: number;
-}
-/** The steps of an `omit` switch. Throws RangeError that names the one that is no step. */
-export const omissionsOf = (omit: string): readonly Omission[] =>
-	omit === ""
-		? []
-		: omit.split(",").map((text) => {
-				const [type = "", n = "0", ...rest] = text.trim().split("#");
-				if (
-					!isRecordType(type) ||
-					type.startsWith("op.") ||
-					!/^\d{1,9}$/.test(n) ||
-					rest.length > 0
-				)
-					throw new RangeError(
-						`omit: ${JSON.stringify(text)} is no step; a step is a record type as docs/log-format.md lists them (op.* apart), with #n only the n-th`,
-					);
-				return { type, n: Number(n) };
-			});
 
 /**
  * Fills the switches given by name up with the defaults. Throws RangeError that names the switch when one is unknown or its value is of
@@ -156,7 +145,6 @@ export function switchesFrom(given: {
 			!(Number.isSafeInteger(value) && (value as number) >= 0)
 		)
 			throw new RangeError("failNth must be a count, 0 for none");
-		if (name === "omit" && typeof value === "string") omissionsOf(value);
 		if (name === "refuse") {
 			if (!Array.isArray(value))
 				throw new RangeError("refuse must be a list of rules");
@@ -166,13 +154,24 @@ export function switchesFrom(given: {
 		} else if (typeof value !== typeof wanted)
 			throw new RangeError(`switch ${name} must be a ${typeof wanted}`);
 	}
-	return { ...DEFAULT_SWITCHES, ...given } as Switches;
+	const switches = { ...DEFAULT_SWITCHES, ...given } as Switches;
+	// Says which fault is none.
+	void new Faults(switches);
+	return switches;
 }
+
+/** The kernel's own faults that came after the first logs: a header names them when they are set. */
+const NAMED_WHEN_SET: readonly string[] = ["repeat", "late", "wrong", "blind"];
 
 /** The switches as the header holds them. */
 export const switchesToJson = (
 	switches: Switches,
 ): { readonly [name: string]: Json } =>
-	({ ...switches, refuse: switches.refuse.map((rule) => ({ ...rule })) }) as {
-		readonly [name: string]: Json;
-	};
+	Object.fromEntries(
+		Object.entries({
+			...switches,
+			refuse: switches.refuse.map((rule) => ({ ...rule })),
+		}).filter(
+			([name, value]) => value !== "" || !NAMED_WHEN_SET.includes(name),
+		),
+	);

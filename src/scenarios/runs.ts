@@ -24,6 +24,7 @@ import { replace3 } from "./runs/replace-3.ts";
 import { siblingRegion } from "./runs/sibling-region.ts";
 import { doorbellLost, softwareMsi } from "./runs/software-msi.ts";
 import { tornGroup } from "./runs/torn-group.ts";
+import { tour } from "./runs/tour.ts";
 import { foreignDomain } from "./runs/two-drivers.ts";
 import { unfinished } from "./runs/unfinished.ts";
 import { unwritableResult } from "./runs/unwritable-result.ts";
@@ -72,6 +73,7 @@ export const RUN_SCENARIOS: readonly RunScenario[] = [
 	unwritableIova,
 	partialUnmap,
 	hotAdd,
+	tour,
 ];
 
 /** The shipped scenario of that name. Throws RangeError that lists the names when there is none. */

@@ -20,6 +20,8 @@ const commandsOf = (records: readonly LogRecord[]): Command[] =>
 describe("the state out of the records is the live state", () => {
 	test.each(FLOWS)("every scenario under %s, after every operation", (flow) => {
 		for (const scenario of RUN_SCENARIOS) {
+			// Nested hwpts came years after the designs of 2023, which would fill their domains.
+			if (scenario.name === "tour" && flow !== "group-owned") continue;
 			const { header, records } = runScenario(scenario, {
 				flow,
 				engine: "compiled",
