@@ -43,8 +43,9 @@ counterexamples of \`explore\` and table runs do) it is kept entry by entry, and
 The explorer raises the same ids while it searches; test/explore/agreement.test.ts holds the two to each other along random paths.
 
 Two rows never break first: PT-26 is the state form of PT-25 and PT-2, and PT-45 (a lost write) needs a cached entry that PT-46 finds
-before. No row is left out; PT-49 (replay gives the same state) is judged as far as records can contradict each other, and beyond that by
-\`verify --redecide\` and the tests that compare reducers.
+before. No row is left out; PT-49 (replay gives the same state) is judged as far as records can contradict each other: by what they say of tables, and where the writer
+of the log tells what it holds itself (\`table.summed\`, in table runs after every call); beyond that by \`verify --redecide\` and the tests
+that compare reducers.
 
 *Broken by* is a command that makes a log: the model runs a scenario with a fault of the kernel, and the invariant is the first that is violated, unless another is named
 as found before; what is violated besides stands in brackets. Without \`--set\` the scenario does not violate it (test/invariants/faults.test.ts holds all of this), or the command

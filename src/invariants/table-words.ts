@@ -8,7 +8,7 @@ import {
 	type TablePage,
 	type Tables,
 } from "../iotlb/tables.ts";
-import { leafOf } from "../iotlb/table-walk.ts";
+import { leafOf, sumOf } from "../iotlb/table-walk.ts";
 import { hexOfFrame } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -268,6 +268,30 @@ function misLinked(
 	return `slot ${data.slot} of table ${data.parent} does not lead to it`;
 }
 
+/** PT-49: the state that the writer of the log says it holds is the one that replay came to. */
+function sameState(
+	{ world }: Context,
+	{ data, seq }: LogRecord<"table.summed">,
+): Outcome {
+	const tables = world.iotlb.tables.get(data.dom);
+	if (tables === undefined) return SKIP;
+	const found = sumOf(tables);
+	if (
+		found.tables === data.tables &&
+		found.entries === data.entries &&
+		found.sum === Number(data.sum)
+	)
+		return undefined;
+	const of = (one: { tables: number; entries: number }): string =>
+		`${one.entries} entries in ${one.tables} tables`;
+	return broken(
+		`${data.dom} ${seq}`,
+		`the writer of the log holds ${of(data)} for ${data.dom} at #${seq}, replaying its records gives ${of(found)}${found.tables === data.tables && found.entries === data.entries ? ", and other words in them" : ""}: a change is in no record`,
+		[data.dom],
+		[],
+	);
+}
+
 /** The rows. */
 export const TABLE_WORDS: readonly Invariant[] = [
 	{
@@ -371,11 +395,12 @@ export const TABLE_WORDS: readonly Invariant[] = [
 			"table.unlinked": told("unlinked"),
 			"table.freed": told("freed"),
 			"table.read": told("read"),
+			"table.summed": sameState,
 		},
 		sentence:
 			"Replaying the records gives the state they were taken from: allocations, links and lost races are records.",
 		harm: "whatever is judged after that is judged on another state than the real one",
 		source: ["DESIGN: one log, three readers", "facts pagetable §8, row 49"],
-		brokenBy: "table run unlogged-link (fault switch)",
+		brokenBy: "table runs unlogged-link, unlogged-sweep (fault switches)",
 	},
 ];

@@ -1,5 +1,10 @@
 /** Reading a page table as hardware does, from any of its tables (facts pagetable-semantics.md §1, §5). */
 import {
+	sumFrom,
+	type SummedTable,
+	type WordSum,
+} from "../pagetable/word-sum.ts";
+import {
 	childOf,
 	kindOf,
 	reachOf,
@@ -153,6 +158,16 @@ export function leafAt(tables: Tables, frame: number): Met | undefined {
 		return false;
 	});
 	return found;
+}
+
+/** The sum of what is folded, to be compared with what the writer of the log held. */
+export function sumOf(tables: Tables): WordSum {
+	const tableAt = (frame: number): SummedTable | undefined => {
+		const page = tables.pages.get(tables.byFrame.get(frame) ?? -1);
+		return page === undefined || page.life === "freed" ? undefined : page;
+	};
+	const root = tables.pages.get(tables.root);
+	return sumFrom(tables.config, root, tableAt);
 }
 
 /** Does the word of a leaf say that the page is dirty (facts §7)? */

@@ -40,6 +40,7 @@ export const TABLE_FAULTS = [
 	"torn-series",
 	"growth-without-link",
 	"unlogged-link",
+	"unlogged-sweep",
 	"table-forgotten",
 	"unmap-leaves-last",
 	"sweep-takes-rights",
@@ -48,6 +49,11 @@ export const TABLE_FAULTS = [
 	"core-stops-after-one-call",
 	"core-ignores-sizes",
 ] as const;
+/** Of these, the recorder's: the page table is as it should be, the log is not. */
+export const RECORDER_FAULTS: readonly string[] = [
+	"unlogged-link",
+	"unlogged-sweep",
+];
 /** The name of such a fault. */
 export type TableFault = (typeof TABLE_FAULTS)[number];
 

@@ -148,4 +148,18 @@ export const TABLE_RUNS_BY_FAULT: readonly TableRun[] = [
 		ids: ["PT-49", "PT-12"],
 		fix: NO_FAULT,
 	},
+	{
+		name: "unlogged-sweep",
+		title: "A recorder that leaves out the dirty bits that a sweep clears",
+		source: "facts §8 row 49",
+		...vtd,
+		fault: "unlogged-sweep",
+		calls: [
+			map(8, 100, 1),
+			{ do: "write", iova: 8 },
+			{ do: "sweep", iova: 8, size: 1 },
+		],
+		ids: ["PT-49"],
+		fix: NO_FAULT,
+	},
 ];

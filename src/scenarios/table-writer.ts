@@ -4,6 +4,7 @@ import type { Edit } from "../pagetable/edit.ts";
 import type { Effect, Step } from "../pagetable/events.ts";
 import { newGather, syncGather } from "../pagetable/gather.ts";
 import { createEdit, lookup, settleConfig } from "../pagetable/table.ts";
+import { wordSum } from "../pagetable/word-sum.ts";
 import { errnoName, type ErrnoName } from "../vocabulary/errno.ts";
 import { hexOf, u64, type Json } from "../vocabulary/fields.ts";
 import { fact, type Fact, type LogRecord } from "../vocabulary/records.ts";
@@ -17,7 +18,7 @@ import {
 	UNIT,
 	TableFlushes,
 } from "./table-flushes.ts";
-import type { TableCall, TableRun } from "./table-run.ts";
+import { RECORDER_FAULTS, type TableCall, type TableRun } from "./table-run.ts";
 
 /** An array that hands on what is pushed. */
 class Tap<T> extends Array<T> {
@@ -172,6 +173,15 @@ export class TableWriter {
 				}),
 			);
 		this.#op = 0;
+		this.#sum();
+	}
+
+	/** What this table holds, for replay to compare. A kernel with a defect holds what its records say, which this table does not. */
+	#sum(): void {
+		const { fault } = this.#run;
+		if (fault !== undefined && !RECORDER_FAULTS.includes(fault)) return;
+		const { entries, sum, tables } = wordSum(this.#edit);
+		this.#add(fact("table.summed", DOM, { dom: DOM, tables, entries, sum }), 0);
 	}
 
 	#map(call: Extract<TableCall, { do: "map" }>): void {
@@ -345,6 +355,7 @@ export class TableWriter {
 	#written(step: Extract<Step, { type: "slot.written" }>): void {
 		const { fault } = this.#run;
 		const { codec } = this.#edit.config;
+		if (fault === "unlogged-sweep" && this.#inSweep()) return;
 		const page = this.#edit.page(step.table);
 		const isRoot = step.table === this.#edit.nextTable - 1 && step.slot === 0;
 		if (fault === "growth-without-link" && isRoot && page.level > 2) return;

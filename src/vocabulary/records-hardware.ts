@@ -289,6 +289,16 @@ export const HARDWARE_RECORDS = {
 		slot: "count",
 		reader: "count?",
 	},
+	/**
+	 * What the writer of the log itself holds now: tables that the root leads to, entries in them that are not empty, and a sum over both
+	 * (src/pagetable/word-sum.ts). Replay must have come to the same (PT-49).
+	 */
+	"table.summed": {
+		dom: "domain",
+		tables: "count",
+		entries: "count",
+		sum: "hex",
+	},
 	/** The dirty bitmap gathered so far was reported; its pages are copied now (pagetable-semantics.md §7). */
 	"dirty.reported": { dom: "domain" },
 	/** A grace period elapsed: every reader section open when it began has been left (seed mail 1). */
