@@ -1,5 +1,5 @@
 /**
- * PT-5 … PT-10, PT-44, PT-49: what stands in page tables that are logged entry by entry (facts pagetable-semantics.md §1, §8). The from-scratch
+ * PT-5 … PT-10, PT-44: what stands in page tables that are logged entry by entry (facts pagetable-semantics.md §1, §8). The from-scratch
  * audits of one state are in src/pagetable/audit.ts.
  */
 import {
@@ -8,7 +8,7 @@ import {
 	type TablePage,
 	type Tables,
 } from "../iotlb/tables.ts";
-import { leafOf, sumOf } from "../iotlb/table-walk.ts";
+import { leafOf } from "../iotlb/table-walk.ts";
 import { hexOfFrame } from "../vocabulary/address.ts";
 import type { DomainId } from "../vocabulary/ids.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
@@ -22,6 +22,7 @@ import {
 	type Outcome,
 } from "./invariant.ts";
 import { effectOf } from "./table-acts.ts";
+import { SAME_STATE } from "./table-replay.ts";
 
 type Written = LogRecord<"slot.written">;
 
@@ -224,74 +225,6 @@ function grown(
 	);
 }
 
-/** PT-49: what a record says of tables follows from the records before it. */
-const told =
-	(what: "slot" | "linked" | "unlinked" | "freed" | "read") =>
-	(
-		{ world }: Context,
-		record: LogRecord<
-			| "slot.written"
-			| "slot.cleared"
-			| "table.linked"
-			| "table.unlinked"
-			| "table.freed"
-			| "table.read"
-		>,
-	): Outcome => {
-		const { dom, table } = record.data;
-		const tables = world.iotlb.tables.get(dom);
-		if (tables === undefined) return SKIP;
-		const page = tables.pages.get(table);
-		const problem =
-			page === undefined
-				? "no record allocated that table"
-				: what === "linked"
-					? misLinked(page, record as LogRecord<"table.linked">)
-					: what === "unlinked" && page.life === "linked"
-						? "an entry of a linked table still leads to it"
-						: undefined;
-		if (problem === undefined) return undefined;
-		return broken(
-			`${dom} ${table} ${record.seq}`,
-			`#${record.seq} (${record.type}) speaks of table ${table} of ${dom}, but ${problem}: replaying the log does not give the state it was taken from`,
-			[dom],
-			[page?.freedSeq ?? 0],
-		);
-	};
-
-function misLinked(
-	page: TablePage,
-	{ data }: LogRecord<"table.linked">,
-): string | undefined {
-	for (const { table, slot } of page.from.values())
-		if (table === data.parent && slot === data.slot) return undefined;
-	return `slot ${data.slot} of table ${data.parent} does not lead to it`;
-}
-
-/** PT-49: the state that the writer of the log says it holds is the one that replay came to. */
-function sameState(
-	{ world }: Context,
-	{ data, seq }: LogRecord<"table.summed">,
-): Outcome {
-	const tables = world.iotlb.tables.get(data.dom);
-	if (tables === undefined) return SKIP;
-	const found = sumOf(tables);
-	if (
-		found.tables === data.tables &&
-		found.entries === data.entries &&
-		found.sum === Number(data.sum)
-	)
-		return undefined;
-	const of = (one: { tables: number; entries: number }): string =>
-		`${one.entries} entries in ${one.tables} tables`;
-	return broken(
-		`${data.dom} ${seq}`,
-		`the writer of the log holds ${of(data)} for ${data.dom} at #${seq}, replaying its records gives ${of(found)}${found.tables === data.tables && found.entries === data.entries ? ", and other words in them" : ""}: a change is in no record`,
-		[data.dom],
-		[],
-	);
-}
-
 /** The rows. */
 export const TABLE_WORDS: readonly Invariant[] = [
 	{
@@ -383,24 +316,5 @@ export const TABLE_WORDS: readonly Invariant[] = [
 		source: ["drivers/iommu/amd/io_pgtable.c:increase_address_space"],
 		brokenBy: "table run amd-v1-growth-without-link (fault switch)",
 	},
-	{
-		id: "PT-49",
-		when: "S",
-		severity: "error",
-		entries: true,
-		on: {
-			"slot.written": told("slot"),
-			"slot.cleared": told("slot"),
-			"table.linked": told("linked"),
-			"table.unlinked": told("unlinked"),
-			"table.freed": told("freed"),
-			"table.read": told("read"),
-			"table.summed": sameState,
-		},
-		sentence:
-			"Replaying the records gives the state they were taken from: allocations, links and lost races are records.",
-		harm: "whatever is judged after that is judged on another state than the real one",
-		source: ["DESIGN: one log, three readers", "facts pagetable §8, row 49"],
-		brokenBy: "table runs unlogged-link, unlogged-sweep (fault switches)",
-	},
+	SAME_STATE,
 ];
