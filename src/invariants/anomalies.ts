@@ -1,5 +1,6 @@
 /** What 6.12 does by itself in the situations of facts iommufd §9 that no other invariant speaks about: risks and defects of that kernel. */
 import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
+import { laterValue } from "../vocabulary/later.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import { igKey } from "../world/create.ts";
 import type { Context, Invariant, Outcome } from "./invariant.ts";
@@ -115,7 +116,9 @@ export const ANOMALIES: readonly Invariant[] = [
 		on: {
 			"ig.hwpt.set": ({ world, bracket }, { data, seq }) => {
 				if (data.from === undefined || bracket.op === undefined) return SKIP;
-				const { dev } = bracket.op.args as { readonly dev?: DeviceId };
+				const { dev } = laterValue(bracket.op.args) as {
+					readonly dev?: DeviceId;
+				};
 				const ig = world.igs.map.get(igKey(data.ctx, data.group));
 				if (dev === undefined || ig === undefined) return SKIP;
 				return ig.list.includes(dev)

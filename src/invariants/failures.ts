@@ -1,5 +1,6 @@
 /** LOG-3, VFT-7: an operation that fails changes nothing (facts iommufd §2, §6.6; kernel-findings F4). */
 import type { ActorId, DeviceId, GroupId } from "../vocabulary/ids.ts";
+import { laterValue } from "../vocabulary/later.ts";
 import type { LogRecord, RecordType } from "../vocabulary/records.ts";
 import type { World } from "../world/types.ts";
 import type { Bracket } from "./bracket.ts";
@@ -198,6 +199,6 @@ export function errnoMeansUnchanged(
 		`${op.name} returned ${record.data.errno}, but ${change.what}${note}`,
 		[...new Set([change.group, ...devs])],
 		[bracket.seq, ...outcomes.slice(0, 2).map((step) => step.seq), record.seq],
-		{ since: bracket.seq, ...injected(op.args) },
+		{ since: bracket.seq, ...injected(laterValue(op.args)) },
 	);
 }

@@ -1,6 +1,7 @@
 /** HWP-10, HWP-11: the tables on both sides of a replace (facts iommufd §2.12, §3.6 W4, W5). */
 import type { DeviceId, DomainId, HwptId, IoasId } from "../vocabulary/ids.ts";
 import { contextOf } from "../vocabulary/ids.ts";
+import { laterValue } from "../vocabulary/later.ts";
 import type { Domain, Group, World } from "../world/types.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { Bracket } from "./bracket.ts";
@@ -108,7 +109,9 @@ export function automaticOfIoas(
 		seq,
 	}: LogRecord<"dev.attached" | "dev.replaced" | "dev.replace.noop">,
 ): Outcome {
-	const ioas = namedIoas(world, bracket.op?.args, data.hwpt);
+	const { op } = bracket;
+	const args = op === undefined ? undefined : laterValue(op.args);
+	const ioas = namedIoas(world, args, data.hwpt);
 	const hwpt = world.hwpts.map.get(data.hwpt);
 	if (ioas === undefined || hwpt === undefined) return SKIP;
 	if (goesBack(bracket, data)) return SKIP;

@@ -196,6 +196,13 @@ export class JsonSlot {
 		this.#ready = true;
 	}
 
+	/** The text of a value that was checked and nobody has asked for; undefined when it is parsed already, or is `parse`'s to judge. */
+	text(): string | undefined {
+		return this.#ready || this.#parse !== JSON.parse
+			? undefined
+			: textOf(this.#bytes, this.#start, this.#end);
+	}
+
 	/** The value. */
 	get(): Json | undefined {
 		if (!this.#ready)

@@ -1,6 +1,7 @@
 /** Folding of operations and of the iommu core's records (facts §2.17, §4). */
 import { deviceMoved } from "../iotlb/contexts.ts";
 import type { DeviceId, DomainId, GroupId } from "../vocabulary/ids.ts";
+import { keepForLater } from "../vocabulary/later.ts";
 import { callOf } from "./calls.ts";
 import { deviceOf, domainOf, groupOf, iotlbOf } from "./create.ts";
 import type { Appliers } from "./handlers.ts";
@@ -61,7 +62,7 @@ export const APPLY_CORE: Appliers = {
 			seq: r.seq,
 			t: r.t,
 			name: r.data.op,
-			args: r.data.args,
+			args: keepForLater(r.data, "args"),
 			task: r.data.task,
 			actor: r.actor,
 			steps: [],

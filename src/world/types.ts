@@ -8,6 +8,7 @@
 import type { Iotlb } from "../iotlb/state.ts";
 import type { U64, U64Range } from "../vocabulary/fields.ts";
 import type { LogHeader, ReservedRegion } from "../vocabulary/header.ts";
+import type { Later } from "../vocabulary/later.ts";
 import type {
 	AccessId,
 	ActorId,
@@ -270,7 +271,8 @@ export interface OpenOp {
 	readonly seq: number;
 	readonly t: number;
 	readonly name: string;
-	readonly args: unknown;
+	/** What it was called with: laterValue() reads it. */
+	readonly args: Later;
 	readonly task: string | undefined;
 	readonly actor: ActorId;
 	/** Its records of the types in KEPT_STEPS (apply.ts), copied, at most STEPS_MAX. */
