@@ -140,7 +140,7 @@ export class RecordReader {
 				type,
 				fields,
 				optionals,
-				fill: compiledFill(fields) ?? loopFill(fields),
+				fill: compiledFill(name, type, fields) ?? loopFill(fields),
 				variants: new Map(),
 				whole: variant(type, fields, 2 ** fields.length - 1),
 			};
@@ -223,8 +223,40 @@ function loopFill(fields: readonly Field[]): Fill {
 	};
 }
 
+type Factory = (
+	fields: readonly Field[],
+	read: typeof READ,
+	json: typeof readJson,
+) => Fill;
+/** Compiled once, not once a reader: a new function would be slow again. One for each layout that this program writes; files may have others. */
+const factories = new Map<string, Factory>();
+
 /** The same, compiled: see compile-plan.ts for why, and why that is safe. */
-function compiledFill(fields: readonly Field[]): Fill | undefined {
+function compiledFill(
+	name: string,
+	type: string,
+	fields: readonly Field[],
+): Fill | undefined {
+	try {
+		let factory = factories.get(name);
+		if (factory === undefined) {
+			// oxlint-disable-next-line no-new-func
+			factory = new Function(
+				"fields",
+				"READ",
+				"readJson",
+				fillSource(fields),
+			) as Factory;
+			if (name === schemaName(type)) factories.set(name, factory);
+		}
+		return factory(fields, READ, readJson);
+	} catch (error) {
+		if (error instanceof EvalError) return undefined;
+		throw error;
+	}
+}
+
+function fillSource(fields: readonly Field[]): string {
 	let bit = 1;
 	const steps = fields.map(
 		({ name, kind, bit: kindBits, optional, slot }, i) => {
@@ -249,18 +281,7 @@ function compiledFill(fields: readonly Field[]): Fill | undefined {
 			return `${test}${step}`;
 		},
 	);
-	try {
-		// oxlint-disable-next-line no-new-func
-		return new Function(
-			"fields",
-			"READ",
-			"readJson",
-			`"use strict";return function(r,n,d,m){${steps.join("")}}`,
-		)(fields, READ, readJson) as Fill;
-	} catch (error) {
-		if (error instanceof EvalError) return undefined;
-		throw error;
-	}
+	return `"use strict";return function(r,n,d,m){${steps.join("")}}`;
 }
 
 function parsedJson(text: string): Json {
