@@ -3,7 +3,7 @@
  * each field is stored by name. Worth it because every verdict reads every line: see bench/log.ts. The source text is made from the
  * vocabulary's tables alone; nothing of a log ever gets into it.
  */
-import { type Name, nameIs } from "./byte-text.ts";
+import { kindBit, type Name, nameIs } from "./byte-text.ts";
 import type { Field, Mutable, ReadLine } from "./type-plan.ts";
 import { variant } from "./type-plan.ts";
 
@@ -103,6 +103,10 @@ return record;
 }`;
 }
 
+// One function for all: a reader of its own for every decoder would be optimized anew for each.
+const isActor = (name: Name): boolean =>
+	nameIs(name, "actor", kindBit("actor"));
+
 type Factory = (
 	fields: readonly Field[],
 	variantOf: (mask: number) => Mutable,
@@ -116,7 +120,6 @@ export function compileRead(
 	type: string,
 	fields: readonly Field[],
 ): ReadLine | undefined {
-	const isActor = (name: Name): boolean => nameIs(name, "actor", 2);
 	const variantOf = (mask: number): Mutable => variant(type, fields, mask);
 	try {
 		let factory = factories.get(type);
