@@ -26,10 +26,18 @@ void dirty_start(void)
 {
 	struct iommu_hwpt_alloc h = { .size = sizeof(h), .flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING, .dev_id = id_of(IDEV), .pt_id = id_of(IOAS) };
 	struct iommu_hwpt_set_dirty_tracking s = { .size = sizeof(s), .flags = 1 };
+	struct iommu_test_cmd t = { .size = sizeof(t), .op = IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, .id = id_of(IOAS) };
 
+	t.mock_domain_flags.dev_flags = MOCK_FLAGS_DEVICE_HUGE_IOVA;
+	if (chance(50) && !call(IOMMU_TEST_CMD, &t)) {
+		know(STDEV, t.mock_domain_flags.out_stdev_id);
+		know(IDEV, t.mock_domain_flags.out_idev_id);
+		h.dev_id = t.mock_domain_flags.out_idev_id;
+	}
 	if (call(IOMMU_HWPT_ALLOC, &h))
 		return;
 	know(HWPT, h.out_hwpt_id);
+	huge_map();
 	s.hwpt_id = h.out_hwpt_id;
 	call(IOMMU_HWPT_SET_DIRTY_TRACKING, &s);
 	good_map();
@@ -83,8 +91,8 @@ void get_dirty(void)
 	g.length = (1 + below(16)) * g.page_size;
 	if (a && chance(40))
 		g.length = (a->length + g.page_size) & ~(g.page_size - 1);
-	if (chance(15))
-		g.iova = APERTURE & ~(g.page_size - 1), g.length = ONE_OF(0x10000, 0x100000, 0x400000);
+	if (chance(25))
+		g.iova = (APERTURE + below(12) * 0x100000) & ~(g.page_size - 1), g.length = ONE_OF(0x10000, 0x80000, 0x100000, 0x180000, 0x400000);
 	if (chance(10))
 		g.iova = iova();
 	if (chance(8))

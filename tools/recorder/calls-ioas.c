@@ -143,6 +143,24 @@ void good_map(void)
 	if (!call(IOMMU_IOAS_MAP, &m))
 		add_area(m.ioas_id, m.iova, m.length, m.user_va);
 }
+/* Whole mebibytes of huge pages, mostly where a device with large leaves can use them as such. */
+void huge_map(void)
+{
+	struct iommu_ioas_map m = { .size = sizeof(m), .flags = ONE_OF(7, 7, 6, 5), .ioas_id = id_of(IOAS), .iova = APERTURE + below(12) * 0x100000 };
+
+	if (memory_n < 5)
+		return;
+	m.user_va = memory[4].addr + below(4) * 0x100000;
+	m.length = (1 + below(3)) * 0x100000;
+	if (chance(15))
+		m.iova += below(4) * 0x800;
+	if (chance(15))
+		m.user_va += below(3) * 0x1000;
+	if (chance(25))
+		m.length += (below(5) - 2) * 0x800;
+	if (!call(IOMMU_IOAS_MAP, &m))
+		add_area(m.ioas_id, m.iova, m.length, m.user_va);
+}
 void copy(void)
 {
 	const struct area *a = some_area();
@@ -191,7 +209,7 @@ void unmap(void)
 }
 void iova_ranges(void)
 {
-	struct iommu_ioas_iova_ranges r = { .size = sizeof(r), .ioas_id = id_of(IOAS), .num_iovas = ONE_OF(0, 1, 2, 3, 8, 32, 32, 64),
+	struct iommu_ioas_iova_ranges r = { .size = sizeof(r), .ioas_id = id_of(IOAS), .num_iovas = ONE_OF(0, 1, 2, 3, 8, 32, 32, 64, 65, 0xffffffff),
 					    .allowed_iovas = (uintptr_t)buffer };
 
 	memset(buffer, 0xcc, 64 * 16);

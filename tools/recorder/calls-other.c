@@ -1,9 +1,11 @@
 /* VFIO type1 compatibility, the ioctl envelope, contexts, memory and processes. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -241,4 +243,18 @@ void close_context(void)
 	c = &contexts[0];
 	while (left.access_n && c->access_n < FDS)
 		c->access[c->access_n++] = left.access[--left.access_n];
+}
+/* The limit of an unprivileged process can only shrink. */
+void lower_limit(void)
+{
+	struct rlimit r;
+	char note[64];
+
+	if (getrlimit(RLIMIT_MEMLOCK, &r) || r.rlim_cur <= 4096 || r.rlim_cur == RLIM_INFINITY || !chance(30))
+		return;
+	r.rlim_cur -= 4096;
+	if (setrlimit(RLIMIT_MEMLOCK, &r))
+		return;
+	snprintf(note, sizeof(note), "\"uid\":1000,\"rlimit_memlock_bytes\":%lu", (unsigned long)r.rlim_cur);
+	record_note(note);
 }

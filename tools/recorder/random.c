@@ -25,22 +25,23 @@
 #define FLT 0x40
 #define ABI 0x80
 #define MEM 0x100
+#define LIMIT 0x200
 static const struct action { void (*run)(void); unsigned weight; unsigned groups; } actions[] = {
 	{ ioas_alloc, 4, 0xff }, { destroy, 6, LIFE | MAP | NEST | ACC | DIRT | FLT | VFIO }, { mock_domain, 7, 0x7f }, { replace, 9, LIFE | NEST | MAP | FLT | DIRT | ACC },
 	{ replace_storm, 2, LIFE | NEST | MAP | FLT | DIRT }, { hwpt_alloc, 7, LIFE | NEST | DIRT | MAP }, { map, 14, MAP | ACC }, { good_map, 10, MAP | ACC | DIRT | LIFE | VFIO },
-	{ copy, 10, MAP | ACC }, { unmap, 10, MAP | ACC | VFIO }, { iova_ranges, 6, MAP | LIFE | ACC }, { allow_iovas, 4, MAP | LIFE }, { add_reserved, 3, MAP | LIFE },
+	{ huge_map, 3, MAP | ACC | DIRT }, { copy, 10, MAP | ACC }, { unmap, 10, MAP | ACC | VFIO }, { iova_ranges, 6, MAP | LIFE | ACC }, { allow_iovas, 4, MAP | LIFE }, { add_reserved, 3, MAP | LIFE },
 	{ option, 4, MAP | LIFE | ACC }, { vfio_ioas, 2, LIFE | MAP }, { vfio_ioas, 8, VFIO }, { hw_info, 2, LIFE }, { set_dirty, 8, DIRT }, { mark_dirty, 12, DIRT },
 	{ get_dirty, 12, DIRT }, { nested_alloc, 9, NEST | FLT }, { invalidate, 10, NEST }, { check_iotlb, 8, NEST }, { fault_alloc, 5, FLT | NEST }, { trigger, 14, FLT },
 	{ fault_read, 10, FLT }, { fault_write, 12, FLT }, { fault_close, 2, FLT }, { create_access, 7, ACC }, { access_close, 2, ACC }, { access_pages, 16, ACC },
 	{ unpin, 7, ACC }, { access_rw, 10, ACC }, { access_replace, 5, ACC }, { check_map, 10, MAP | LIFE | ACC | VFIO }, { check_refs, 4, MAP | ACC | LIFE },
 	{ temp_limit, 1, MAP | ACC }, { vfio_set_iommu, 5, VFIO }, { vfio_extension, 3, VFIO }, { vfio_info, 8, VFIO }, { vfio_map, 22, VFIO }, { vfio_unmap, 20, VFIO },
 	{ odd_size, 40, ABI }, { bad_pointer, 6, ABI }, { unknown, 6, ABI }, { dressed_request, 2, ABI }, { switch_context, 3, LIFE | MAP | ACC | VFIO }, { remap, 3, MEM },
-	{ child_maps, 2, MEM }, { child_acts, 2, MEM }, { close_context, 1, LIFE | MAP | ACC | VFIO },
+	{ child_maps, 2, MEM }, { child_acts, 2, MEM }, { close_context, 1, LIFE | MAP | ACC | VFIO }, { lower_limit, 2, LIMIT },
 };
 static const struct profile { const char *name; unsigned groups; } profiles[] = {
-	{ "lifecycle", LIFE }, { "map", MAP }, { "mix", LIFE | MAP }, { "limits", LIFE | MAP }, { "vfio", VFIO }, { "nested", NEST | LIFE }, { "access", ACC },
+	{ "lifecycle", LIFE }, { "map", MAP }, { "mix", LIFE | MAP }, { "limits", LIFE | MAP | LIMIT }, { "vfio", VFIO }, { "nested", NEST | LIFE }, { "access", ACC },
 	{ "dirty", DIRT }, { "fault", FLT }, { "abi", ABI }, { "everything", 0xff }, { "memory", MAP | ACC | MEM }, { "vfiomix", VFIO | MAP | ACC },
-	{ "dirtymap", DIRT | MAP | ACC }, { "limitsmix", MAP | ACC | VFIO | MEM },
+	{ "dirtymap", DIRT | MAP | ACC }, { "limitsmix", MAP | ACC | VFIO | MEM | LIMIT },
 };
 
 static void set_up_memory(void)
@@ -97,7 +98,7 @@ static void sequence(const struct profile *p, unsigned number, unsigned calls)
 	set_up_memory();
 	snprintf(name, sizeof(name), "\"seed\":\"0x%llx\",\"profile\":\"%s\",\"calls\":%u", (unsigned long long)seed, p->name, calls);
 	record_note(name);
-	if (!strncmp(p->name, "limits", 6))
+	if (p->groups & LIMIT)
 		become_limited();
 	if (chance(10))
 		wrong_share = 25;

@@ -43,7 +43,8 @@ const count = (record: JsonObject, name: string): number => {
 	if (typeof value !== "number") throw new Error(`${name} is not a number`);
 	return value;
 };
-const procOf = (record: JsonObject): number =>
+/** Number of forks between the test program and the process of a record. */
+const depthOf = (record: JsonObject): number =>
 	typeof record["proc"] === "number" ? record["proc"] : 0;
 const NOTHING: Played = { kind: "none" };
 const ARMED =
@@ -56,9 +57,24 @@ export class Player {
 	readonly session: Session;
 	/** Between a note that arms fail-nth and the one that ends the iteration. */
 	#armed = false;
+	/** Recordings count forks, so that one child is named like the next; the memory of each is its own. */
+	readonly #children = new Map<number, number>();
+	#forks = 0;
 
 	constructor(sink?: FactSink) {
 		this.session = new Session(emptyHost(), sink);
+	}
+
+	/** Whose memory a record is about. */
+	#proc(record: JsonObject): number {
+		const depth = depthOf(record);
+		return this.#children.get(depth) ?? depth;
+	}
+	#fork(record: JsonObject): void {
+		const depth = depthOf(record);
+		const child = ++this.#forks;
+		this.session.memory.fork(this.#proc(record), child);
+		this.#children.set(depth + 1, child);
 	}
 
 	/** Plays one record. Never throws: what cannot be understood is a mismatch. */
@@ -135,7 +151,7 @@ export class Player {
 					errno: null,
 				};
 			case "close":
-				return this.session.close(count(record, "fd"), procOf(record))
+				return this.session.close(count(record, "fd"), this.#proc(record))
 					? { ret: 0, errno: null }
 					: refusal("EBADF");
 			case "read":
@@ -149,7 +165,7 @@ export class Player {
 
 	#event(record: JsonObject): void {
 		const { memory } = this.session;
-		const proc = procOf(record);
+		const proc = this.#proc(record);
 		switch (record["ev"]) {
 			case "begin":
 				if (typeof record["m0_addr"] === "string")
@@ -178,10 +194,10 @@ export class Player {
 					);
 				return;
 			case "fork":
-				memory.fork(proc, proc + 1);
+				this.#fork(record);
 				return;
 			case "child_exited":
-				memory.exit(proc + 1);
+				memory.exit(this.#proc({ proc: depthOf(record) + 1 }));
 				return;
 			case "note":
 				this.#note(record);
@@ -226,7 +242,7 @@ export class Player {
 		const base = {
 			session: this.session,
 			ctx: file.ctx,
-			proc: procOf(record),
+			proc: this.#proc(record),
 			record,
 		};
 		const fields = structure(record, "in");
@@ -257,7 +273,7 @@ export class Player {
 		if (file?.kind !== "fault") return refusal("EBADF");
 		const length = count(record, "length");
 		let reply: Reply = refusal("EBADF");
-		this.session.run(file.ctx, procOf(record), (x) => {
+		this.session.run(file.ctx, this.#proc(record), (x) => {
 			if (record["ev"] === "read") {
 				const got = readFaults(x, file.obj, length, respondAlways);
 				reply =
