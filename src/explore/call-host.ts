@@ -140,7 +140,7 @@ export function callHost(scenario: CallScenario): CallHost {
 			const outcome = carryOut(executor, { op, args } as Command);
 			if (!outcome.ok)
 				throw new ScenarioError(`set-up: ${op} failed with ${outcome.errno}`, [
-					"attached",
+					op === "attach" ? "attached" : "refuse",
 				]);
 			return (outcome as { value?: unknown }).value;
 		}) as Record<string, unknown>;

@@ -1,6 +1,7 @@
 /** Explores concurrent calls: verdict, shortest way to each violation, and that way as a log. */
 import type { LogRecord } from "../vocabulary/records.ts";
 import type { CallScenario } from "./call-scenario.ts";
+import { callHost } from "./call-host.ts";
 import { callScenarioSchema } from "./call-scenario.ts";
 import { WARNINGS } from "./call-checks.ts";
 import { StoreFull } from "./call-store.ts";
@@ -37,7 +38,9 @@ export interface CallResult {
 
 /** Parses a scenario about calls (YAML or JSON). Throws ScenarioError. */
 export const parseCallScenario = (text: string, file: string): CallScenario =>
-	parseFile(callScenarioSchema, text, file);
+	parseFile(callScenarioSchema, text, file, (scenario) => {
+		callHost(scenario);
+	});
 
 /** Options of `exploreCalls`. `now`: a monotonic clock in milliseconds; `full`: without partial-order reduction. */
 export interface CallOptions {

@@ -1,7 +1,7 @@
 /**
  * What a step may touch: the basis of partial-order reduction. Resources are the address region under each root slot (its
- * entry, and everything hardware may hold for it), each table page, each lock and variable, the RCU state, and the list of open
- * operations. Two steps of which neither writes what the other touches commute, and neither can enable or hinder the other.
+ * entry, and everything hardware may hold for it), each table page, each lock and variable, the RCU state, the list of open
+ * operations, and the order of the invalidation queue. Two steps of which neither writes what the other touches commute, and neither can enable or hinder the other.
  */
 import type { Model } from "./model.ts";
 import { cover } from "./model.ts";
@@ -24,7 +24,8 @@ export const NOTHING: Footprint = {
 const REGION_BITS = 8;
 export const RCU = 1;
 export const OPEN = 2;
-const NAMED = 2;
+export const QUEUE = 4;
+const NAMED = 3;
 
 export const reads = (low: number, high = 0): Footprint => ({
 	...NOTHING,

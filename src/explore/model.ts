@@ -223,6 +223,7 @@ export function buildModel(scenario: Scenario): Model {
 							? ["root"]
 							: ["tables", table.name, "holds"]),
 					);
+	onceLinked(tables, names, fail);
 	const threads = threadModels(scenario, take, used, zero);
 	const { observe } = scenario;
 	if (observe !== undefined && !threads.some((t) => t.name === observe))
@@ -253,6 +254,27 @@ export function buildModel(scenario: Scenario): Model {
 		collected: used.dirty ? take(4) : zero,
 		end: at,
 	};
+}
+
+/** A table stands in one slot at most when the scenario starts. */
+function onceLinked(
+	tables: readonly Table[],
+	names: readonly string[],
+	fail: (text: string, ...path: (string | number)[]) => never,
+): void {
+	const seen = new Map<number, string>();
+	for (const table of tables)
+		table.holds.forEach((word, slot) => {
+			if (!isTable(word)) return;
+			const here = `${table.name}[${slot}]`;
+			const before = seen.get(word);
+			if (before !== undefined)
+				fail(
+					`${names[word - TABLE]} is linked twice at the start, by ${before} and by ${here}`,
+					...(table === tables[0] ? ["root"] : ["tables", table.name, "holds"]),
+				);
+			seen.set(word, here);
+		});
 }
 
 interface Uses {

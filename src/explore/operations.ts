@@ -8,6 +8,7 @@ import type { DirtyHardware } from "./dirty.ts";
 import type { Footprint, Resources } from "./footprint.ts";
 import type { Memory, Raise } from "./memory.ts";
 import type { Model, ThreadModel } from "./model.ts";
+import type { Queue } from "./queue.ts";
 import { ScenarioError } from "./scenario-error.ts";
 import type { Step } from "./scenario-schema.ts";
 import { Scope } from "./scope.ts";
@@ -63,6 +64,8 @@ export interface Operation {
 	/** For logs and texts. */
 	readonly source: Step;
 	readonly site?: number;
+	/** It waits for commands, and so for those that were queued before them. */
+	readonly waits?: boolean;
 	/** It changes neither memory nor caches nor what devices do. */
 	readonly quiet?: boolean;
 	/** The slot it reads. */
@@ -79,6 +82,8 @@ export interface Parts {
 	readonly raise: Raise;
 	/** All sites, numbered; new ones are added by compiling. */
 	readonly sites: Site[];
+	/** The order of commands, when several threads issue some; known when all threads are compiled. */
+	queue: Queue | undefined;
 	/** Takes bytes of the state. */
 	readonly take: (n: number) => number;
 	/** Names of thread results; index 0 = none. */
@@ -171,4 +176,27 @@ function draftsOf(scope: Scope, step: Step): Draft[] {
 	if (acts !== undefined) return acts;
 	const rest = syncDrafts(scope, step) ?? controlDrafts(scope, step) ?? [];
 	return rest.map((draft) => ({ ...draft, quiet: true }));
+}
+
+/** A thread may come back to where it was. */
+export const jumpsBack = (program: readonly Operation[]): boolean =>
+	program.some((o, i) => mayJumpBack(o, i, program));
+
+function mayJumpBack(
+	operation: Operation,
+	at: number,
+	program: readonly Operation[],
+): boolean {
+	const { source } = operation;
+	const label =
+		source.verb === "goto"
+			? source.args
+			: source.verb === "if" || source.verb === "unless"
+				? source.args.goto
+				: source.verb === "cas"
+					? source.args.else
+					: undefined;
+	if (label === undefined || label === "end") return false;
+	const to = program.findIndex((o) => o.source.label === label);
+	return to >= 0 && to <= at;
 }

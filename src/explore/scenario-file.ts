@@ -1,5 +1,5 @@
 /** Reads scenario text (YAML or JSON, which is a subset of it) and says where it is wrong; sets switches and parameters. */
-import { LineCounter, parseDocument } from "yaml";
+import { LineCounter, isScalar, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { ScenarioError } from "./scenario-error.ts";
 import { type Scenario, scenarioSchema } from "./scenario-schema.ts";
@@ -35,6 +35,15 @@ export function parseFile<T>(
 		const why = said.includes("call stack") ? "nested too deeply" : said;
 		throw new ScenarioError(`${file}:${at.line}:${at.col}: not YAML: ${why}`);
 	}
+	visit(doc, {
+		Pair(_, { key }) {
+			if (!isScalar(key) || key.value !== "__proto__") return;
+			const at = lines.linePos(key.range?.[0] ?? 0);
+			throw new ScenarioError(
+				`${file}:${at.line}:${at.col}: __proto__ cannot be a name`,
+			);
+		},
+	});
 	const wrong = (
 		message: string,
 		path: readonly (string | number)[],

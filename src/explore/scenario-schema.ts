@@ -41,6 +41,23 @@ const finish = z.union([
 	z.strictObject({ fail: z.array(page).min(1) }),
 ]);
 
+/** A test of a register or of a variable. */
+const test = z
+	.strictObject({
+		value: value.optional(),
+		var: name.optional(),
+		is: z.union([z.string(), z.int()]),
+		goto: name,
+	})
+	.superRefine((asked, ctx) => {
+		const wrong = (message: string) =>
+			ctx.addIssue({ code: "custom", message });
+		if ((asked.value === undefined) === (asked.var === undefined))
+			wrong("a test names a value or a var, one of them");
+		if (asked.var !== undefined && typeof asked.is !== "number")
+			wrong("a variable is compared with a number");
+	});
+
 /** One schema per verb; a step holds exactly one verb, and any of the common words. */
 export const VERBS = {
 	clear: z.union([
@@ -86,18 +103,8 @@ export const VERBS = {
 	unlock: name,
 	set: z.record(name, z.int().min(0).max(255)),
 	await: z.record(name, z.int().min(0).max(255)),
-	if: z.strictObject({
-		value: value.optional(),
-		var: name.optional(),
-		is: z.union([z.string(), z.int()]),
-		goto: name,
-	}),
-	unless: z.strictObject({
-		value: value.optional(),
-		var: name.optional(),
-		is: z.union([z.string(), z.int()]),
-		goto: name,
-	}),
+	if: test,
+	unless: test,
 	goto: name,
 	let: z.strictObject({ register: name, value }),
 	nothing: z.literal(true),

@@ -1,8 +1,9 @@
 /** Steps about hardware: invalidations, DMA, dirty bits. */
 import type { Invalidation } from "./caches.ts";
 import { reads, union, writes } from "./footprint.ts";
-import { MAX_TABLES, STATUS, isLeaf, pageMask } from "./model.ts";
+import { MAX_TABLES, STATUS, type Table, isLeaf, pageMask } from "./model.ts";
 import { type Draft, type Parts, type Site, stepText } from "./operations.ts";
+import { ScenarioError } from "./scenario-error.ts";
 import type { Step } from "./scenario-schema.ts";
 import type { Scope } from "./scope.ts";
 
@@ -84,6 +85,10 @@ function newSite(
 ): number {
 	const { model, resources, caches, sites, take } = scope.parts;
 	const pages = pageMask(model, args.pages);
+	if (args.level !== undefined && args.level > model.levels)
+		throw new ScenarioError(
+			`level ${args.level}: the geometry has ${model.levels} levels`,
+		);
 	const invalidation = { pages, scope: args.scope, level: args.level };
 	const domain =
 		model.personality.ih0NonLeafScope === "domain" && args.scope !== "leaf";
@@ -116,7 +121,8 @@ function freeableBy(scope: Scope): number {
 }
 
 function issue(scope: Scope, number: number): Draft {
-	const { model, sites, checks } = scope.parts;
+	const { parts } = scope;
+	const { model, sites, checks } = parts;
 	const site = sites[number] as Site;
 	const run = (s: Uint8Array) => {
 		let unlinked = 0;
@@ -127,6 +133,7 @@ function issue(scope: Scope, number: number): Draft {
 		s[site.at] = 1;
 		s[site.at + 1] = unlinked & 255;
 		s[site.at + 2] = unlinked >> 8;
+		parts.queue?.issued(s, number);
 		checks.issued(s, site.invalidation);
 	};
 	const { writeLow } = site.footprint;
@@ -134,33 +141,54 @@ function issue(scope: Scope, number: number): Draft {
 }
 
 function complete(scope: Scope, numbers: readonly number[]): Draft {
-	const { sites } = scope.parts;
+	const { parts } = scope;
+	const { sites } = parts;
 	const run = (s: Uint8Array) => {
+		for (const earlier of parts.queue?.before(s, numbers) ?? [])
+			perform(parts, s, earlier);
 		for (const number of numbers) {
 			const site = sites[number] as Site;
-			if (s[site.at] === 1) perform(scope.parts, s, site);
+			if (s[site.at] === 1) perform(parts, s, number);
+			eachUnlinked(parts, s, site, (table, covered) => {
+				// Its sync is over, and did not cover this one (PT-30).
+				if (!covered)
+					s[table.missed] = (s[table.missed] as number) | (1 << site.thread);
+			});
 			s.fill(0, site.at, site.at + 3);
 		}
 	};
 	const footprint = union(...numbers.map((n) => (sites[n] as Site).footprint));
-	return { footprint, run };
+	return { footprint, run, waits: true };
 }
 
 /** Hardware carries the invalidation out: what it covers is gone, and tables unlinked before the issue count as flushed. */
-export function perform(parts: Parts, s: Uint8Array, site: Site): void {
+export function perform(parts: Parts, s: Uint8Array, number: number): void {
 	const { caches, model } = parts;
+	const site = parts.sites[number] as Site;
+	parts.queue?.performed(s, number);
 	for (let i = 0; i < caches.bytes; i++)
 		s[caches.at + i] = (s[caches.at + i] as number) & (site.keep[i] as number);
 	s[site.at] = 2;
-	if (site.invalidation.scope !== "all" && site.invalidation.scope !== "walk")
-		return;
+	eachUnlinked(parts, s, site, (table, covered) => {
+		if (covered) s[table.status] = STATUS.flushed;
+	});
+}
+
+/** The tables that were unlinked when the invalidation was issued and still are; `covered`: it drops every pointer to it. */
+function eachUnlinked(
+	{ model }: Parts,
+	s: Uint8Array,
+	site: Site,
+	act: (table: Table, covered: boolean) => void,
+): void {
+	const { scope } = site.invalidation;
+	if (scope !== "all" && scope !== "walk") return;
 	const unlinked =
 		(s[site.at + 1] as number) | ((s[site.at + 2] as number) << 8);
 	for (let t = 0; t < model.tables.length; t++) {
 		const table = model.tables[t];
 		if (table === undefined || (unlinked & (1 << t)) === 0) continue;
-		if (s[table.status] !== STATUS.unlinked) continue;
-		if (site.tables & (1 << t)) s[table.status] = STATUS.flushed;
-		else s[table.missed] = (s[table.missed] as number) | (1 << site.thread);
+		if (s[table.status] === STATUS.unlinked)
+			act(table, (site.tables & (1 << t)) !== 0);
 	}
 }

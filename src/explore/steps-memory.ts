@@ -23,6 +23,10 @@ export function memoryDrafts(scope: Scope, step: Step): Draft[] | undefined {
 		}
 		case "unlink": {
 			const table = scope.table(step.args);
+			if (table === 0)
+				throw new ScenarioError(
+					"root stands in no slot: it cannot be unlinked",
+				);
 			const run = (s: Uint8Array) => {
 				const parent = memory.parentOf(s, table);
 				if (parent !== undefined) memory.store(s, parent[0], parent[1], EMPTY);

@@ -27,9 +27,11 @@ import {
 	type Parts,
 	type Site,
 	compileThread,
+	jumpsBack,
 } from "./operations.ts";
 import { perform } from "./steps-hardware.ts";
 import { placementsOf } from "./placements.ts";
+import { buildQueue, inQueue } from "./queue.ts";
 import { ScenarioError } from "./scenario-error.ts";
 import type { Scenario } from "./scenario-schema.ts";
 import { type Symmetry, symmetryOf } from "./symmetry.ts";
@@ -108,6 +110,7 @@ export function tableSystem(
 		caches,
 		checks,
 		sites,
+		queue: undefined,
 		take,
 		results,
 		raise,
@@ -115,9 +118,14 @@ export function tableSystem(
 		resources: resourcesOf(model, placements),
 		dirty: buildDirty(model, caches, placements, raise),
 	};
-	const programs = model.threads.map((thread, i) =>
+	const compiled = model.threads.map((thread, i) =>
 		compileThread(parts, thread, i),
 	);
+	parts.queue = buildQueue(sites, take);
+	const programs =
+		parts.queue === undefined
+			? compiled
+			: compiled.map((program) => inQueue(sites, program));
 	end = (end + 3) & ~3;
 	return {
 		...behaviour(parts, programs, options),
@@ -213,28 +221,6 @@ function futuresOf(
 	});
 }
 
-const jumpsBack = (program: readonly Operation[]): boolean =>
-	program.some((o, i) => mayJumpBack(o, i, program));
-
-function mayJumpBack(
-	operation: Operation,
-	at: number,
-	program: readonly Operation[],
-): boolean {
-	const { source } = operation;
-	const label =
-		source.verb === "goto"
-			? source.args
-			: source.verb === "if" || source.verb === "unless"
-				? source.args.goto
-				: source.verb === "cas"
-					? source.args.else
-					: undefined;
-	if (label === undefined || label === "end") return false;
-	const to = program.findIndex((o) => o.source.label === label);
-	return to >= 0 && to <= at;
-}
-
 type Behaviour = Pick<
 	System,
 	"moves" | "apply" | "independent" | "commute" | "ended"
@@ -304,7 +290,7 @@ function behaviour(
 				break;
 			}
 			case MOVE.perform:
-				perform(parts, s, sites[detail] as Site);
+				perform(parts, s, detail);
 				break;
 			case MOVE.dirty:
 				dirty.write(s, detail >> 6, detail & 63);

@@ -82,6 +82,18 @@ test.each([
 		"name: x\nattached: [1, 1]\nthreads: [{ name: t, calls: [{ do: detach, dev: 1 }] }]",
 		/^f:2:15: device 1 is attached twice/,
 	],
+	[
+		"name: x\nthreads: [{ name: t, calls: [{ do: detach, dev: 4 }] }]",
+		/^f:2:49: device 4 is in no group/,
+	],
+	[
+		"name: x\nthreads: [{ name: t, calls: [{ do: map, in: A, over: 1 }] }]",
+		/^f:2:\d+: device 1 has no window/,
+	],
+	[
+		"name: x\nattached: [1]\nrefuse: [{ dev: 1, to: 1 }]\nthreads: [{ name: t, calls: [{ do: detach, dev: 1 }] }]",
+		/^f:2:11: set-up: attach failed with EINVAL/,
+	],
 ])("a bad scenario says where it is wrong: %#", (text, message) => {
 	expect(() => parseCallScenario(text, "f")).toThrow(message);
 });

@@ -57,6 +57,17 @@ const readerStep: fc.Arbitrary<object> = fc.oneof(
 	fc.constant({ free: "T" }),
 	fc.constant({ read: { slot: "T.0", into: "r" } }),
 );
+/** Commands of several threads, and what must not come before their completion. */
+const queueStep: fc.Arbitrary<object> = fc.oneof(
+	pages.map((list) => ({ issue: { pages: list } })),
+	pages.map((list) => ({ flush: { pages: list } })),
+	fc.constant({ wait: true }),
+	fc.constantFrom("root.0", "T.0").map((slot) => ({ clear: slot })),
+	fc.constant({ set: { flag: 1 } }),
+	fc.constant({ await: { flag: 1 } }),
+	fc.constant({ free: "T" }),
+	fc.constant({ done: { unmap: [0] } }),
+);
 const dirtyStep: fc.Arbitrary<object> = fc.oneof(
 	fc.constantFrom(...slots).map((slot) => ({ dirty: { sweep: slot } })),
 	fc.constant({ report: true }),
@@ -70,6 +81,8 @@ export interface RandomOptions {
 	readonly slots: number;
 	/** Only steps about readers and grace periods. */
 	readonly readers?: boolean;
+	/** Only steps about invalidations that threads queue, and what hangs on them. */
+	readonly queue?: boolean;
 }
 
 /** An arbitrary scenario within these bounds. */
@@ -80,7 +93,9 @@ export function randomScenario(options: RandomOptions): fc.Arbitrary<Scenario> {
 				{ weight: 4, arbitrary: plainStep },
 				{ weight: 1, arbitrary: followStep },
 			);
-	const thread = fc.array(options.readers === true ? readerStep : step, {
+	const special = options.queue === true ? queueStep : undefined;
+	const plain = options.readers === true ? readerStep : step;
+	const thread = fc.array(special ?? plain, {
 		minLength: 1,
 		maxLength: options.steps,
 	});

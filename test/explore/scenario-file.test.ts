@@ -97,8 +97,40 @@ describe("errors", () => {
 			"the explorer takes at most",
 		],
 		[good.replace("name: x", "name: x\nbogus: 1"), "bogus"],
+		[
+			good.replace("tables: { T: {} }", "tables: { T: {}, __proto__: {} }"),
+			"__proto__ cannot be a name",
+		],
+		[
+			good.replace("clear: root.0", "flush: { pages: all, level: 4 }"),
+			"level 4: the geometry has 2 levels",
+		],
+		[good.replace("clear: root.0", "unlink: root"), "stands in no slot"],
+		[
+			good.replace("clear: root.0", "if: { is: leaf, goto: end }"),
+			"a test names a value or a var, one of them",
+		],
+		[
+			good.replace("clear: root.0", "if: { var: v, is: leaf, goto: end }"),
+			"a variable is compared with a number",
+		],
+		[
+			good.replace("clear: root.0", "goto: here\n        label: here"),
+			"goes round and round",
+		],
 	])("%#", (text, message) => {
 		expect(errorOf(text)).toContain(message);
+	});
+
+	test("a table starts in one slot", () => {
+		const twice = `name: x
+geometry: { slots: 2 }
+root: { 0: T, 1: T }
+tables: { T: {} }
+threads: [{ name: t, steps: [{ nothing: true }] }]`;
+		expect(errorOf(twice)).toContain(
+			"f.yaml:3:7: T is linked twice at the start, by root[0] and by root[1]",
+		);
 	});
 
 	test("unknown settings name the known ones", () => {

@@ -101,6 +101,25 @@ describe("reduction", () => {
 		);
 	});
 
+	test("the same for threads that queue invalidations behind each other", () => {
+		const queue = randomScenario({
+			threads: 3,
+			steps: 5,
+			dirty: false,
+			slots: 2,
+			queue: true,
+		});
+		fc.assert(
+			fc.property(queue, (scenario) => {
+				const full = explore(scenario, { now, full: true });
+				const reduced = explore(scenario, { now });
+				expect(ids(reduced)).toEqual(ids(full));
+				expect(reduced.outcomes).toEqual(full.outcomes);
+			}),
+			{ numRuns: 300 },
+		);
+	});
+
 	test("the same while devices write", () => {
 		const dirty = randomScenario({
 			threads: 2,
