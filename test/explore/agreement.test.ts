@@ -161,7 +161,7 @@ function legal(random: fc.Arbitrary<Scenario>, numRuns: number): number {
 		fc.property(random, (scenario) => {
 			const { violations } = explore(scenario, { now, limits });
 			for (const { id } of violations) {
-				// A thread that ends without the end of its call is not at rest for the judge.
+				// For the judge a call that never ends and a command that nobody waits for are under way: there is no rest to judge.
 				if (id === "DEADLOCK" || (id === "PT-37" && leavesOpen(scenario)))
 					continue;
 				const example = counterexample(scenario, id, { now, limits });
@@ -206,5 +206,5 @@ describe("every counterexample of a random scenario is a legal log", () => {
 
 const leavesOpen = (scenario: Scenario): boolean =>
 	scenario.threads.some(({ steps }) =>
-		steps.some(({ verb }) => verb === "begin"),
+		steps.some(({ verb }) => verb === "begin" || verb === "issue"),
 	);
