@@ -1,4 +1,5 @@
 /** What happened, for people: per call who was attached or moved, which groups were switched, which calls changed nothing. */
+import { spaceAt } from "../iotlb/state.ts";
 import {
 	newPredictions,
 	notePrediction,
@@ -151,7 +152,11 @@ function noteFlush(
 	}
 	flushing.pageCommands++;
 	flushing.pageBytes += PAGE * 2 ** mask;
-	const space = world.iotlb.units.get(data.iommu)?.spaces.get(data.did ?? -1);
+	const space = spaceAt(
+		world.iotlb.units.get(data.iommu),
+		data.did ?? -1,
+		data.kind === "piotlb" ? (data.pasid ?? 0) : 0,
+	);
 	if (space === undefined) return;
 	const n = 2 ** mask;
 	const start = Math.floor(Number(addr) / PAGE / n) * n;
