@@ -4,6 +4,7 @@ import type { LogRecord } from "../vocabulary/records.ts";
 import type { ChangeSignal } from "./change-signal.ts";
 import type { LogCodec, Scanner } from "./codec.ts";
 import { startOf } from "./file-open.ts";
+import { LogError } from "./error.ts";
 import type { LogIo } from "./io.ts";
 import { plainChunks } from "./chunks.ts";
 import type { LogBatch } from "./read.ts";
@@ -124,7 +125,18 @@ async function* archivedChunks(
 		}
 		yield;
 	}
-	scanner?.end();
+	sealed(scanner);
+}
+
+/** A segment that another one follows ends with a seal: whatever was held back because more might come is damage now. */
+function sealed(scanner: Scanner | undefined): void {
+	const tail = scanner?.end().tail;
+	if (tail === undefined) return;
+	throw new LogError("missing-lines", "the segment ends without a seal", {
+		line: tail.line,
+		seq: tail.seq,
+		hint: "It was cut or changed after the next one had begun. Put back a copy of it.",
+	});
 }
 
 /** Pushes a segment that may be growing through a scanner, chunk by chunk. */
@@ -154,7 +166,10 @@ async function* liveChunks(
 				position += count;
 				yield;
 			}
-			if (!isLast) break;
+			if (!isLast) {
+				sealed(scanner);
+				break;
+			}
 			if (follow === undefined || follow.aborted || view.closed()) break;
 			await view.changed.wait(follow);
 		}

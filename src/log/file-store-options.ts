@@ -22,6 +22,8 @@ export interface FileStoreOptions {
 	readonly codec?: LogCodec;
 	/** `any`: accept times that go backwards, as merged recordings may. Default `monotonic`. */
 	readonly clock?: "monotonic" | "any";
+	/** How many idempotency keys are remembered at most, the newest. Default 1,000,000. */
+	readonly keysMax?: number;
 	/** For tests: another file system. */
 	readonly io?: LogIo;
 }

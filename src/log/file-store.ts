@@ -27,6 +27,7 @@ import {
 	readSegment,
 } from "./file-open.ts";
 import { Places, readBatches, type StoreView } from "./file-read.ts";
+import { Keys, type Known } from "./file-keys.ts";
 import type { FileStore, FileStoreOptions } from "./file-store-options.ts";
 import { ioError, type LogFile, type LogIo, nodeIo } from "./io.ts";
 import { codecFound, findLayout, type Layout } from "./layout.ts";
@@ -48,12 +49,6 @@ import {
 	repeatedAnswer,
 } from "./store.ts";
 import type { TimedFact } from "./write.ts";
-
-/** A key that was used: the last record of its batch, and when that is durable. */
-interface Known {
-	readonly last: number;
-	readonly done: Promise<void>;
-}
 
 /**
  * Opens a log for writing, or starts one. Recovers first: an append that was cut short is dropped and reported in `recovery`. Throws
@@ -89,7 +84,7 @@ class Store implements FileStore {
 	readonly #options: FileStoreOptions;
 	readonly #unlock: () => Promise<void>;
 	readonly #changed = changeSignal();
-	readonly #keys = new Map<string, Known>();
+	readonly #keys: Keys;
 	readonly #places = new Places();
 	#segments: Segment[] = [];
 	#writer!: SegmentWriter;
@@ -120,6 +115,7 @@ class Store implements FileStore {
 		this.#codec = codec;
 		this.#layout = layout;
 		this.#options = options;
+		this.#keys = new Keys(options.keysMax);
 		this.#unlock = unlock;
 	}
 
@@ -140,6 +136,7 @@ class Store implements FileStore {
 	}
 
 	async archive(before: number): Promise<readonly Segment[]> {
+		await this.#keys.idle();
 		const moved = await archiveSegments(
 			this.#layout.path,
 			Math.min(before, this.#written.head.seq),
@@ -162,16 +159,14 @@ class Store implements FileStore {
 			last.first === 0
 				? undefined
 				: await readHeader(this.#io, first, this.#codec);
-		// Keys and the last time reach back over a rotation: the segment before the last is read, too.
+		// The last time and the latest keys reach back over a rotation: the segment before the last is read, too.
 		const before = this.#segments.at(-2);
-		if (header !== undefined && before !== undefined && !before.archived)
-			await readSegment(
-				this.#io,
-				before,
-				this.#codec,
-				header,
-				this.#collector(before)[0],
-			);
+		const isRead = before !== undefined && !before.archived;
+		this.#keys.startsAt(isRead ? before.first : last.first);
+		if (header !== undefined && isRead) {
+			const [handler] = this.#collector(before);
+			await readSegment(this.#io, before, this.#codec, header, handler);
+		}
 		this.#goOn(
 			await openSegment(
 				this.#io,
@@ -186,8 +181,8 @@ class Store implements FileStore {
 	/** Removes a last segment that was being made when the writer died. The one before is the last then, or there is no log yet. */
 	async #removeUnborn(): Promise<void> {
 		const last = this.#segments.at(-1);
-		const before = this.#segments.at(-2);
 		if (last === undefined) return;
+		const before = this.#segments.at(-2);
 		const { header } = this.#options;
 		const expected =
 			before !== undefined
@@ -246,8 +241,7 @@ class Store implements FileStore {
 				this.#lastT = t;
 			},
 			seal: ({ seq, key }) => {
-				if (key !== undefined)
-					this.#keys.set(key, { last: seq, done: Promise.resolve() });
+				if (key !== undefined) this.#keys.set(key, seq);
 				if (scanner !== undefined && this.#places.isDue(segment, scanner.bytes))
 					this.#places.add(segment, scanner.place());
 			},
@@ -255,16 +249,24 @@ class Store implements FileStore {
 		return [handler, (made) => (scanner = made)];
 	}
 
-	async append(
+	append(
 		facts: readonly TimedFact[],
 		options: AppendOptions = {},
+	): Promise<Appended> {
+		const read = () => readBatches(this.#view(), 1, undefined);
+		const append = () => this.#append(facts, options);
+		return this.#keys.inOrder(options.key, read, append);
+	}
+
+	async #append(
+		facts: readonly TimedFact[],
+		options: AppendOptions,
 	): Promise<Appended> {
 		if (this.#closed) throw closed();
 		if (this.#writer.failure !== undefined) throw this.#writer.failure;
 		const { key } = options;
 		const known = key === undefined ? undefined : this.#keys.get(key);
-		if (key !== undefined && known !== undefined)
-			return this.#repeat(facts, key, known);
+		if (known !== undefined) return this.#repeat(facts, key ?? "", known);
 		checkAppend(
 			facts,
 			options,
@@ -290,7 +292,7 @@ class Store implements FileStore {
 			() => this.#onWritten(chain, t, bytes.length, facts.length + 1),
 			start && this.#newSegment(first, start),
 		);
-		if (key !== undefined) this.#keys.set(key, { last: chain.head.seq, done });
+		if (key !== undefined) this.#keys.set(key, chain.head.seq, done);
 		await done;
 		return { first, last: chain.head.seq, head: chain.head, repeated: false };
 	}
@@ -329,8 +331,7 @@ class Store implements FileStore {
 		this.#lastT = this.#writtenT;
 		this.#size = this.#bytes;
 		this.#segmentFirst = this.#segments.at(-1)?.first ?? 0;
-		for (const [key, { last }] of this.#keys)
-			if (last > this.#written.head.seq) this.#keys.delete(key);
+		this.#keys.dropBehind(this.#written.head.seq);
 	}
 
 	/** Is record `first` to start a segment? The chain must know before it is sealed. */
