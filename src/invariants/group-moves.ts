@@ -241,13 +241,18 @@ export const GROUP_MOVES: readonly Invariant[] = [
  * takes back a whole one of the same operation (a bind that fails after it has claimed the group): it goes where that one came from.
  */
 function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
-	const forward = bracket.attaches.filter(
-		(attach) =>
-			!attach.undo &&
-			attach.seq > group.domSeq &&
-			group.members.includes(attach.dev),
-	);
-	// A member that refuses what must succeed is blocked, and the others go on (iommu.c:__iommu_device_set_domain).
-	const to = forward.find(({ dom }) => dom !== group.blk) ?? forward[0];
+	let to: Attach | undefined;
+	let undone = false;
+	for (const attach of bracket.attaches) {
+		if (attach.seq <= group.domSeq || !group.members.includes(attach.dev))
+			continue;
+		if (attach.undo) undone = true;
+		else {
+			// A switch that failed was taken back; what follows is another one (the next automatic hwpt that may fit).
+			// A member that refuses what must succeed is blocked, and the others go on (iommu.c:__iommu_device_set_domain).
+			if (undone || to === undefined || to.dom === group.blk) to = attach;
+			undone = false;
+		}
+	}
 	return to?.dom ?? bracket.domBefore?.get(group.id) ?? undefined;
 }

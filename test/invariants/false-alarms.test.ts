@@ -185,3 +185,52 @@ test("the domain that a container took last unmaps in chunks, the others in one 
 	}
 	expect(failed).toEqual([[0x20_0000]]);
 });
+
+test("the next automatic hwpt is another switch, not a detour of the one that failed (GRP-2)", () => {
+	const topology = machine(["mock", []], ["mock", [], []]);
+	const [other, refuses] = [deviceId("0000:02:00.0"), deviceId("0000:02:01.0")];
+	const calls: Calls = [
+		["open", {}],
+		["bind", { ctx, dev: D1 }],
+		["bind", { ctx, dev: other }],
+		["ioasAlloc", { ctx }],
+		["attach", { ctx, dev: D1, pt: 3 }],
+		["attach", { ctx, dev: other, pt: 3 }],
+	];
+	const refuse = [
+		{ dev: refuses, to: "any", errno: "EINVAL", when: "forward" },
+	];
+	const { ends, ids, records } = judged(topology, calls, { refuse });
+	expect([ends[5], ids]).toEqual(["EINVAL", []]);
+	const last = records.at(-1)?.op;
+	const tried = records.filter(
+		({ type, op }) => type === "hw.attach.failed" && op === last,
+	);
+	expect(
+		new Set(tried.map(({ data }) => (data as { dom: string }).dom)).size,
+	).toBe(2);
+});
+
+test("real: a device with a mandated direct region, plugged into a group that user space uses, stays on the domain that the detach frees (HWP-2)", () => {
+	const { groups, known } = machine(["vtd", [MSI], [MSI, DIRECT]]);
+	const [{ members, ...group }] = groups as [(typeof groups)[number]];
+	const late = members.map((m, i) => (i === 1 ? { ...m, absent: true } : m));
+	const topology = { known, groups: [{ ...group, members: late }] } as Topology;
+	const calls: Calls = [
+		["open", {}],
+		["bind", { ctx, dev: D1 }],
+		["ioasAlloc", { ctx }],
+		["attach", { ctx, dev: D1, pt: 2 }],
+		["hotAdd", { dev: D2 }],
+		["detach", { ctx, dev: D1 }],
+	];
+	const { ends, ids } = judged(topology, calls);
+	expect(ends.every((end) => end === "ok")).toBe(true);
+	expect(ids).toEqual(["HWP-2", "GRP-1", "LOG-5"]);
+	// Without the region it is blocked like the others.
+	const plain = {
+		known,
+		groups: [{ ...group, members: late.map((m) => ({ ...m, resv: [MSI] })) }],
+	} as Topology;
+	expect(judged(plain, calls).ids).toEqual([]);
+});
