@@ -3,11 +3,11 @@
  * appends beside bare write + fdatasync of the same bytes; folding the binary codec beside NDJSON; opening with and without snapshot.
  */
 import { rmSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { BINARY } from "../src/log/binary.ts";
 import { type LogCodec, NDJSON } from "../src/log/codec.ts";
 import { openFileStore } from "../src/log/file-store.ts";
+import { nodeIo } from "../src/log/io.ts";
 import type { Chain } from "../src/log/seal.ts";
 import type { TimedFact } from "../src/log/write.ts";
 import type { LogHeader } from "../src/vocabulary/header.ts";
@@ -109,13 +109,13 @@ function scanBench(header: LogHeader, batches: TimedFact[][]): void {
 		);
 }
 
-/** Bare write + fdatasync of the same chunks, one after the other. */
+/** Bare write + fdatasync of the same chunks, one after the other, by the same calls as the store's. */
 async function bare(path: string, chunks: readonly Buffer[]): Promise<number> {
-	const file = await open(path, "w");
+	const file = await nodeIo.open(path, "create");
 	const start = performance.now();
 	let position = 0;
 	for (const chunk of chunks) {
-		await file.write(chunk, 0, chunk.length, position);
+		await file.write(chunk, position);
 		await file.datasync();
 		position += chunk.length;
 	}
