@@ -56,6 +56,11 @@ export const FAULTED: { readonly [id: string]: FaultedRun } = {
 	"GRP-3": { scenario: "only-one-attached", set: "omit=ig.hwpt.cleared#1" },
 	"GRP-5": { scenario: "replace-1", set: "repeat=ig.list.add#1" },
 	"GRP-7": { scenario: "replace-1", set: "repeat=hw.attach#10" },
+	"GRP-8": {
+		scenario: "only-one-attached",
+		set: "blind=detach.wasLast",
+		also: ["GRP-3", "GRP-10", "OWN-6", "LOG-5", "HWP-2", "OWN-2"],
+	},
 	"GRP-10": { scenario: "only-one-attached", set: "omit=grp.handle.set#2" },
 	"GRP-11": { scenario: "page-requests-of-two", also: ["FLT-2"] },
 	"GRP-12": {

@@ -5,15 +5,24 @@ import { verifyRecords } from "../../src/replay/verify.ts";
 import { runScenario } from "../../src/scenarios/run.ts";
 import { runScenarioNamed } from "../../src/scenarios/runs.ts";
 import { threeInOneGroup } from "../../src/scenarios/setting.ts";
-import { bound, header, IOAS } from "../world/build.ts";
+import {
+	attach,
+	bound,
+	CTX,
+	DEV1,
+	GROUP,
+	H1,
+	header,
+	IOAS,
+} from "../world/build.ts";
 
 const idsOf = (found: readonly { readonly id: string }[]): string[] => [
 	...new Set(found.map(({ id }) => id)),
 ];
-function faulty(scenario: string, wrong: string) {
+function faulty(scenario: string, wrong: string, omit = "") {
 	const { header: head, records } = runScenario(runScenarioNamed(scenario), {
 		engine: "compiled",
-		set: wrong === "" ? {} : { wrong },
+		set: { wrong, omit },
 	});
 	return { ids: idsOf(verifyRecords(head, records).violations), records };
 }
@@ -78,4 +87,35 @@ test("IOP-15: an operation may map what it builds itself while another one runs"
 	};
 	expect(twoAtOnce(true)).not.toContain("IOP-15");
 	expect(twoAtOnce(false)).toContain("IOP-15");
+});
+
+test("HWP-5: a hwpt whose domain its IOAS does not fill, too", () => {
+	expect(faulty("only-one-attached", "", "iopt.dom.added#1").ids).toEqual(
+		expect.arrayContaining(["HWP-4", "HWP-5"]),
+	);
+	const { header: head, records } = runScenario(
+		runScenarioNamed("only-one-attached"),
+		{ engine: "compiled", set: { omit: "iopt.dom.added#1" } },
+	);
+	const { violations } = verifyRecords(head, records);
+	expect(violations.find(({ id }) => id === "HWP-5")?.message).toMatch(
+		/is on .* but its domain:\d+ is not filled by it/,
+	);
+});
+
+test("RSV-2: a device whose regions nobody tells, and that reserved nothing, is unexplained; one that reserved is not", () => {
+	const judged = (reserves: boolean) => {
+		const b = bound();
+		if (reserves) attach(b, DEV1, true);
+		else
+			b.op("attach", () => {
+				b.add("ig.hwpt.set", { ctx: CTX, group: GROUP, hwpt: H1 });
+				b.add("ig.list.add", { ctx: CTX, group: GROUP, dev: DEV1, hwpt: H1 });
+				b.add("dev.attached", { dev: DEV1, hwpt: H1, first: true });
+			});
+		const untold = { topology: { known: "partial" as const, groups: [] } };
+		return idsOf(verifyRecords(header(untold), b.records).unexplained);
+	};
+	expect(judged(false)).toContain("RSV-2");
+	expect(judged(true)).not.toContain("RSV-2");
 });
