@@ -55,10 +55,13 @@ export function openContainer(x: Exec): void {
 	emit(x, fact("ctx.opened", x.ctx, { ctx: x.ctx, kind: "type1" }));
 }
 
-/** VFIO_GROUP_SET_CONTAINER: claims the whole group, even the same owner twice is EPERM; attaches when an IOMMU type is set. */
+/** VFIO_GROUP_SET_CONTAINER: claims the whole group, EPERM when it has an owner; attaches when an IOMMU type is set. */
 export function setContainer(x: Exec, group: GroupId): Answer {
 	const c = containerOf(x);
-	if (c.groups.includes(group)) return refused("EINVAL", "group.container");
+	// In a container is in a container, this one or another (drivers/vfio/group.c:vfio_group_ioctl_set_container).
+	for (const other of x.host.containers.values())
+		if (other.groups.includes(group))
+			return refused("EINVAL", "group.container");
 	const claimed = claimGroup(x, group);
 	if (claimed !== undefined) return refused(claimed, "group.claim");
 	if (c.v2 !== undefined) {
@@ -84,20 +87,29 @@ export function unsetContainer(x: Exec, group: GroupId): Answer {
 	if (groups.length > 0) putContainer(x, { ...now, groups });
 	else {
 		// The last group takes the IOMMU driver with it (container.c:vfio_group_detach_container).
-		const { v2: _, ranges: __, ...rest } = now;
+		const { v2: _, nesting: __, ranges: ___, ...rest } = now;
 		putContainer(x, { ...rest, groups });
 	}
 	return EOK;
 }
 
-/** VFIO_SET_IOMMU: once, and only with a group in the container. */
+/** Numbers of include/uapi/linux/vfio.h. */
+const TYPE1 = 1;
+const TYPE1_NESTING = 6;
+const TYPES = [TYPE1, 3, TYPE1_NESTING];
+/** An extension that CHECK_EXTENSION knows and that is no type: the driver is asked to open it, and refuses (vfio_iommu_type1_open). */
+const UNMAP_ALL = 9;
+
+/** VFIO_SET_IOMMU: once, and only with a group in the container. No driver knows the number: ENODEV (container.c:vfio_ioctl_set_iommu). */
 export function setType(x: Exec, type: number): Answer {
 	const c = containerOf(x);
 	if (c.groups.length === 0 || c.v2 !== undefined)
 		return refused("EINVAL", "type");
-	if (type !== 1 && type !== 3 && type !== 6) return refused("EINVAL", "type");
-	putContainer(x, { ...c, v2: type !== 1 });
-	const version = type === 1 ? "v1" : "v2";
+	if (!TYPES.includes(type))
+		return refused(type === UNMAP_ALL ? "EINVAL" : "ENODEV", "type");
+	const nesting = type === TYPE1_NESTING;
+	putContainer(x, { ...c, v2: type !== TYPE1, nesting });
+	const version = type === TYPE1 ? "v1" : "v2";
 	emit(
 		x,
 		fact("type1.created", x.ctx, { ctx: x.ctx, version, limit: ENTRY_LIMIT }),
@@ -181,6 +193,9 @@ const entryRange = (e: { iova: bigint; size: bigint }): Range => ({
 	last: e.iova + e.size - 1n,
 });
 
+/** Drivers with domain op enable_nesting (iommu.c:iommu_enable_nesting; of ours only arm-smmu-v3 has it in 6.12). */
+const NESTING_DRIVERS: ReadonlySet<string> = new Set(["smmu-v3"]);
+
 /** Attaches a group: a new domain, checks, then either joins an equal domain or replays all entries (facts §5.5). */
 function attachGroup(x: Exec, group: GroupId): ErrnoName | undefined {
 	const c = containerOf(x);
@@ -191,6 +206,10 @@ function attachGroup(x: Exec, group: GroupId): ErrnoName | undefined {
 	const spec = ops.allocPaging(dev, 0, { type: 0, length: 0 });
 	if ("errno" in spec) return spec.errno;
 	const dom = makeDomain(x, ops.name, spec);
+	if (c.nesting === true && !NESTING_DRIVERS.has(ops.name)) {
+		freeDomain(x, dom, true);
+		return "EINVAL";
+	}
 	const refusedBy = switchGroup(x, group, { how: "attach", dom });
 	if (refusedBy !== undefined) {
 		freeDomain(x, dom, true);

@@ -205,6 +205,8 @@ export interface Container {
 	readonly groups: readonly GroupId[];
 	/** Set by SET_IOMMU. */
 	readonly v2?: boolean;
+	/** VFIO_TYPE1_NESTING_IOMMU was asked for. */
+	readonly nesting?: boolean;
 	readonly domains: readonly VfioDomain[];
 	/** Usable ranges; undefined before the first domain. */
 	readonly ranges?: readonly Range[];

@@ -17,7 +17,8 @@ export const captureCommand: Command = {
 		"Set up exactly the events and probes that a verdict needs on a real host.",
 	teach: `
 Without options it looks at the running kernel and prints a shell script that sets up what that kernel offers, and says what it lacks. With
---apply (root, Linux) it sets up the same itself; --remove takes back everything it set up and touches nothing else.
+--apply (root, Linux) it sets up the same itself; --remove takes its events back and touches no others (the buffers keep size and clock).
+The end of the script says how to record what belongs beside a trace: groups, command line, probes.
 
   iommu-ledger capture --print > setup.sh               for another host: all probes
   sudo iommu-ledger capture --apply && sudo iommu-ledger tail`,

@@ -182,7 +182,8 @@ export function endCall(state: State, call: Call, t = call.tEnd): void {
 
 function ctxOf(state: State, call: Call): Ctx | undefined {
 	const { ids } = state;
-	const fd = countOf(call.args, "iommufd");
+	const own = call.name === "CLOSE_IOMMUFD" ? "fd" : "iommufd";
+	const fd = countOf(call.args, own);
 	const container = countOf(call.args, "container");
 	const named = ids.contextsByFd.get(Number.isNaN(fd) ? container : fd);
 	if (named !== undefined || !Number.isNaN(fd)) return named;

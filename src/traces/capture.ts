@@ -141,7 +141,18 @@ function whyMissing(probe: Probe, count: number | undefined): string {
 		: `${probe.fn} is not there: load module ${module} first`;
 }
 
-/** The set-up as a shell script, for hosts where nothing else may run. */
+/**
+ * What a recording has beside its trace, as a shell command: sysfs' groups in the form of groups.txt (src/traces/groups.ts). `$S` is the folder of
+ * the groups, `$D` the folder of the recording.
+ */
+export const GROUPS_COMMAND = [
+	'for g in "$S"/*; do echo "group ${g##*/} type=$(cat "$g/type")"',
+	'for d in "$g"/devices/*; do p=$(readlink -f "$d"); b=$(readlink "$d/driver" || echo none)',
+	'echo "  ${d##*/} $(cat "$d/vendor"):$(cat "$d/device") class=$(cat "$d/class") driver=${b##*/} path=pci${p#*/pci}"; done',
+	'echo "  reserved: $(tr "\\n" ";" < "$g/reserved_regions")"; done > "$D/groups.txt"',
+].join("; ");
+
+/** The set-up as a shell script, for hosts where nothing else may run. A line that the kernel refuses is said and does not end it. */
 export function setupScript(plan: CapturePlan): string {
 	const { root, form, probes, tracepoints, missing, warnings } = plan;
 	return [
@@ -149,18 +160,21 @@ export function setupScript(plan: CapturePlan): string {
 		"# Set-up for recording IOMMU activity (run as root). Undo: the lines at the end.",
 		...warnings.map((text) => `# warning: ${text}`),
 		...missing.map(({ probe, why }) => `# left out: ${probe.event}: ${why}`),
+		'probe() { { echo "$1" >> dynamic_events; } 2>/dev/null || echo "not available: $1" >&2; }',
+		'events() { if [ -e "events/$1/enable" ]; then echo 1 > "events/$1/enable"; else echo "not available: events $1" >&2; fi; }',
 		`cd ${root}`,
 		"echo mono > trace_clock",
 		`echo ${BUFFER_KB} > buffer_size_kb`,
-		"echo 1 > options/record-tgid 2>/dev/null || true",
-		...probes.map(
-			(probe) => `echo '${probeLine(probe, form)}' >> dynamic_events`,
-		),
-		...tracepoints.map((system) => `echo 1 > events/${system}/enable`),
-		`echo 1 > events/${EVENT_GROUP}/enable`,
+		"{ echo 1 > options/record-tgid; } 2>/dev/null || true",
+		...probes.map((probe) => `probe '${probeLine(probe, form)}'`),
+		...tracepoints.map((system) => `events ${system}`),
+		`events ${EVENT_GROUP}`,
 		"echo 1 > tracing_on",
-		"# record: cat trace_pipe > trace.txt (or, afterwards, cat trace > trace.txt)",
-		"# beside it: for g in /sys/kernel/iommu_groups/*; do … done > groups.txt; cat /proc/cmdline /proc/version > cmdline.txt",
+		"# record, into a folder D of your own, with the groups in S:",
+		"#   D=/tmp/recording; S=/sys/kernel/iommu_groups; mkdir -p $D",
+		`#   cat ${root}/trace_pipe > $D/trace.txt   (Ctrl-C ends it; or afterwards: cat ${root}/trace > $D/trace.txt)`,
+		`#   ${GROUPS_COMMAND}`,
+		`#   cat ${root}/dynamic_events > $D/probes.txt; cat /proc/cmdline /proc/version > $D/cmdline.txt; dmesg > $D/dmesg.txt`,
 		"# undo:",
 		`#   cd ${root}; echo 0 > events/${EVENT_GROUP}/enable`,
 		...tracepoints.map((system) => `#   echo 0 > events/${system}/enable`),

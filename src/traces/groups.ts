@@ -7,6 +7,8 @@
  */
 import type { ReservedRegion, TopologyGroup } from "../vocabulary/header.ts";
 import { deviceId, groupId } from "../vocabulary/ids.ts";
+import type { Placed } from "./aliases.ts";
+import { aliasOf } from "./aliases.ts";
 
 /** A group as read. */
 export interface GroupEntry {
@@ -14,7 +16,7 @@ export interface GroupEntry {
 	readonly members: {
 		readonly name: string;
 		readonly driver: string;
-		/** Requester id it uses instead of its own, where its place on the bus tells. */
+		/** Requester id that stands for it at the root bus, where its place tells another than its own. */
 		readonly alias?: number;
 	}[];
 	resv: readonly ReservedRegion[];
@@ -29,46 +31,54 @@ const KINDS: { readonly [name: string]: ReservedRegion["kind"] | undefined } = {
 	"sw-msi": "sw-msi",
 };
 
-/** Reads groups.txt. Lines of another form are left out: a hand-made file is still useful. */
-export function parseGroups(text: string): GroupEntry[] {
-	const groups: GroupEntry[] = [];
-	for (const line of text.split(/\r?\n/)) {
-		const head = /^group (\d{1,9})\b/.exec(line);
-		if (head !== null) {
-			groups.push({ number: Number(head[1]), members: [], resv: [] });
-			continue;
-		}
-		const group = groups[groups.length - 1];
-		if (group === undefined) continue;
-		const reserved = /^\s+reserved:(.*)$/.exec(line);
-		if (reserved !== null) {
-			group.resv = (reserved[1] ?? "")
-				.split(";")
-				.map(region)
-				.filter((item) => item !== undefined);
-			continue;
-		}
-		const member = /^\s+(\S{1,100})(?:.*\bdriver=(\S+))?/.exec(line);
-		if (member?.[1] !== undefined)
-			group.members.push({
-				name: member[1],
-				driver: member[2] ?? "none",
-				...aliasOf(member[1], line),
-			});
-	}
-	return groups;
+interface Reading {
+	readonly groups: GroupEntry[];
+	readonly placed: Map<string, Placed>;
 }
 
-/**
- * An end point directly below a bridge that is not on the root bus sits on a conventional bus (below a PCIe switch there are only ports):
- * the bridge sends its requests as device 0 of that bus (drivers/pci/search.c:pci_for_each_dma_alias).
- */
-function aliasOf(name: string, line: string): { alias?: number } {
-	const above = /\bpath=pci\S*?\/([^\s/]+)\/([^\s/]+)\/([^\s/]+)$/.exec(line);
-	if (above === null || above[3] !== name || / class=0x0604/.test(line))
-		return {};
-	const bus = /^[0-9a-f]+:([0-9a-f]{2}):/i.exec(name)?.[1];
-	return bus === undefined ? {} : { alias: Number.parseInt(bus, 16) << 8 };
+/** Reads groups.txt. Lines of another form are left out: a hand-made file is still useful. */
+export function parseGroups(text: string): readonly GroupEntry[] {
+	const reading: Reading = { groups: [], placed: new Map() };
+	for (const line of text.split(/\r?\n/)) readLine(reading, line);
+	return reading.groups.map((group) => ({
+		...group,
+		members: group.members.map((member) => {
+			const device = reading.placed.get(member.name);
+			const alias =
+				device === undefined ? undefined : aliasOf(device, reading.placed);
+			return alias === undefined ? member : { ...member, alias };
+		}),
+	}));
+}
+
+function readLine({ groups, placed }: Reading, line: string): void {
+	const head = /^group (\d{1,9})\b/.exec(line);
+	if (head !== null) {
+		groups.push({ number: Number(head[1]), members: [], resv: [] });
+		return;
+	}
+	const group = groups[groups.length - 1];
+	if (group === undefined) return;
+	const reserved = /^\s+reserved:(.*)$/.exec(line);
+	if (reserved !== null) {
+		group.resv = (reserved[1] ?? "")
+			.split(";")
+			.map(region)
+			.filter((item) => item !== undefined);
+		return;
+	}
+	const name = /^\s+(\S{1,100})/.exec(line)?.[1];
+	if (name === undefined) return;
+	const driver = /\bdriver=(\S+)/.exec(line)?.[1] ?? "none";
+	group.members.push({ name, driver });
+	const path = /\bpath=pci[^\s/]*((?:\/[^\s/]+)+)/.exec(line)?.[1] ?? "";
+	placed.set(name, {
+		name,
+		group: group.number,
+		id: /^\s+\S+ (0x\w+:0x\w+)/.exec(line)?.[1] ?? "",
+		driver,
+		above: path.split("/").slice(1, -1),
+	});
 }
 
 function region(text: string): ReservedRegion | undefined {

@@ -93,6 +93,10 @@ export interface Ctx {
 	untold: number;
 	/** Domains of a legacy container. */
 	readonly domains: Set<Domain>;
+	/** Entries of a legacy container: start → length. */
+	readonly entries: Map<U64, U64>;
+	/** Entries went and the recording does not tell which. */
+	entriesUntold: boolean;
 }
 /** An I/O address space. */
 export interface Ioas {
@@ -163,6 +167,8 @@ export class Identity {
 	readonly groupsByPointer = new Map<number, Group>();
 	readonly devices = new Map<string, Device>();
 	readonly contexts = new Map<number, Ctx>();
+	/** Legacy containers by their struct vfio_iommu, which lives from SET_IOMMU to the last group's leaving. */
+	readonly containers = new Map<number, Ctx>();
 	readonly contextsByFd = new Map<number, Ctx>();
 	readonly ioases = new Map<number, Ioas>();
 	readonly hwpts = new Map<number, Hwpt>();
@@ -248,6 +254,8 @@ export class Identity {
 			idevs: new Map(),
 			untold: 0,
 			domains: new Set(),
+			entries: new Map(),
+			entriesUntold: false,
 		};
 		if (!Number.isNaN(pointer)) this.contexts.set(pointer, ctx);
 		if (fd >= 0) this.contextsByFd.set(fd, ctx);

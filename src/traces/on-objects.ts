@@ -179,7 +179,14 @@ export function onAddDomainRet(state: State, lane: Lane): void {
 
 /** iommufd_ioas_destroy: nobody holds it any more. */
 export function onIoasDestroy(state: State, lane: Lane): void {
-	const ioas = ioasAt(state, lane, state.line.pointer(K.obj)) ?? lane.op?.ioas;
+	const pointer = state.line.pointer(K.obj);
+	// Of one that nothing was done with, the pointer was never seen: the line tells its number as well.
+	const named = lane.op?.ctx?.ioases.get(state.line.num(K.ioasId));
+	if (named !== undefined && Number.isNaN(named.pointer)) {
+		named.pointer = pointer;
+		state.ids.ioases.set(pointer, named);
+	}
+	const ioas = ioasAt(state, lane, pointer) ?? lane.op?.ioas;
 	if (ioas === undefined) return;
 	if (lane.op !== undefined) lane.op.saw |= SAW.gone;
 	loseIoas(state, lane, ioas);

@@ -2,8 +2,8 @@
  * The emulator's own log beside a recording (qemu_vtd.txt): an independent witness of what the emulated IOTLB held
  * (facts/trace-formats.md §6). Its invalidation descriptors come in the same order as the traced ones, one to one, so they
  * anchor its lines exactly between two commands; inside that, its clock (guest time within a known spread) places them. A
- * translation is placed as late as its anchor and SLACK allow: it can only have been made earlier. Logs without a clock
- * (first word is the event) are placed by the anchors alone.
+ * translation is placed as late as its anchor and SLACK allow: it can only have been made earlier. Logs without the guest's clock
+ * (QEMU's own: the event comes first, or behind `pid@host time:`) are placed by the anchors alone.
  */
 import type { U64 } from "../vocabulary/fields.ts";
 import { u64 } from "../vocabulary/fields.ts";
@@ -12,6 +12,8 @@ import type { RecordData, RecordType } from "../vocabulary/records.ts";
 import type { LinePull } from "./call-book.ts";
 import type { ImportReport } from "./report.ts";
 import type { State } from "./state.ts";
+import type { Descriptor } from "./witness-place.ts";
+import { PlaceSearch, same } from "./witness-place.ts";
 
 /** Clock error allowed when the recording does not tell one, in ns. */
 const SLACK_NS = 50e6;
@@ -38,13 +40,6 @@ interface Entry {
 	readonly did: number;
 	readonly write: boolean;
 }
-interface Descriptor {
-	readonly kind: string;
-	readonly did: number;
-	readonly addr: U64 | undefined;
-	readonly mask: number | undefined;
-	readonly sid: number | undefined;
-}
 
 /** The witness of one recording, pulled as the trace goes on. */
 export class Witness {
@@ -61,6 +56,8 @@ export class Witness {
 	private timed = false;
 	/** Time of the last traced descriptor. */
 	private anchorT = 0;
+	/** Looks for the trace's beginning in the log. */
+	private search: PlaceSearch | undefined;
 	private sink: State | undefined;
 
 	/** `spreadNs`: how late its clock may be, when the recording tells. */
@@ -100,7 +97,8 @@ export class Witness {
 		const text = line.trimEnd();
 		if (text === "") return;
 		this.report.witness.lines++;
-		const words = text.split(" ");
+		// With -msg timestamp=on: "1234@1700000000.123456:vtd_…", by the host's clock.
+		const words = text.replace(/^\d+@\d+\.\d+:/, "").split(" ");
 		let t = Number.NaN;
 		if (!isEvent(words[0])) {
 			const seconds = Number(words.shift());
@@ -215,10 +213,11 @@ export class Witness {
 		mask: number | undefined,
 		sid: number | undefined,
 	): void {
-		const skipped = this.align({ kind, did, addr, mask, sid });
+		const descriptor = { kind, did, addr, mask, sid };
+		if (this.seek(descriptor)) return;
+		const skipped = this.align(descriptor);
 		if (skipped !== 0) this.sink?.coverage.misplaced();
 		if (skipped < 0) return;
-		if (this.traced === 0 && skipped > 0) this.forgetEarlier(skipped);
 		this.traced += skipped;
 		if (this.report.witness.aligned)
 			while (
@@ -237,6 +236,23 @@ export class Witness {
 		this.compact();
 	}
 
+	/** The log may begin long before the trace. False: where the trace begins in it is known, and this command is to be anchored. */
+	private seek(traced: Descriptor): boolean {
+		if (this.traced > 0) return false;
+		this.search ??= new PlaceSearch(this.descriptors);
+		const place = this.search.next(traced);
+		if (place === "first") return false;
+		if (place === "open") return true;
+		if (place === "none") {
+			this.report.witness.aligned = false;
+			this.sink?.coverage.misplaced();
+		}
+		this.traced = place === "none" ? 1 : place;
+		this.forgetEarlier(this.traced - 1);
+		this.anchorT = this.sink?.line.t ?? 0;
+		return true;
+	}
+
 	/**
 	 * How many descriptors of the log the trace has missed before this one; -1 when the log does not have it. Too many of either end the
 	 * anchoring for good.
@@ -245,9 +261,7 @@ export class Witness {
 		const { witness } = this.report;
 		const from = this.traced - this.firstDescriptor;
 		if (!witness.aligned || this.descriptors[from] === undefined) return 0;
-		// A trace may begin in the middle of the log: its first command may be far down.
-		const reach = this.traced === 0 ? HELD_MAX : RESYNC_MAX;
-		for (let k = 0; k < reach; k++) {
+		for (let k = 0; k < RESYNC_MAX; k++) {
 			const logged = this.descriptors[from + k];
 			if (logged === undefined) break;
 			if (!same(logged, traced)) continue;
@@ -259,11 +273,11 @@ export class Witness {
 		return -1;
 	}
 
-	/** The trace begins in the middle of the log: what the log has before `skipped` commands is not its business. */
-	private forgetEarlier(skipped: number): void {
+	/** What the log has before `commands` of its commands is not the trace's business. */
+	private forgetEarlier(commands: number): void {
 		while (
 			this.head < this.entries.length &&
-			(this.entries[this.head] as Entry).after <= skipped
+			(this.entries[this.head] as Entry).after <= commands
 		)
 			this.head++;
 	}
@@ -319,6 +333,8 @@ export class Witness {
 		if (state === undefined) return;
 		// Without a clock only the commands place a line; once they differ from the trace's, nothing does.
 		if (Number.isNaN(entry.t) && !this.report.witness.aligned) return;
+		// A log that goes on after the trace: what stands behind commands that the trace does not have came after it.
+		if (Number.isNaN(entry.t) && entry.after > this.traced) return;
 		const [unit] = state.ids.iommus.values();
 		const iommu = (unit ?? state.ids.iommu("dmar0")).id;
 		const t = Number.isNaN(entry.t) ? this.anchorT : entry.t;
@@ -331,21 +347,6 @@ export class Witness {
 			emit(state, t, entry.type, iommu, { iommu, sid, iova, write });
 		else emit(state, t, entry.type, iommu, { iommu, sid, iova, pa, did });
 	}
-}
-
-/** Whether a descriptor of the log can be the traced one; the log leaves out what it does not print. */
-function same(logged: Descriptor, traced: Descriptor): boolean {
-	return (
-		logged.kind === traced.kind &&
-		(logged.kind !== "iotlb" || logged.did === traced.did || traced.did < 0) &&
-		(logged.addr === undefined || logged.addr === traced.addr) &&
-		(traced.mask === undefined ||
-			Number.isNaN(logged.mask ?? Number.NaN) ||
-			logged.mask === traced.mask) &&
-		(logged.sid === undefined ||
-			traced.sid === undefined ||
-			logged.sid === traced.sid)
-	);
 }
 
 const isEvent = (word: string | undefined): boolean =>

@@ -1,18 +1,21 @@
+import { spawnSync } from "node:child_process";
 import {
 	mkdirSync,
 	mkdtempSync,
 	readFileSync,
 	rmSync,
+	symlinkSync,
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
 	applyCapture,
 	CaptureError,
 	EVENT_GROUP,
+	GROUPS_COMMAND,
 	plainPlan,
 	planCapture,
 	probeLine,
@@ -21,6 +24,7 @@ import {
 } from "../../src/traces/capture.ts";
 import { PROBES } from "../../src/traces/capture-probes.ts";
 import { EVENTS } from "../../src/traces/events.ts";
+import { parseGroups } from "../../src/traces/groups.ts";
 import { FIXTURES } from "./support.ts";
 
 describe("probe lines", () => {
@@ -59,12 +63,22 @@ describe("probe lines", () => {
 	test("the printed set-up names every probe once, and how to undo it", () => {
 		const script = setupScript(plainPlan());
 		for (const { event } of PROBES) {
-			expect(script.split(`:${EVENT_GROUP}/${event} `)).toHaveLength(2);
+			expect(
+				script
+					.split(`probe '`)
+					.filter((line) => line.includes(`:${EVENT_GROUP}/${event} `)),
+			).toHaveLength(1);
 			expect(script).toContain(`'-:${EVENT_GROUP}/${event}'`);
 		}
 		expect(script).toContain("echo mono > trace_clock");
 	});
 });
+
+const shell = (script: string, env: { [name: string]: string } = {}) =>
+	spawnSync("sh", ["-e", "-c", script], {
+		encoding: "utf8",
+		env: { ...process.env, ...env },
+	});
 
 describe("on a host", () => {
 	let root = "";
@@ -109,6 +123,65 @@ describe("on a host", () => {
 			"vtd_pt_free_level: dma_pte_free_level is not unique in this kernel",
 		]);
 		expect(setupScript(plan)).toContain("# left out: ifd_bind_ret");
+	});
+
+	test("the printed set-up goes on behind what a kernel refuses, and says it", () => {
+		offer({
+			trace_clock: "",
+			buffer_size_kb: "",
+			tracing_on: "",
+			"events/iommu/enable": "0",
+		});
+		// Not a file: every probe is refused.
+		mkdirSync(join(root, "dynamic_events"));
+		const { status, stderr } = shell(setupScript(plainPlan(["core"], root)));
+		expect(status).toBe(0);
+		const refused = PROBES.filter(({ part }) => part === "core").length;
+		expect(stderr.match(/^not available: [pr]/gm)).toHaveLength(refused);
+		expect(stderr).toContain("not available: events intel_iommu");
+		expect(readFileSync(join(root, "events/iommu/enable"), "utf8")).toBe("1\n");
+		expect(readFileSync(join(root, "tracing_on"), "utf8")).toBe("1\n");
+	});
+
+	test("the command for groups.txt writes what the importer reads", () => {
+		const bridge = "devices/pci0000:00/0000:00:04.0/0000:01:00.0";
+		const device = `${bridge}/0000:02:01.0`;
+		offer({
+			"groups/11/type": "DMA\n",
+			"groups/11/reserved_regions":
+				"0x00000000fee00000 0x00000000feefffff msi\n",
+			[`${bridge}/class`]: "0x060400\n",
+			[`${bridge}/vendor`]: "0x1b36\n",
+			[`${bridge}/device`]: "0x000e\n",
+			[`${device}/class`]: "0x00ff00\n",
+			[`${device}/vendor`]: "0x1234\n",
+			[`${device}/device`]: "0x11e8\n",
+			"drivers/vfio-pci/bind": "",
+		});
+		symlinkSync(join(root, "drivers/vfio-pci"), join(root, device, "driver"));
+		mkdirSync(join(root, "groups/11/devices"));
+		for (const path of [bridge, device])
+			symlinkSync(
+				join(root, path),
+				join(root, "groups/11/devices", basename(path)),
+			);
+		const { status, stderr } = shell(GROUPS_COMMAND, {
+			S: join(root, "groups"),
+			D: root,
+		});
+		expect([status, stderr]).toEqual([0, ""]);
+		expect(parseGroups(readFileSync(join(root, "groups.txt"), "utf8"))).toEqual(
+			[
+				{
+					number: 11,
+					members: [
+						{ name: "0000:01:00.0", driver: "none" },
+						{ name: "0000:02:01.0", driver: "vfio-pci", alias: 0x200 },
+					],
+					resv: [{ start: "0xfee00000", last: "0xfeefffff", kind: "msi" }],
+				},
+			],
+		);
 	});
 
 	test("an old kernel: kprobes, with a warning", async () => {

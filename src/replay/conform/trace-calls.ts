@@ -49,11 +49,11 @@ function ctxOfDevice(s: TraceSession, c: TraceCall): CtxId | undefined {
 }
 
 const HANDLERS: { readonly [call: string]: Handler } = {
-	OPEN_IOMMUFD: (s, c) => s.openRecorded(c.ret, () => s.openIommufdAt(c.ret)),
+	OPEN_IOMMUFD: (s, c) => s.openRecorded(c, () => s.openIommufdAt(c.ret)),
 	CLOSE_IOMMUFD: (s, c) =>
 		s.close(num(c, "fd"), 0) ? replyOf({}) : refusal("EBADF"),
 	OPEN_CDEV: (s, c) =>
-		s.openRecorded(c.ret, () => {
+		s.openRecorded(c, () => {
 			s.place(devOf(c), groupOf(c));
 			s.devFiles.set(c.ret, { dev: devOf(c) });
 		}),
@@ -75,6 +75,9 @@ const HANDLERS: { readonly [call: string]: Handler } = {
 		const fd = num(c, "fd");
 		const file = s.devFiles.get(fd);
 		if (file === undefined) return refusal("EBADF");
+		const group = s.host.devs.get(file.dev)?.group;
+		if (group !== undefined && s.groupOpen(group))
+			return shown(refusal("EBUSY"), "", "dev_id", 0);
 		const bound = (): boolean =>
 			[...s.devFiles.values()].some(
 				(f) => f.dev === file.dev && f.ctx !== undefined,

@@ -131,7 +131,12 @@ export class TracePlayer {
 		let choices: Choice[] = [];
 		let budget = BACKTRACK_MAX;
 		let best:
-			| { readonly point: Checkpoint; readonly pending: Pending }
+			| {
+					readonly point: Checkpoint;
+					readonly pending: Pending;
+					/** What led there: the search goes on to overwrite it. */
+					readonly path: readonly Option[];
+			  }
 			| undefined;
 		while (pending.head < this.#calls.length) {
 			const next = this.#advance(pending, choices);
@@ -145,7 +150,11 @@ export class TracePlayer {
 			}
 			// Nothing fits here: go back to the last open choice, or give up at the farthest point.
 			if (best === undefined || progress(pending) > progress(best.pending))
-				best = { point: this.#session.checkpoint(), pending };
+				best = {
+					point: this.#session.checkpoint(),
+					pending,
+					path: this.#path.slice(0, progress(pending)),
+				};
 			const back = budget-- > 0 ? retry(choices) : undefined;
 			if (back !== undefined) {
 				choices = back.choices;
@@ -155,6 +164,7 @@ export class TracePlayer {
 				continue;
 			}
 			this.#session.restore(best.point);
+			this.#path.splice(0, this.#path.length, ...best.path);
 			pending = this.#giveUp(best.pending);
 			choices = [];
 			best = undefined;

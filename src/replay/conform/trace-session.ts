@@ -6,11 +6,13 @@ import { domainCreated, groupFacts } from "../../../machines/ops/domains.ts";
 import type { Dev, Domain, Group, Host } from "../../../machines/ops/types.ts";
 import { addGroup } from "../../drivers/host.ts";
 import type { Topology, TopologyGroup } from "../../vocabulary/header.ts";
+import type { ErrnoName } from "../../vocabulary/errno.ts";
 import type { CtxId, DeviceId, GroupId } from "../../vocabulary/ids.ts";
 import { fact } from "../../vocabulary/records.ts";
 import type { Reply } from "./call.ts";
 import { ALL_USER, UserMemory } from "./memory.ts";
-import { refusal } from "./call.ts";
+import { replyOf } from "./call.ts";
+import type { TraceCall } from "./trace-call.ts";
 import type { FactSink, OpenFile, SessionPoint } from "./session.ts";
 import { Session } from "./session.ts";
 
@@ -25,6 +27,7 @@ export interface Checkpoint extends SessionPoint {
 	readonly devFiles: ReadonlyMap<number, DeviceFile>;
 	readonly containers: ReadonlyMap<number, CtxId>;
 	readonly groupFiles: ReadonlyMap<number, GroupId>;
+	readonly groupDevices: ReadonlyMap<number, DeviceId>;
 	readonly joined: ReadonlyMap<GroupId, CtxId>;
 }
 
@@ -38,6 +41,8 @@ export class TraceSession extends Session {
 	readonly devFiles = new Map<number, DeviceFile>();
 	readonly containers = new Map<number, CtxId>();
 	readonly groupFiles = new Map<number, GroupId>();
+	/** Device files that a group gave out (VFIO_GROUP_GET_DEVICE_FD). */
+	readonly groupDevices = new Map<number, DeviceId>();
 	readonly joined = new Map<GroupId, CtxId>();
 	readonly #template: TopologyGroup | undefined;
 
@@ -53,6 +58,7 @@ export class TraceSession extends Session {
 			devFiles: new Map(this.devFiles),
 			containers: new Map(this.containers),
 			groupFiles: new Map(this.groupFiles),
+			groupDevices: new Map(this.groupDevices),
 			joined: new Map(this.joined),
 		};
 	}
@@ -62,14 +68,37 @@ export class TraceSession extends Session {
 		refill(this.devFiles, point.devFiles);
 		refill(this.containers, point.containers);
 		refill(this.groupFiles, point.groupFiles);
+		refill(this.groupDevices, point.groupDevices);
 		refill(this.joined, point.joined);
 	}
 
-	/** An open whose file number the recording tells; a failed one is the environment's. */
-	openRecorded(ret: number, open: () => void): Reply {
-		if (ret < 0) return refusal("ENODEV");
-		open();
-		return { ret, errno: null, out: { fd: ret } };
+	/** An open whose file number the recording tells. What else makes an open fail (no such file, no rights) is the environment's. */
+	openRecorded(c: TraceCall, open: () => void): Reply {
+		if (c.ret >= 0) {
+			open();
+			return { ret: c.ret, errno: null, out: { fd: c.ret } };
+		}
+		if (c.errname === "EBUSY") return replyOf({});
+		return { ret: -1, errno: c.errname as ErrnoName, out: c.out };
+	}
+	/** A device of the group is open through it: that keeps the group's file, and the group in its container. */
+	groupInUse(group: GroupId): boolean {
+		for (const dev of this.groupDevices.values())
+			if (this.host.devs.get(dev)?.group === group) return true;
+		return false;
+	}
+	/** Who opens the group's file now is refused, and so is a bind of a member (drivers/vfio/group.c:vfio_device_block_group). */
+	groupOpen(group: GroupId): boolean {
+		return (
+			this.groupInUse(group) || [...this.groupFiles.values()].includes(group)
+		);
+	}
+	/** A member's own device file is bound: the group's file cannot be opened (vfio_group_fops_open). */
+	memberBound(group: GroupId): boolean {
+		for (const { dev, ctx } of this.devFiles.values())
+			if (ctx !== undefined && this.host.devs.get(dev)?.group === group)
+				return true;
+		return false;
 	}
 	/** Opens /dev/iommu under a recorded file number. */
 	openIommufdAt(fd: number): void {
