@@ -25,7 +25,7 @@ void create_access(void)
 {
 	struct iommu_test_cmd t = { .size = sizeof(t), .op = IOMMU_TEST_OP_CREATE_ACCESS, .id = id_of(IOAS) };
 
-	t.create_access.flags = chance(97) ? below(2) : ONE_OF(2, 0xffffffff);
+	t.create_access.flags = chance(97) ? !chance(30) : ONE_OF(2, 0xffffffff);
 	if (c->access_n >= FDS || call(IOMMU_TEST_CMD, &t))
 		return;
 	c->access[c->access_n++] = t.create_access.out_access_fd;

@@ -13,7 +13,7 @@
 
 void set_dirty(void)
 {
-	struct iommu_hwpt_set_dirty_tracking s = { .size = sizeof(s), .flags = ONE_OF(0, 1, 1, 1), .hwpt_id = id_of(chance(90) ? HWPT : NESTED) };
+	struct iommu_hwpt_set_dirty_tracking s = { .size = sizeof(s), .flags = ONE_OF(0, 1, 1, 1), .hwpt_id = id_of(chance(75) ? TRACKED : chance(70) ? HWPT : NESTED) };
 
 	if (chance(3))
 		s.flags = ONE_OF(2, 3, 0x80000000);
@@ -37,6 +37,7 @@ void dirty_start(void)
 	if (call(IOMMU_HWPT_ALLOC, &h))
 		return;
 	know(HWPT, h.out_hwpt_id);
+	know(TRACKED, h.out_hwpt_id);
 	huge_map();
 	s.hwpt_id = h.out_hwpt_id;
 	call(IOMMU_HWPT_SET_DIRTY_TRACKING, &s);
@@ -52,6 +53,25 @@ void nest_start(void)
 	fault_alloc();
 	nested_alloc();
 }
+/* A device whose faults go to user space. */
+void fault_start(void)
+{
+	struct iommu_hwpt_selftest data = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
+	struct iommu_test_cmd t = { .size = sizeof(t), .op = IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, .id = id_of(STDEV) };
+	struct iommu_hwpt_alloc h = { .size = sizeof(h), .dev_id = id_of(IDEV), .pt_id = id_of(HWPT), .data_type = IOMMU_HWPT_DATA_SELFTEST,
+				      .flags = IOMMU_HWPT_FAULT_ID_VALID, .data_len = sizeof(data), .data_uptr = (uintptr_t)buffer };
+
+	if (!c->n[HWPT])
+		return;
+	memcpy(buffer, &data, sizeof(data));
+	h.pt_id = c->ids[HWPT][c->n[HWPT] - 1];
+	h.fault_id = id_of(FAULTQ);
+	if (call(IOMMU_HWPT_ALLOC, &h))
+		return;
+	know(NESTED, h.out_hwpt_id);
+	t.mock_domain_replace.pt_id = h.out_hwpt_id;
+	call(IOMMU_TEST_CMD, &t);
+}
 static uint64_t bitmap_address(void)
 {
 	if (chance(8))
@@ -61,7 +81,7 @@ static uint64_t bitmap_address(void)
 void mark_dirty(void)
 {
 	const struct area *a = some_area();
-	struct iommu_test_cmd t = { .size = sizeof(t), .op = IOMMU_TEST_OP_DIRTY, .id = id_of(HWPT) };
+	struct iommu_test_cmd t = { .size = sizeof(t), .op = IOMMU_TEST_OP_DIRTY, .id = id_of(chance(85) ? TRACKED : HWPT) };
 	uint64_t page_size = chance(85) ? 0x800 : ONE_OF(0x1000, 0x400, 0, 0x2000, 0x100000, 0xc00, 1);
 
 	t.dirty.page_size = page_size;
@@ -82,7 +102,7 @@ void mark_dirty(void)
 void get_dirty(void)
 {
 	const struct area *a = some_area();
-	struct iommu_hwpt_get_dirty_bitmap g = { .size = sizeof(g), .hwpt_id = id_of(HWPT), .flags = chance(70) ? 0 : 1,
+	struct iommu_hwpt_get_dirty_bitmap g = { .size = sizeof(g), .hwpt_id = id_of(chance(85) ? TRACKED : HWPT), .flags = chance(70) ? 0 : 1,
 						 .page_size = ONE_OF(0x800, 0x800, 0x800, 0x1000, 0x2000, 0x4000, 0x10000), .data = bitmap_address() };
 
 	if (chance(12))
@@ -122,14 +142,14 @@ void invalidate(void)
 	memset(buffer, 0, 1024);
 	memcpy(buffer, e, sizeof(e));
 	if (chance(8))
-		v.entry_len = ONE_OF(0, 1, 4, 7, 9, 12, 16, 64);
+		v.entry_len = ONE_OF(0, 1, 4, 7, 9, 12, 16, 64, 4096, 4097);
 	if (v.entry_len == 12 && chance(60)) {
 		memset(buffer, 0, 1024);
 		if (chance(50))
 			buffer[8 + 12 * below(2)] = 1;
 	}
 	if (chance(5))
-		v.entry_num = ONE_OF(16, 15, 0);
+		v.entry_num = ONE_OF(16, 15, 0, 1 << 20, (1 << 19) + 1);
 	if (chance(5))
 		v.data_uptr = ONE_OF(0, 0x150000000, 0x130003ff0, 0x130003ffc);
 	if (chance(5))

@@ -86,8 +86,11 @@ void hwpt_alloc(void)
 		h.__reserved2 = 1;
 	if (chance(4))
 		h.pt_id = wrong_id();
-	if (!call(IOMMU_HWPT_ALLOC, &h))
-		know(HWPT, h.out_hwpt_id);
+	if (call(IOMMU_HWPT_ALLOC, &h))
+		return;
+	know(HWPT, h.out_hwpt_id);
+	if (h.flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
+		know(TRACKED, h.out_hwpt_id);
 }
 void nested_alloc(void)
 {

@@ -25,6 +25,10 @@ void vfio_start(void)
 	call(IOMMU_VFIO_IOAS, &v);
 	call(VFIO_SET_IOMMU, (void *)ONE_OF(1, 1, 3));
 }
+void vfio_version(void)
+{
+	call(VFIO_GET_API_VERSION, NULL);
+}
 void vfio_extension(void)
 {
 	call(VFIO_CHECK_EXTENSION, (void *)(chance(90) ? below(14) : ONE_OF(0xffffffff, 1ull << 32 | 3, -1ull)));

@@ -34,7 +34,7 @@ static const struct action { void (*run)(void); unsigned weight; unsigned groups
 	{ get_dirty, 12, DIRT }, { nested_alloc, 9, NEST | FLT }, { invalidate, 10, NEST }, { check_iotlb, 8, NEST }, { fault_alloc, 5, FLT | NEST }, { trigger, 14, FLT },
 	{ fault_read, 10, FLT }, { fault_write, 12, FLT }, { fault_close, 2, FLT }, { create_access, 7, ACC }, { access_close, 2, ACC }, { access_pages, 16, ACC },
 	{ unpin, 7, ACC }, { access_rw, 10, ACC }, { access_replace, 5, ACC }, { check_map, 10, MAP | LIFE | ACC | VFIO }, { check_refs, 4, MAP | ACC | LIFE },
-	{ temp_limit, 1, MAP | ACC }, { vfio_set_iommu, 5, VFIO }, { vfio_extension, 3, VFIO }, { vfio_info, 8, VFIO }, { vfio_map, 22, VFIO }, { vfio_unmap, 20, VFIO },
+	{ temp_limit, 1, MAP | ACC }, { vfio_set_iommu, 5, VFIO }, { vfio_extension, 3, VFIO }, { vfio_version, 1, VFIO }, { fault_start, 3, FLT }, { vfio_info, 8, VFIO }, { vfio_map, 22, VFIO }, { vfio_unmap, 20, VFIO },
 	{ odd_size, 40, ABI }, { bad_pointer, 6, ABI }, { unknown, 6, ABI }, { dressed_request, 2, ABI }, { switch_context, 3, LIFE | MAP | ACC | VFIO }, { remap, 3, MEM },
 	{ child_maps, 2, MEM }, { child_acts, 2, MEM }, { close_context, 1, LIFE | MAP | ACC | VFIO }, { lower_limit, 2, LIMIT },
 };
@@ -84,8 +84,10 @@ static void set_out(unsigned groups)
 			create_access();
 	if (groups & DIRT)
 		dirty_start();
-	if (groups & NEST)
+	if (groups & (NEST | FLT)) {
 		nest_start();
+		fault_start();
+	}
 }
 static void sequence(const struct profile *p, unsigned number, unsigned calls)
 {

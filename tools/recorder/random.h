@@ -14,7 +14,8 @@
 #define ARRAY(a) (sizeof(a) / sizeof((a)[0]))
 #define ONE_OF(...) ((const uint64_t[]){ __VA_ARGS__ }[below(sizeof((uint64_t[]){ __VA_ARGS__ }) / 8)])
 
-enum type { IOAS, STDEV, IDEV, HWPT, NESTED, FAULTQ, TYPES };
+/* TRACKED: those of the hwpts that were made for dirty tracking. */
+enum type { IOAS, STDEV, IDEV, HWPT, NESTED, FAULTQ, TRACKED, TYPES };
 enum { IDS = 64, CONTEXTS = 3, AREAS = 64, PINS = 32, FDS = 16 };
 struct area { uint32_t ioas; uint64_t iova, length, va; };
 struct context {
@@ -65,6 +66,7 @@ int call(unsigned long req, void *arg);
 
 /* What a sequence begins with. */
 void vfio_start(void);
+void fault_start(void);
 void dirty_start(void);
 void nest_start(void);
 
@@ -108,6 +110,7 @@ void check_refs(void);
 void temp_limit(void);
 void vfio_set_iommu(void);
 void vfio_extension(void);
+void vfio_version(void);
 void vfio_info(void);
 void vfio_map(void);
 void vfio_unmap(void);
