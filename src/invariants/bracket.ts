@@ -27,8 +27,8 @@ export interface Bracket {
 	/** Entities touched: aspect, id, aspect, id, … without duplicates; `touchedSet` holds the same once there are many. */
 	readonly touched: string[];
 	touchedSet: Set<string> | null;
-	/** hw.attach since the last outcome record (dev.attached, dev.replaced, dev.detached) of this operation. */
-	attaches: readonly Attach[];
+	/** hw.attach since the last outcome record (dev.attached, dev.replaced, dev.detached) of this operation, by group. */
+	attaches: Map<GroupId, Attach[]> | null;
 	/** Groups whose domain was set since then / in the whole operation. */
 	switched: DomainsBefore | null;
 	domBefore: DomainsBefore | null;
@@ -46,16 +46,13 @@ export interface Bracket {
 	areaSeq: number;
 }
 
-/** No attaches. */
-export const NO_ATTACHES: readonly Attach[] = [];
-
 /** A bracket in which nothing has happened. */
 export const newBracket = (seq: number, op: OpenOp | undefined): Bracket => ({
 	seq,
 	op,
 	touched: [],
 	touchedSet: null,
-	attaches: NO_ATTACHES,
+	attaches: null,
 	switched: null,
 	domBefore: null,
 	reserved: null,
@@ -68,6 +65,24 @@ export const newBracket = (seq: number, op: OpenOp | undefined): Bracket => ({
 	areasNet: 0,
 	areaSeq: 0,
 });
+
+/** The attaches of a group's members. */
+export const attachesIn = (
+	{ attaches }: Bracket,
+	group: GroupId,
+): readonly Attach[] => attaches?.get(group) ?? [];
+/** Notes one. */
+export function noteAttach(
+	bracket: Bracket,
+	group: GroupId | undefined,
+	attach: Attach,
+): void {
+	if (group === undefined) return;
+	bracket.attaches ??= new Map();
+	const list = bracket.attaches.get(group);
+	if (list === undefined) bracket.attaches.set(group, [attach]);
+	else list.push(attach);
+}
 
 /** Pairs that a linear search may look through. */
 const FEW = 16;

@@ -1,7 +1,7 @@
 /** GRP-2, 6, 7, 8: what an attach, a replace and a detach may do to the hardware of a group (facts iommufd §3.1, §6.1; seed mail 3). */
 import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
 import type { Group, World } from "../world/types.ts";
-import type { Attach, Bracket } from "./bracket.ts";
+import { type Attach, attachesIn, type Bracket } from "./bracket.ts";
 import {
 	broken,
 	SKIP,
@@ -15,9 +15,7 @@ function groupOf(world: World, dev: DeviceId): Group | undefined {
 	return id === undefined ? undefined : world.groups.map.get(id);
 }
 const movesOf = (bracket: Bracket, group: Group): Attach[] =>
-	bracket.attaches.filter(
-		(attach) => !attach.undo && group.members.includes(attach.dev),
-	);
+	attachesIn(bracket, group.id).filter(({ undo }) => !undo);
 const seqs = (moves: readonly Attach[]): number[] =>
 	moves.slice(0, 3).map((move) => move.seq);
 const beginOf = (bracket: Bracket): number => bracket.seq;
@@ -172,7 +170,7 @@ export const GROUP_MOVES: readonly Invariant[] = [
 					`${group.id} ${seq}`,
 					`${data.dev} was moved to ${data.dom} while ${group.id} is being switched from ${group.dom ?? "no domain"} to ${target}`,
 					[group.id, data.dev, data.dom],
-					[group.domSeq, bracket.attaches[0]?.seq ?? 0],
+					[group.domSeq, attachesIn(bracket, group.id)[0]?.seq ?? 0],
 					{ since: Math.min(bracket.seq, group.domSeq) },
 				);
 			},
@@ -243,9 +241,8 @@ export const GROUP_MOVES: readonly Invariant[] = [
 function switchTarget(bracket: Bracket, group: Group): DomainId | undefined {
 	let to: Attach | undefined;
 	let undone = false;
-	for (const attach of bracket.attaches) {
-		if (attach.seq <= group.domSeq || !group.members.includes(attach.dev))
-			continue;
+	for (const attach of attachesIn(bracket, group.id)) {
+		if (attach.seq <= group.domSeq) continue;
 		if (attach.undo) undone = true;
 		else {
 			// A switch that failed was taken back; what follows is another one (the next automatic hwpt that may fit).

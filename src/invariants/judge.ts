@@ -12,7 +12,7 @@ import type { World } from "../world/types.ts";
 import {
 	hasTouched,
 	newBracket,
-	NO_ATTACHES,
+	noteAttach,
 	touch,
 	untouch,
 	type Bracket,
@@ -234,15 +234,12 @@ function noteInBracket(
 		case "hw.attach":
 			// Nothing outside of operations is ever compared: do not grow there.
 			if (bracket.seq !== 0)
-				bracket.attaches = [
-					...bracket.attaches,
-					{
-						dev: record.data.dev,
-						dom: record.data.dom,
-						undo: record.data.undo === true,
-						seq: record.seq,
-					},
-				];
+				noteAttach(bracket, world.devices.map.get(record.data.dev)?.group, {
+					dev: record.data.dev,
+					dom: record.data.dom,
+					undo: record.data.undo === true,
+					seq: record.seq,
+				});
 			return;
 		case "grp.domain.set":
 			if (bracket.seq !== 0)
@@ -274,7 +271,7 @@ function forgetOutcome(state: State, record: LogRecord): void {
 		record.type === "dev.replaced" ||
 		record.type === "dev.detached"
 	) {
-		bracket.attaches = NO_ATTACHES;
+		bracket.attaches = null;
 		bracket.switched = null;
 	} else if (record.type === "grp.domain.set" && bracket.seq === 0) {
 		// Outside of operations a switch ends here.

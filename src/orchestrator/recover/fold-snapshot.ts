@@ -15,7 +15,7 @@ import type { LogHeader } from "../../vocabulary/header.ts";
 import { type Folded, foldRecord, newFold } from "./fold-store.ts";
 
 /** What of this program the bytes depend on. Raised when the shape of what is written down changes. */
-const LAYOUT = 4;
+const LAYOUT = 5;
 const MAKER = `${MODEL_VERSION}, layout ${LAYOUT}, V8 ${process.versions.v8}`;
 
 /** A fold written down: one graph, since its parts name each other. */
