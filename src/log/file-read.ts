@@ -67,9 +67,15 @@ export async function* readBatches(
 			: start;
 	let resume: ResumePoint | undefined =
 		segment === place?.segment ? place : undefined;
+	let next = 0;
 	while (segment !== undefined) {
-		for await (const batch of segmentBatches(view, segment, resume, follow))
-			if (batch.seal.seq >= from) yield batch;
+		for await (const batch of segmentBatches(view, segment, resume, follow)) {
+			const { seq, count } = batch.seal;
+			// Whole segments may be missing between two that are whole.
+			if (next > 0 && seq - count + 1 !== next) throw brokenStart(segment);
+			next = seq + 1;
+			if (seq >= from) yield batch;
+		}
 		const { first } = segment;
 		segment = view.segments().find((other) => other.first > first);
 		resume = undefined;

@@ -155,6 +155,10 @@ test("an archive that is elsewhere: linked it is read, missing it is missed by n
 	const broken = await run("log", "check", path);
 	expect(broken.code).toBe(2);
 	expect(broken.out).toMatch(/missing-lines: \d{16}.*does not start with/);
+	const store = await open(path);
+	const starting = createIommuSystem({ store });
+	await expect(starting).rejects.toMatchObject({ code: "missing-lines" });
+	await store.close();
 });
 
 test("refusals: one file, no log, a writer at work, damage", async () => {
