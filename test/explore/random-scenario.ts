@@ -73,6 +73,12 @@ const dirtyStep: fc.Arbitrary<object> = fc.oneof(
 	fc.constant({ report: true }),
 );
 
+/** One thread queues an invalidation, another one comes after it. */
+const BEHIND: readonly object[][] = [
+	[{ clear: "root.0" }, { issue: { pages: [0, 1] } }, { set: { flag: 1 } }],
+	[{ await: { flag: 1 } }, { flush: { pages: [2] } }, { free: "T" }],
+];
+
 /** What a random scenario may contain. */
 export interface RandomOptions {
 	readonly threads: number;
@@ -95,10 +101,16 @@ export function randomScenario(options: RandomOptions): fc.Arbitrary<Scenario> {
 			);
 	const special = options.queue === true ? queueStep : undefined;
 	const plain = options.readers === true ? readerStep : step;
-	const thread = fc.array(special ?? plain, {
+	const steps = fc.array(special ?? plain, {
 		minLength: 1,
 		maxLength: options.steps,
 	});
+	const thread =
+		options.queue === true
+			? fc
+					.tuple(fc.constantFrom([], ...BEHIND), steps)
+					.map(([first, rest]) => [...first, ...rest])
+			: steps;
 	return fc
 		.record({
 			threads: fc.array(thread, { minLength: 1, maxLength: options.threads }),
