@@ -207,12 +207,17 @@ function apply(
 	t: number,
 ): void {
 	const { hardware } = iotlb;
-	if (unit.staleContexts.length > 0)
+	const { did, gran, kind } = command;
+	if (unit.staleContexts.length > 0 && kind !== "iotlb" && kind !== "devtlb")
 		unit.staleContexts = unit.staleContexts.filter(
 			(entry) =>
 				entry.seq >= command.seq || !dropsEntry(hardware, command, entry),
 		);
+	if (kind === "context" || kind === "pasid") return;
+	// Most commands name one tag of many.
+	const isOfOne = gran !== "global" && did !== undefined;
 	for (const space of unit.spaces.values()) {
+		if (isOfOne && space.did !== did && space.did >= 0) continue;
 		const reach = reachInto(hardware, unit, command, space);
 		if (reach !== NOTHING) drop(iotlb, space, command, reach, seq, t);
 	}
