@@ -45,7 +45,10 @@ function containerOf(
 		dma,
 		entries,
 		avail: ENTRY_LIMIT - entries,
-		...(note.version === undefined ? {} : { v2: note.version !== "v1" }),
+		// No command of a live system asks for the nesting type.
+		...(note.version === undefined
+			? {}
+			: { v2: note.version !== "v1", nesting: false }),
 		...(note.ranges === undefined
 			? {}
 			: {
