@@ -72,6 +72,7 @@ const ioptDomain = (
 	shape: DomainShape,
 ): IoptDomain => ({
 	dom,
+	driver: shape.driver,
 	pgsizes: BigInt(shape.pgsizes),
 	apertureStart: BigInt(shape.apertureStart),
 	apertureLast: BigInt(shape.apertureLast),

@@ -48,6 +48,8 @@ export interface Area extends Range {
 /** What an IOAS must know of a domain. `pgsizes` is a bitmap of page sizes; the aperture is inclusive. */
 export interface IoptDomain {
 	readonly dom: DomainId;
+	/** Who maps: real drivers refuse what the selftest's takes. */
+	readonly driver: string;
 	readonly pgsizes: bigint;
 	readonly apertureStart: bigint;
 	readonly apertureLast: bigint;

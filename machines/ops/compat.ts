@@ -68,7 +68,7 @@ export function setIommu(x: Exec, type: number): Answer {
 	return errno === undefined ? EOK : refused(errno, "hugepages");
 }
 
-/** VFIO_IOMMU_MAP_DMA: always at a fixed IOVA; no READ and no WRITE is accepted. */
+/** VFIO_IOMMU_MAP_DMA: always at a fixed IOVA; without READ and WRITE only a domain can refuse (iopt-areas.ts). */
 export function mapDma(
 	x: Exec,
 	args: {

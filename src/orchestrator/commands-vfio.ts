@@ -27,7 +27,7 @@ export interface VfioArgs {
 	readonly vfioCheckExtension: Of<{ readonly extension: number }>;
 	/** VFIO_IOMMU_GET_INFO. */
 	readonly vfioInfo: Of<object>;
-	/** VFIO_IOMMU_MAP_DMA: always at a fixed IOVA; `prot` 0 is accepted. */
+	/** VFIO_IOMMU_MAP_DMA: always at a fixed IOVA; `prot` 0 is for the domains to refuse: real ones do (EINVAL). */
 	readonly vfioMap: Of<{
 		readonly iova: string;
 		readonly length: string;

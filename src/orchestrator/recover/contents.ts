@@ -46,8 +46,8 @@ export function contentsOf(
 	made: ReadonlyMap<DomainId, Domain>,
 ): Iopt {
 	const doms = ioas.doms.map((dom) => {
-		const { pgsizes, apertureStart, apertureLast } = made.get(dom)!;
-		return { dom, pgsizes, apertureStart, apertureLast };
+		const { driver, pgsizes, apertureStart, apertureLast } = made.get(dom)!;
+		return { dom, driver, pgsizes, apertureStart, apertureLast };
 	});
 	const accs = ioas.accs.map((access) => {
 		const pinning = world.accesses.map.get(access)?.pinning === true;
