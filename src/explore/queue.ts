@@ -1,7 +1,8 @@
 /**
  * The invalidation queue of the one IOMMU (facts pagetable-semantics.md §5.2): hardware carries commands out in any order, but a thread that waits
  * for its own has waited for all that were queued before them, whoever queued them: VT-d's wait descriptor goes in with the command
- * (intel/dmar.c:qi_submit_sync), CMD_SYNC and COMPLETION_WAIT stand behind it. Kept only where several threads issue commands.
+ * (intel/dmar.c:qi_submit_sync), CMD_SYNC and COMPLETION_WAIT stand behind it. Kept only where it can matter: where several
+ * threads issue commands, or one issues a command that it does not wait for at once.
  * A state holds, for every site, the sites that were pending when it was issued and have not been carried out since.
  */
 import { QUEUE, union, writes } from "./footprint.ts";
@@ -18,12 +19,14 @@ export interface Queue {
 
 const PENDING = 1;
 
-/** The queue, when threads share it. `take` takes bytes of the state. */
+/** The queue, when its order can matter. `loose`: commands are issued that are not waited for at once. `take` takes bytes of the state. */
 export function buildQueue(
 	sites: readonly Site[],
+	loose: boolean,
 	take: (n: number) => number,
 ): Queue | undefined {
-	if (new Set(sites.map(({ thread }) => thread)).size < 2) return undefined;
+	const threads = new Set(sites.map(({ thread }) => thread)).size;
+	if (threads < 2 && !(loose && sites.length > 1)) return undefined;
 	const bytes = (sites.length + 7) >> 3;
 	const at = take(bytes * sites.length);
 	const isPending = (s: Uint8Array, site: number): boolean =>

@@ -121,7 +121,10 @@ export function tableSystem(
 	const compiled = model.threads.map((thread, i) =>
 		compileThread(parts, thread, i),
 	);
-	parts.queue = buildQueue(sites, take);
+	const loose = model.threads.some(({ steps }) =>
+		steps.some(({ verb }) => verb === "issue"),
+	);
+	parts.queue = buildQueue(sites, loose, take);
 	const programs =
 		parts.queue === undefined
 			? compiled
