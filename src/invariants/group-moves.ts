@@ -136,10 +136,14 @@ function detachMoves(
 		bracket.switched?.has(group.id) !== true
 	)
 		return undefined;
+	const rest =
+		before === undefined
+			? `the group still uses ${group.dom ?? "no domain"}`
+			: `the group went from ${before ?? "no domain"} to ${group.dom ?? "no domain"} without its hardware`;
 	// That nobody else is attached is known only from a log without a gap.
 	return broken(
 		`${group.id} ${seq}`,
-		`detaching ${dev}, the last attached device of ${group.id}, moved nothing: the group still uses ${group.dom ?? "no domain"}`,
+		`detaching ${dev}, the last attached device of ${group.id}, moved nothing: ${rest}`,
 		[group.id, dev],
 		trail,
 	);

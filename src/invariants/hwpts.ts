@@ -14,6 +14,8 @@ const isPaging = (hwpt: Hwpt): boolean => hwpt.kind !== "NESTED";
 const isUserDomain = (domain: Domain): boolean =>
 	domain.hwpt !== undefined || domain.kind === "unmanaged";
 
+/** How many of the devices that still use a domain a finding names. */
+const NAMED = 8;
 /** Places of a domain in the list of its hwpt's IOAS. */
 function places(world: World, hwpt: Hwpt): number {
 	if (hwpt.ioas === undefined) return 0;
@@ -114,13 +116,15 @@ function freed(world: World, dom: DomainId, seq: number): Outcome {
 			actors,
 			trail,
 		);
-	if (domain.hwCount > 0)
+	if (domain.hwCount > 0) {
+		const users = [...world.devices.map.values()].filter((d) => d.hw === dom);
 		return broken(
 			`${dom} ${seq}`,
 			`${dom} was freed while the hardware of ${domain.hwCount} device(s) uses it`,
-			actors,
+			[dom, ...users.slice(0, NAMED).map(({ id }) => id)],
 			trail,
 		);
+	}
 	if (domain.ioas !== undefined)
 		return broken(
 			`${dom} ${seq}`,

@@ -3,6 +3,7 @@
  * the same step of the same run fails once more in a kernel without the anomaly, and what is not violated then is the anomaly's doing, as far as the
  * anomaly is known to do that.
  */
+import type { Violation } from "../invariants/verdicts.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
 
@@ -34,6 +35,9 @@ export const KNOWN_ANOMALIES: readonly KnownAnomaly[] = [
 	{ anomaly: "A12", ids: ["MSI-1"], mended: { msiLearnedOnAttachOnly: false } },
 ];
 
+/** What is told of a violation here. */
+type Judged = Pick<Violation, "id" | "seq" | "actors">;
+
 /** Ids that an anomaly accounts for. */
 export interface Known {
 	/** A number of docs/anomalies.md, several joined by "+", or TORN. */
@@ -46,25 +50,46 @@ export interface Known {
  * (iommu.c:__iommu_group_set_domain_nofail, __iommu_group_set_domain_internal err_revert). No switch mends it: only the driver can.
  */
 export const TORN = "torn";
-/** What a torn group violates: bookkeeping and hardware of the member that refused. */
-const TORN_IDS = ["GRP-1", "LOG-5"];
+/**
+ * What a torn group violates, of the device that refused: bookkeeping against hardware; the move that its detach owed; and at last the domain that its
+ * hardware still uses is freed.
+ */
+const TORN_IDS = ["GRP-1", "LOG-5", "GRP-8", "HWP-2"];
 
-/** Did a refusal not stop the switch that it belongs to? */
-function refusedInVain(records: readonly LogRecord[]): boolean {
+/** The devices whose refusal did not stop the switch that it belongs to. */
+function refusedInVain(records: readonly LogRecord[]): ReadonlySet<string> {
+	const devices = new Set<string>();
 	for (const [i, record] of records.entries()) {
 		if (record.type !== "hw.attach.failed") continue;
-		const { dom, undo } = record.data as LogRecord<"hw.attach.failed">["data"];
-		if (undo === true) return true;
+		const { dev, dom, undo } =
+			record.data as LogRecord<"hw.attach.failed">["data"];
+		if (undo === true) devices.add(dev);
 		for (let k = i + 1; records[k]?.op === record.op; k++) {
 			const next = records[k] as LogRecord;
 			if (
 				next.type === "grp.domain.set" &&
 				(next.data as LogRecord<"grp.domain.set">["data"]).dom === dom
 			)
-				return true;
+				devices.add(dev);
 		}
 	}
-	return false;
+	return devices;
+}
+
+/** Those of `ids` that are violated by such a device every time. */
+function tornIds(
+	ids: readonly string[],
+	records: readonly LogRecord[],
+	violations: readonly Judged[],
+): string[] {
+	const refused = refusedInVain(records);
+	return ids.filter(
+		(id) =>
+			TORN_IDS.includes(id) &&
+			violations.every(
+				(one) => one.id !== id || one.actors.some((a) => refused.has(a)),
+			),
+	);
 }
 
 /**
@@ -74,7 +99,7 @@ function refusedInVain(records: readonly LogRecord[]): boolean {
 function atUnwritableAnswer(
 	ids: readonly string[],
 	records: readonly LogRecord[],
-	violations: readonly { readonly id: string; readonly seq: number }[],
+	violations: readonly Judged[],
 ): string[] {
 	const ends = new Set<number>();
 	const moves = new Set<number>();
@@ -99,7 +124,7 @@ const A8_IDS = ["VFT-7", "RSV-5"];
 export function knownOf(
 	ids: readonly string[],
 	records: readonly LogRecord[],
-	violations: readonly { readonly id: string; readonly seq: number }[],
+	violations: readonly Judged[],
 	without: (mended: {
 		readonly [name: string]: Json;
 	}) => readonly string[] | undefined,
@@ -111,11 +136,7 @@ export function knownOf(
 		known.push({ anomaly, ids: gone });
 		left = left.filter((id) => !gone.includes(id));
 	};
-	if (refusedInVain(records))
-		take(
-			TORN,
-			left.filter((id) => TORN_IDS.includes(id)),
-		);
+	take(TORN, tornIds(left, records, violations));
 	for (const { anomaly, ids: its, mended } of KNOWN_ANOMALIES) {
 		if (left.length === 0) break;
 		const still = without(mended);

@@ -51,7 +51,7 @@ const SWEEPS: readonly (readonly [
 	["unwritable-iova", 6, {}],
 	["partial-unmap", 7, {}],
 	["hot-add", 45, {}],
-	["tour", 137, { torn: 7, A8: 1 }],
+	["tour", 137, { torn: 8, A8: 1 }],
 ];
 
 test("the table has every scenario", () => {
