@@ -80,7 +80,9 @@ function trackDomains(store: Store, outside: Outside): void {
 		countDomain: { value: () => {} },
 		domains: {
 			get: () => store.read(known),
-			set: (value: unknown) => store.write(known, value),
+			set: (value: unknown) => {
+				store.write(known, value);
+			},
 		},
 	});
 }

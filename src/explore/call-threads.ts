@@ -11,7 +11,7 @@ import { carryOut } from "../orchestrator/commands.ts";
 import { mapArgs } from "./call-facts.ts";
 import { type CallHost, CTX, deviceNumbered } from "./call-host.ts";
 import { heldLocks, looksUnderLock, wantedLock } from "./call-locks.ts";
-import { asked, type Frame, type ThreadState } from "./call-state.ts";
+import type { Frame, ThreadState } from "./call-state.ts";
 import type { HwptId } from "../vocabulary/ids.ts";
 import type { Call } from "./call-scenario.ts";
 import { tableOf } from "./call-cells.ts";

@@ -163,7 +163,7 @@ function complete(scope: Scope, numbers: readonly number[]): Draft {
 
 /** Hardware carries the invalidation out: what it covers is gone, and tables unlinked before the issue count as flushed. */
 export function perform(parts: Parts, s: Uint8Array, number: number): void {
-	const { caches, model } = parts;
+	const { caches } = parts;
 	const site = parts.sites[number] as Site;
 	parts.queue?.performed(s, number);
 	for (let i = 0; i < caches.bytes; i++)

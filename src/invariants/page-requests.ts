@@ -1,5 +1,5 @@
 /** FLT rows (facts iommufd §6.5): page requests and the queues they go to. */
-import type { DeviceId, FaultQueueId, HwptId } from "../vocabulary/ids.ts";
+import type { DeviceId, FaultQueueId } from "../vocabulary/ids.ts";
 import type { World } from "../world/types.ts";
 import { broken, SKIP, type Invariant } from "./invariant.ts";
 import { liveHwpt } from "./subjects.ts";

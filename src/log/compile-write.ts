@@ -10,7 +10,7 @@ import {
 	type U64Range,
 } from "../vocabulary/fields.ts";
 import { kindBit } from "./byte-text.ts";
-import { type KnownName, NAME_BYTES_MAX, nameOf } from "./encode-line.ts";
+import { NAME_BYTES_MAX, nameOf } from "./encode-line.ts";
 import { putJson } from "./json-encode.ts";
 import {
 	type LineBytes,

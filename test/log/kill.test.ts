@@ -194,8 +194,13 @@ function traced(fsync: string, segmentBytes: number): string {
 	execFileSync(
 		"strace",
 		[
-			...["-f", "-s", "1000000", "-o", out],
-			...["-e", "trace=pwrite64,fdatasync,write,openat,fsync"],
+			"-f",
+			"-s",
+			"1000000",
+			"-o",
+			out,
+			"-e",
+			"trace=pwrite64,fdatasync,write,openat,fsync",
 			process.execPath,
 			...command(
 				join(folder, `traced-${name}`),

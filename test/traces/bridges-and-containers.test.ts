@@ -176,8 +176,14 @@ describe("entries of a legacy container", () => {
 	test("an answer that no set of entries explains: what is in it is not known any more, and nothing is judged by it", async () => {
 		const call = (t: number, name: string, args: object, out: object) =>
 			JSON.stringify({
-				...{ t: t * 1000, t_end: t * 1000 + 500, tid: 7, call: name },
-				...{ args, out, ret: name === "OPEN_CONTAINER" ? 5 : 0, errno: 0 },
+				t: t * 1000,
+				t_end: t * 1000 + 500,
+				tid: 7,
+				call: name,
+				args,
+				out,
+				ret: name === "OPEN_CONTAINER" ? 5 : 0,
+				errno: 0,
 			});
 		const map = (t: number, iova: string) =>
 			call(

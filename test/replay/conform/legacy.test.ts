@@ -37,8 +37,15 @@ function call(
 	const failed = typeof answer === "string";
 	lines.push(
 		JSON.stringify({
-			...{ t, t_end: t + 500, seq: lines.length, tid: 1, call: name, args },
-			...{ out, ret: failed ? -1 : answer, errname: failed ? answer : "" },
+			t,
+			t_end: t + 500,
+			seq: lines.length,
+			tid: 1,
+			call: name,
+			args,
+			out,
+			ret: failed ? -1 : answer,
+			errname: failed ? answer : "",
 		}),
 	);
 }
