@@ -1,10 +1,10 @@
 /**
  * Arm SMMUv3: a domain belongs to the SMMU it was made for, a software MSI window, no nesting, no hw_info and no enforced coherency yet. Read in
  * drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c of 6.12.117: arm_smmu_capable, arm_smmu_domain_alloc_user, arm_smmu_domain_finalise,
- * arm_smmu_attach_dev, arm_smmu_dev_enable_feature, arm_smmu_get_resv_regions.
+ * arm_smmu_attach_dev, arm_smmu_dev_enable_feature, arm_smmu_get_resv_regions; io-pgtable-arm.c:arm_lpae_restrict_pgsizes.
  *
  * Capabilities of a device: `ias` input address bits (48), `granule` in bytes (4096), `coherent` page-table walks and DMA (true), `dirty` (false),
- * `iommu` unit.
+ * `pri` (false; here: stalls, with one stream: arm_smmu_master_iopf_supported), `iommu` unit.
  */
 import type { DriverOps } from "../../machines/ops/driver.ts";
 import type { Dev } from "../../machines/ops/types.ts";
@@ -27,6 +27,13 @@ const PAGE_SIZES: { readonly [granule: number]: bigint } = {
 	65536: 0x1_0000n | 0x2000_0000n,
 };
 
+/** Input bits: only tables of 64K pages go beyond 48 (arm_lpae_restrict_pgsizes). */
+const inputBits = (dev: Dev): number =>
+	Math.min(
+		numberOf(dev, "ias", 48),
+		numberOf(dev, "granule", 4096) === 65536 ? 52 : 48,
+	);
+
 /** The SMMUv3 personality. */
 export const smmuV3: DriverOps = {
 	name: "smmu-v3",
@@ -48,7 +55,7 @@ export const smmuV3: DriverOps = {
 			kind: "unmanaged",
 			pgsizes: PAGE_SIZES[numberOf(dev, "granule", 4096)] ?? K4 | M2 | G1,
 			apertureStart: 0n,
-			apertureLast: below(numberOf(dev, "ias", 48)),
+			apertureLast: below(inputBits(dev)),
 			nest: false,
 			dirty,
 			priv: { iommu: unitOf(dev) },

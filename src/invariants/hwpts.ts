@@ -156,7 +156,9 @@ export const HWPTS: readonly Invariant[] = [
 		kernels: "6.6+",
 		sentence: "An automatic hwpt has at least one attached device.",
 		harm: "an orphan that nobody frees (R3)",
-		source: ["drivers/iommu/iommufd/hw_pagetable.c:iommufd_hw_pagetable_put"],
+		source: [
+			"drivers/iommu/iommufd/iommufd_private.h:iommufd_hw_pagetable_put",
+		],
 		test: (world, id) => {
 			const hwpt = liveHwpt(world, id);
 			if (hwpt?.auto !== true) return SKIP;

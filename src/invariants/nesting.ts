@@ -92,7 +92,7 @@ export const NESTING: readonly Invariant[] = [
 		sentence:
 			"For a device on a nested hwpt, reservations and the MSI cookie are its parent's.",
 		harm: "its MSI window is free in the address space that it really uses",
-		source: ["drivers/iommu/iommufd/device.c:find_hwpt_paging"],
+		source: ["drivers/iommu/iommufd/iommufd_private.h:find_hwpt_paging"],
 		on: { "dev.attached": throughParent, "dev.replaced": throughParent },
 	},
 	{

@@ -1,6 +1,6 @@
 /**
- * Every invalidation command of VT-d, SMMUv3 and AMD-Vi that Linux 6.12 sends, and what it must drop (facts pagetable-semantics.md §5.2), by the
- * names of the kernel; and the commands that each driver sends for a range (§5.3). `inv.issued` records hold them in one spelling:
+ * The invalidation commands of VT-d, SMMUv3 and AMD-Vi, and what each must drop (facts pagetable-semantics.md §5.2), by the names of the kernel
+ * (docs/caches.md says which of them Linux 6.12 does not send); and the commands that each driver sends for a range (§5.3). `inv.issued` records hold them in one spelling:
  * kind, gran, ih, ttl, stage, pasid. What of it reaches which tag is in reach.ts.
  */
 import {

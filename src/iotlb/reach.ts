@@ -97,9 +97,10 @@ function ofPlain(command: Invalidation, space: Space): Reach {
 }
 
 /**
- * VT-d and AMD-Vi find combined entries by the domain id and the second stage's address (intel/cache.c: CACHE_TAG_NESTING_IOTLB is flushed
- * as other tags are; the same for AMD's host domain ids). An SMMUv3 does not: its TLBI S2_IPA takes second-stage entries, and the combined
- * ones go with the VMID (arm-smmu-v3.c sends TLBI NH_ALL besides when a nesting parent changes).
+ * VT-d finds combined entries by the domain id and the second stage's address (intel/cache.c: CACHE_TAG_NESTING_IOTLB is flushed as other
+ * tags are); AMD-Vi, which has no nested domains in 6.12, is taken to be like it. An SMMUv3 does not: its TLBI S2_IPA takes second-stage
+ * entries, and the combined ones go with the VMID (since 6.13, its first with nesting, arm-smmu-v3.c sends TLBI NH_ALL besides when a
+ * nesting parent changes).
  */
 function ofNested(hardware: Hardware, command: Invalidation): Reach {
 	const width = widthOf(command);
@@ -147,7 +148,8 @@ export function dropsEntry(
 			? did === undefined || did === entry.space.did
 			: sid === undefined || sid === entry.sid;
 	}
-	// amd/iommu.c:update_gcr3 sends nothing else for an entry of the GCR3 table than what drops all of that PASID.
+	// The IOMMU is told of a changed entry of the GCR3 table by nothing but the command that drops all of that PASID (amd/iommu.c:update_gcr3,
+	// dev_flush_pasid_all).
 	const isOfAmd =
 		kind === "piotlb" && hardware.family === "amd-vi" && gran !== "page";
 	if (kind !== "pasid" && !isOfAmd) return false;

@@ -92,7 +92,7 @@ export const CACHE_RUNS_BY_DOMAIN: readonly CacheRun[] = [
 			title:
 				"VT-d: an unmap in a nesting parent flushes its own domain id; what nested domains cached goes by theirs",
 			source:
-				'intel/iommu.c before "iommu/vt-d: Add missing iotlb flush for parent domain" (6.8); since 6.11 intel/cache.c, CACHE_TAG_NESTING_IOTLB',
+				'intel/iommu.c:intel_iommu_tlb_sync of 6.7, the first with nested domains; commit 821985301124 "iommu/vt-d: Add missing iotlb flush for parent domain" (6.8) mended it; since 6.10 intel/cache.c:cache_tag_flush_range, CACHE_TAG_NESTING_IOTLB',
 			fix: "the same range under the nested domain's id, too",
 		},
 		{
@@ -123,7 +123,7 @@ export const CACHE_RUNS_BY_DOMAIN: readonly CacheRun[] = [
 			title:
 				"SMMUv3: TLBI S2_IPA alone after an unmap in a nesting parent leaves the combined entries of its VMID",
 			source:
-				"arm-smmu-v3.c:arm_smmu_tlb_inv_range_domain with a nesting parent (6.13)",
+				"arm-smmu-v3.c:arm_smmu_tlb_inv_range_domain with a nesting parent, since 6.13 (6.12 has no nesting there)",
 			fix: "TLBI NH_ALL for the VMID besides",
 		},
 		{
@@ -142,7 +142,7 @@ export const CACHE_RUNS_BY_DOMAIN: readonly CacheRun[] = [
 			title:
 				"VT-d: the device's TLB is flushed by second-stage addresses, which it does not know",
 			source:
-				"intel/cache.c:cache_tag_flush_range, CACHE_TAG_NESTING_DEVTLB (facts §5.3)",
+				'6.7 sent nothing to the device for a nested domain; commit 5e54e861f16f "iommu/vt-d: Add missing device iotlb flush for parent domain" (6.8) flushes all of it, since 6.10 intel/cache.c:cache_tag_flush_range, CACHE_TAG_NESTING_DEVTLB (facts §5.3)',
 			fix: "all that the device keeps is flushed",
 		},
 		{
@@ -158,7 +158,8 @@ export const CACHE_RUNS_BY_DOMAIN: readonly CacheRun[] = [
 			name: "pasid-left-out",
 			title:
 				"VT-d first stage: one domain for a device and for a PASID of it, and the flush names PASID 0 only",
-			source: "intel/cache.c: a cache tag for each domain id and PASID",
+			source:
+				"intel/cache.c:cache_tag_assign: a cache tag for each domain id and PASID",
 			fix: "a command for each PASID",
 		},
 		{

@@ -45,9 +45,10 @@ longer offers. \`test/iotlb/brute-force.test.ts\` compares it with a small concr
   requester and PASID.
 * **A nested domain** (\`hwpt.live\` with a \`parent\`, or \`dom.created\` with one) caches combined entries of two stages under a tag of its own. The
   guest's first stage is in no log; its entries are told by the address that the second stage translates. What the parent unmaps is
-  stale under its own tag and under every nested one, until a command takes it from each: VT-d and AMD by the nested domain's id and the
+  stale under its own tag and under every nested one, until a command takes it from each: VT-d by the nested domain's id and the
   second stage's range (\`intel/cache.c\`: CACHE_TAG_NESTING_IOTLB), SMMUv3 with everything first-stage of the VMID (TLBI NH_ALL). A command for
-  first-stage addresses is sure of none of it, and what a device keeps goes only with all that the device keeps.
+  first-stage addresses is sure of none of it, and what a device keeps goes only with all that the device keeps. In 6.12 VT-d alone has nested
+  domains; SMMUv3 is modelled as from 6.13 on, AMD-Vi is taken to be like VT-d.
 * Not modelled: what a guest does with its own first stage (its own invalidations are its own affair); nested entries of a PASID whose
   first stage the host owns.
 
@@ -56,7 +57,9 @@ longer offers. \`test/iotlb/brute-force.test.ts\` compares it with a small concr
 What each must drop once it has completed, and its spelling in \`inv.issued\`. *range*: of the addressed range; *tag*: of the domain id;
 *level*: of the range and of the level that the TTL names. *Combined*: of a nested domain under that id, the range being one of the second
 stage. With \`pasid\` only what that PASID cached; a device-TLB command without one takes the entries of all PASIDs
-(\`arm-smmu-v3.c:arm_smmu_atc_inv_to_cmd\`).
+(\`arm-smmu-v3.c:arm_smmu_atc_inv_to_cmd\`). Linux 6.12 sends them all but VT-d's context cache domain and PASID cache domain, AMD's PDE=0
+(\`amd/iommu.c:build_inv_iommu_pages\` always sets it), CFGI_CD_ALL, and what nesting on an SMMUv3 needs (NH_ALL and a guest's commands: 6.13). An SMMU with
+FEAT_E2H gets EL2_VA and EL2_ASID for NH_VA and NH_ASID. What clears everything at start or resume (CFGI_ALL, TLBI NSNH_ALL, INVALIDATE_IOMMU_ALL) is not here.
 
 | driver | command | \`inv.issued\` | leaf entries | paging-structure entries | combined | context entries | device TLB |
 |---|---|---|---|---|---|---|---|
@@ -102,7 +105,7 @@ each log is made again byte for byte.
 \`\`\`
 iommu-ledger run lazy-unmap                              run it, judge it: holds
 iommu-ledger run strict-use-after-unmap                  the same use without a flush queue: violated, proven by the device
-iommu-ledger run nested-parent-flush --set fix=true      what the kernel did before 6.8, with what makes it right
+iommu-ledger run nested-parent-flush --set fix=true      what 6.7 left out, with what makes it right
 iommu-ledger run lazy-ring-full --out log.ndjson         its log, for verify and inspect
 \`\`\`
 

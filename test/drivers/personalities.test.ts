@@ -1,10 +1,6 @@
 /** What each driver personality makes, refuses and reserves. */
 import { expect, test } from "vitest";
-import {
-	driverNamed,
-	PERSONALITIES,
-	TRANSLATION,
-} from "../../src/drivers/personalities.ts";
+import { driverNamed, PERSONALITIES } from "../../src/drivers/personalities.ts";
 import type { Topology } from "../../src/vocabulary/header.ts";
 import { groupOf, Kit } from "../ops/kit.ts";
 
@@ -20,7 +16,11 @@ test.each([
 	["vtd", { aw: 39, superpages: false }, 0x1000n, (1n << 39n) - 1n],
 	["smmu-v3", {}, 0x4020_1000n, (1n << 48n) - 1n],
 	["smmu-v3", { granule: 65536, ias: 52 }, 0x2001_0000n, (1n << 52n) - 1n],
-	["amd-vi", { pgtable: "v2" }, 0x4020_1000n, (1n << 47n) - 1n],
+	// At most 48 bits with 4K pages (arm_lpae_restrict_pgsizes).
+	["smmu-v3", { ias: 52 }, 0x4020_1000n, (1n << 48n) - 1n],
+	["amd-vi", {}, 0xf_ff7f_ffff_f000n, (1n << 64n) - 1n],
+	// The kernel's own tables are v2; what users get is v1 with that aperture (protection_domain_alloc, dma_max_address).
+	["amd-vi", { pgtable: "v2" }, 0xf_ff7f_ffff_f000n, (1n << 47n) - 1n],
 ])(
 	"%s %j: page sizes and aperture of its domains",
 	(driver, caps, pgsizes, last) => {
@@ -141,8 +141,7 @@ test("VT-d leaves the refusing device without translation until the revert (A13)
 	expect(k.s.host.devs.get("device:1")?.hw).toBe(k.hwptOf(h1).dom);
 });
 
-test("every personality has a translation part; an unknown name is refused with the known ones", () => {
-	expect(Object.keys(TRANSLATION)).toEqual(Object.keys(PERSONALITIES));
+test("an unknown name is refused with the known ones", () => {
 	expect(() => driverNamed("toString")).toThrow(
 		/known: mock, vtd, smmu-v3, amd-vi/,
 	);
@@ -167,7 +166,7 @@ test("AMD-Vi does not look whose domain it is given: an attach is refused by the
 	expect(k.attach("device:1", foreign)).toBe(foreign);
 });
 
-test("page requests: VT-d misses the capability, SMMUv3 does not know the feature, AMD-Vi agrees", () => {
+test("page requests: VT-d misses the capability, SMMUv3 stalls, AMD-Vi agrees", () => {
 	const word = (driver: string) => {
 		const k = kit(driver);
 		const dev = k.s.host.devs.get("device:1")!;
