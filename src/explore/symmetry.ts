@@ -53,19 +53,26 @@ export function symmetryOf(
 	}
 	const keys = family.threads.map((t) => model.threads[t]?.pc ?? 0);
 	const results = family.threads.map((t) => model.threads[t]?.result ?? 0);
-	const indexOf = new Map(orders.map((order, i) => [order.join(), i]));
-	const base = family.threads.map((_, k) => k);
+	const n = keys.length;
+	const renamingAt = new Map(orders.map((order, i) => [codeOf(order), i]));
+	const progress = new Uint16Array(n);
+	const order = new Uint8Array(n);
+	const place = new Uint8Array(n);
 	return {
 		canonicalize(s) {
-			const key = (k: number): number =>
-				((s[keys[k] as number] as number) << 8) |
-				(s[results[k] as number] as number);
-			const order = [...base].sort((a, b) => key(a) - key(b) || a - b);
+			let sorted = true;
+			for (let k = 0; k < n; k++) {
+				progress[k] =
+					((s[keys[k] as number] as number) << 8) |
+					(s[results[k] as number] as number);
+				if (k > 0 && (progress[k] as number) < (progress[k - 1] as number))
+					sorted = false;
+			}
+			if (sorted) return;
+			sortByProgress(progress, order);
 			// order[j] is the copy that comes to place j.
-			const place = base.map((k) => order.indexOf(k));
-			const which = indexOf.get(place.join()) ?? 0;
-			if (place.every((p, k) => p === k)) return;
-			apply[which]?.(s, scratch);
+			for (let j = 0; j < n; j++) place[order[j] as number] = j;
+			apply[renamingAt.get(codeOf(place)) ?? 0]?.(s, scratch);
 			s.set(scratch);
 		},
 		orbit(s, act) {
@@ -75,6 +82,27 @@ export function symmetryOf(
 			}
 		},
 	};
+}
+
+/** Copies by progress, those that tie as they stood: an insertion sort, since there are few. */
+function sortByProgress(progress: Uint16Array, order: Uint8Array): void {
+	for (let k = 0; k < order.length; k++) {
+		let at = k;
+		for (; at > 0; at--) {
+			const before = order[at - 1] as number;
+			if ((progress[before] as number) <= (progress[k] as number)) break;
+			order[at] = before;
+		}
+		order[at] = k;
+	}
+}
+
+/** A number for a permutation of at most eight. */
+function codeOf(places: ArrayLike<number>): number {
+	let code = 0;
+	for (let k = 0; k < places.length; k++)
+		code = code * 8 + (places[k] as number);
+	return code;
 }
 
 function permutations(n: number): number[][] {
@@ -196,8 +224,12 @@ function renamer(
 	};
 	const values = Uint8Array.from({ length: 256 }, (_, v) => value(v));
 	const bits = bitsOf(caches, r);
-	const mask = (m: number, by: readonly number[]): number =>
-		by.reduce((sum, to, i) => (m & (1 << i) ? sum | (1 << to) : sum), 0);
+	const movedBits = bits
+		.map((to, bit) => (to === bit ? -1 : bit))
+		.filter((bit) => bit >= 0);
+	const byThread = maskMover(r.thread, 1);
+	const byPage = maskMover(r.page, 4);
+	const byTable = maskMover(r.table, 2);
 	/** [from, to] of plain bytes, of value bytes, of page masks, of thread masks, of table masks. */
 	const plain: [number, number][] = [];
 	const valued: [number, number][] = [];
@@ -225,32 +257,59 @@ function renamer(
 		[model.wrote, model.wrote],
 		[model.collected, model.collected],
 	);
+	const bytes = pairs(plain.filter(([a, b]) => a !== b));
+	const valueBytes = pairs(valued);
+	const pageBytes = pairs(pageMasks);
+	const threadBytes = pairs(threadMasks);
+	const tableBytes = pairs(sites.map(({ at }) => [at + 1, at + 1]));
 	return (from, to) => {
 		to.set(from);
-		for (const [a, b] of plain) to[b] = from[a] as number;
-		for (const [a, b] of valued) to[b] = values[from[a] as number] as number;
-		for (const [a, b] of threadMasks) to[b] = mask(from[a] as number, r.thread);
-		for (const [a, b] of pageMasks) {
-			const wide =
-				(from[a] as number) |
-				((from[a + 1] as number) << 8) |
-				((from[a + 2] as number) << 16) |
-				((from[a + 3] as number) << 24);
-			const moved = mask(wide, r.page);
-			for (let byte = 0; byte < 4; byte++)
-				to[b + byte] = (moved >>> (8 * byte)) & 255;
-		}
-		for (const site of sites) {
-			const wide =
-				(from[site.at + 1] as number) | ((from[site.at + 2] as number) << 8);
-			const moved = mask(wide, r.table);
-			to[site.at + 1] = moved & 255;
-			to[site.at + 2] = moved >> 8;
-		}
-		for (let bit = 0; bit < bits.length; bit++)
+		for (let i = 0; i < bytes.length; i += 2)
+			to[bytes[i + 1] as number] = from[bytes[i] as number] as number;
+		for (let i = 0; i < valueBytes.length; i += 2)
+			to[valueBytes[i + 1] as number] = values[
+				from[valueBytes[i] as number] as number
+			] as number;
+		byThread(from, to, threadBytes);
+		byPage(from, to, pageBytes);
+		byTable(from, to, tableBytes);
+		for (let i = 0; i < movedBits.length; i++) {
+			const bit = movedBits[i] as number;
 			if (hasBit(from, caches.at, bit))
 				setBit(to, caches.at, bits[bit] as number);
 			else clearBit(to, caches.at, bits[bit] as number);
+		}
+	};
+}
+
+/** [from, to, from, to, …] */
+const pairs = (list: readonly (readonly [number, number])[]): Int32Array =>
+	Int32Array.from(list.flat());
+
+/** Moves the bits of masks that are `width` bytes long: one table a byte says where its eight bits go. */
+function maskMover(
+	by: readonly number[],
+	width: number,
+): (from: Uint8Array, to: Uint8Array, at: Int32Array) => void {
+	const tables = Array.from({ length: width }, (_, byte) =>
+		Int32Array.from({ length: 256 }, (_, v) => {
+			let moved = 0;
+			for (let bit = 0; bit < 8; bit++)
+				if (v & (1 << bit) && by[8 * byte + bit] !== undefined)
+					moved |= 1 << (by[8 * byte + bit] as number);
+			return moved;
+		}),
+	);
+	return (from, to, at) => {
+		for (let i = 0; i < at.length; i += 2) {
+			let moved = 0;
+			for (let byte = 0; byte < width; byte++)
+				moved |= (tables[byte] as Int32Array)[
+					from[(at[i] as number) + byte] as number
+				] as number;
+			for (let byte = 0; byte < width; byte++)
+				to[(at[i + 1] as number) + byte] = (moved >>> (8 * byte)) & 255;
+		}
 	};
 }
 
