@@ -185,8 +185,6 @@ const hardwareMove = z.enum([
 	"evict",
 	"dirty",
 ]);
-/** A move that hardware may make between any two steps. */
-export type HardwareMove = z.infer<typeof hardwareMove>;
 
 const thread = z.strictObject({
 	name,

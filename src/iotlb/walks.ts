@@ -57,7 +57,6 @@ export interface Walks {
 /** More are not kept: the oldest go (a log without any invalidation must not grow without bound). */
 const ENTRIES_MAX = 16_384;
 
-export const newWalks = (): Walks => ({ entries: new Map() });
 export const copyWalks = (walks: Walks): Walks => ({
 	entries: new Map([...walks.entries].map(([key, e]) => [key, { ...e }])),
 });

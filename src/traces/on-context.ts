@@ -250,9 +250,3 @@ export function closeIfDone(state: State, lane: Lane, ctx: Ctx): void {
 		state.ids.contexts.delete(ctx.pointer);
 	state.emit(lane, "ctx.closed", ctx.id, { ctx: ctx.id });
 }
-
-/** iommufd_group_release: the count of binds has told it already. */
-export function onIgroupRelease(_state: State, lane: Lane): void {
-	// An unbind whose ifd_unbind_in was missed leaves no frame: nothing to do.
-	inside(lane, "ifd_unbind");
-}
