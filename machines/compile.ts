@@ -194,7 +194,11 @@ export function compileMachine(definition: AnyDefinition): CompiledMachine {
 	const machine: CompiledMachine = {
 		id: definition.id,
 		events,
-		eventIndex: Object.fromEntries(events.map((event, i) => [event, i])),
+		// No prototype: "constructor" is no event.
+		eventIndex: Object.setPrototypeOf(
+			Object.fromEntries(events.map((event, i) => [event, i])),
+			null,
+		),
 		names,
 		initial: first.reduce((index, at, r) => index * sizes[r]! + at, 0),
 		rows,

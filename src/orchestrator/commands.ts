@@ -349,12 +349,24 @@ const HANDLERS: Handlers = {
 export const isOpName = (name: string): name is OpName =>
 	Object.hasOwn(HANDLERS, name);
 
-/** Carries a command out. Unknown contexts are EBADF, unknown devices ENODEV: the file or device does not exist. */
+/** Operations that are not asked of a context. */
+const WITHOUT_CTX: {
+	readonly [O in OpName as "ctx" extends keyof CommandArgs[O]
+		? never
+		: O]: true;
+} = { open: true, containerOpen: true, hotAdd: true };
+
+/**
+ * Carries a command out. Unknown contexts are EBADF, unknown devices ENODEV: the file or device does not exist. RangeError when no context is named
+ * where one must be.
+ */
 export function carryOut(x: Executor, command: Command): Outcome {
 	const { ctx, dev } = command.args as {
 		readonly ctx?: CtxId;
 		readonly dev?: DeviceId;
 	};
+	if (ctx === undefined && !Object.hasOwn(WITHOUT_CTX, command.op))
+		throw new RangeError(`operation ${command.op} needs a ctx`);
 	const open = isLegacyOp(command.op)
 		? ctx === undefined || x.legacy.containers.has(ctx)
 		: ctx === undefined || x.actors.get(ctx)?.state === "Open";

@@ -123,6 +123,10 @@ export class Core {
 	#seq = 0;
 	#op = 0;
 	#made: LogRecord[] = [];
+	/** The op.begin of the running operation, until its first step: a command that is none throws before that, and leaves no record. */
+	#begun: Fact | undefined;
+	/** What broke an operation off in the middle: the actors are no longer what the records say. */
+	#defect: unknown;
 	/** Records of the running operation that stand in the log already: they are found again, not made. */
 	#known: LogRecord[] = [];
 	readonly #faults: Faults;
@@ -179,6 +183,11 @@ export class Core {
 	}
 
 	#emit(one: Fact): void {
+		if (this.#begun !== undefined) {
+			const begin = this.#begun;
+			this.#begun = undefined;
+			this.#write(begin);
+		}
 		if (this.#faults.none) this.#write(one);
 		else for (const done of this.#faults.insteadOf(one)) this.#write(done);
 	}
@@ -212,8 +221,8 @@ export class Core {
 		this.#op = this.#seq + 1;
 		const seq = this.#op;
 		this.#outside.op = begin.op;
-		this.#emit(fact("op.begin", actor, begin));
-		const outcome = body();
+		this.#begun = fact("op.begin", actor, begin);
+		const outcome = this.#carriedOut(body);
 		if (outcome.ok) {
 			const { value } = outcome as { value?: Json };
 			this.#emit(
@@ -225,6 +234,19 @@ export class Core {
 			);
 		this.#op = 0;
 		return { seq, outcome, records: this.#take() };
+	}
+	/** What throws before its first step has not been; behind that, nothing can be decided any more. */
+	#carriedOut(body: () => Outcome): Outcome {
+		try {
+			return body();
+		} catch (error) {
+			if (this.#begun === undefined) this.#defect = error;
+			this.#begun = undefined;
+			this.#made = [];
+			this.#seq = this.#op - 1;
+			this.#op = 0;
+			throw error;
+		}
 	}
 	#take(): readonly LogRecord[] {
 		const made = this.#made;
@@ -283,11 +305,20 @@ export class Core {
 		);
 	}
 
-	/** Carries a command out. Never throws for what the kernel would answer with an errno; RangeError for what is no command. */
+	/**
+	 * Carries a command out. Never throws for what the kernel would answer with an errno; RangeError for what is no command. After an Error in the
+	 * middle of an operation, which is a defect of the model, every further command throws.
+	 */
 	decide(command: Command, tag?: SagaTag): Decision {
 		const { op, args } = command;
 		if (!isOpName(op))
 			throw new RangeError(`unknown operation ${JSON.stringify(op)}`);
+		if (typeof args !== "object" || args === null)
+			throw new RangeError(`operation ${op} needs its arguments in an object`);
+		if (this.#defect !== undefined)
+			throw new Error("an operation before broke off in the middle", {
+				cause: this.#defect,
+			});
 		const { ctx } = args as { readonly ctx?: CtxId };
 		const data = { op, args: args as unknown as Json };
 		const begin = tag === undefined ? data : { ...data, ...tag };

@@ -10,14 +10,15 @@ import { hwpt } from "../../machines/hwpt.ts";
 import { ioas } from "../../machines/ioas.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
 import { iommufdCtx } from "../../machines/iommufd-ctx.ts";
-import type { Json } from "../vocabulary/fields.ts";
-import type { Fact } from "../vocabulary/records.ts";
-import { isRecordType } from "../vocabulary/records.ts";
+import type { FieldKind, Json } from "../vocabulary/fields.ts";
+import { isOfKind, u64FromHex } from "../vocabulary/fields.ts";
+import type { Fact, RecordType } from "../vocabulary/records.ts";
+import { isRecordType, RECORD_FIELDS } from "../vocabulary/records.ts";
 import { transactionsOf } from "./flows.ts";
 
 /** One step: every one of its type, or (n > 0) only the n-th of the run. */
 interface Place {
-	readonly type: string;
+	readonly type: RecordType;
 	readonly n: number;
 }
 /** `after` further steps of its operation; -1: when the operation ends. */
@@ -26,7 +27,7 @@ interface Delay extends Place {
 }
 interface Change extends Place {
 	readonly field: string;
-	readonly value: Json;
+	readonly value: unknown;
 }
 /** The switches that this file reads, "" = none. */
 export interface FaultSwitches {
@@ -54,8 +55,8 @@ function placeOf(fault: string, text: string): Place {
 	return { type, n: Number(n) };
 }
 function delayOf(text: string): Delay {
-	const [place = "", after] = text.split("+");
-	if (after !== undefined && !/^[1-9]\d{0,5}$/.test(after))
+	const [place = "", after, ...rest] = text.split("+");
+	if (rest.length > 0 || (after !== undefined && !/^[1-9]\d{0,5}$/.test(after)))
 		throw new RangeError(
 			`late: ${JSON.stringify(text)}: + takes how many steps later`,
 		);
@@ -75,7 +76,23 @@ function changeOf(text: string): Change {
 	} catch {
 		// Not JSON: an actor, or another word.
 	}
-	return { ...placeOf("wrong", place), field, value: json };
+	const at = placeOf("wrong", place);
+	return { ...at, field, value: valueOf(at.type, field, json) };
+}
+/** The value as the record holds it. A record that no log could hold would be judged here and refused when it is written. */
+function valueOf(type: RecordType, field: string, json: Json): unknown {
+	const table: { readonly [field: string]: string } = RECORD_FIELDS[type];
+	if (!Object.hasOwn(table, field))
+		throw new RangeError(
+			`wrong: ${type} has no field ${JSON.stringify(field)}; it has: ${Object.keys(table).join(", ")}`,
+		);
+	const kind = table[field]!.replace("?", "") as FieldKind;
+	const value =
+		kind === "hex" && typeof json === "string" ? u64FromHex(json) : json;
+	if (isOfKind(kind, value)) return value;
+	throw new RangeError(
+		`wrong: ${type}'s ${field} is of kind ${kind}, and ${JSON.stringify(json)} is not`,
+	);
 }
 /** The driver's own look at a domain before it attaches a device to it; the others are guards. */
 const DRIVER_ATTACH = "driver.attach";

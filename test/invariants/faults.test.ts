@@ -156,6 +156,13 @@ describe("faults are named right", () => {
 		[{ repeat: "obj.ref#x" }, /repeat: "obj.ref#x" is no step/],
 		[{ late: "obj.ref+0" }, /\+ takes how many steps later/],
 		[{ late: "obj.ref#1#2" }, /is no step/],
+		[{ late: "obj.ref+1+2" }, /\+ takes how many steps later/],
+		[{ wrong: "obj.ref:uu=1" }, /obj.ref has no field "uu"; it has: obj, /],
+		[{ wrong: "obj.ref:__proto__=1" }, /obj.ref has no field "__proto__"/],
+		[{ wrong: "obj.ref:constructor=1" }, /has no field "constructor"/],
+		[{ wrong: "obj.ref:u=-1" }, /obj.ref's u is of kind count, and -1 is not/],
+		[{ wrong: "hw.attach:dom=5" }, /hw.attach's dom is of kind domain/],
+		[{ wrong: "dom.map:iova=0x01" }, /dom.map's iova is of kind hex/],
 		[{ wrong: "obj.ref#1" }, /is not STEP:FIELD=VALUE/],
 		[{ wrong: "nothing:u=1" }, /wrong: "nothing" is no step/],
 		[{ blind: "replace" }, /blind: "replace" is no guard/],
@@ -198,6 +205,11 @@ describe("faults are named right", () => {
 		const wrong = types({ wrong: "dom.unmap#1:unmapped=4096" });
 		expect(wrong.length).toBe(plain.length);
 		expect(wrong[at]!.data).toEqual({ ...plain[at]!.data, unmapped: 4096 });
+		const map = plain.findIndex(({ type }) => type === "dom.map");
+		expect(types({ wrong: "dom.map#1:iova=0x5000" })[map]!.data).toEqual({
+			...plain[map]!.data,
+			iova: 0x5000,
+		});
 		const same = (i: number) =>
 			JSON.stringify(wrong[i], (_, v: unknown) =>
 				typeof v === "bigint" ? String(v) : v,

@@ -6,6 +6,7 @@ import {
 	type InspectionEvent,
 	type SnapshotFrom,
 } from "xstate";
+import { compileMachine, stepCompiled } from "../../machines/compile.ts";
 import { type AnyDefinition, toXState } from "../../machines/define.ts";
 import { device } from "../../machines/device.ts";
 import { domain } from "../../machines/domain.ts";
@@ -31,6 +32,8 @@ const LIVES: readonly Life[] = [
 			{ type: "hw.attach", dom: "domain:3", blocking: false, verdict: null },
 			{ type: "dev.attach", hwpt: HWPT, first: true },
 			{ type: "no.such.event" },
+			{ type: "constructor" },
+			{ type: "__proto__" },
 			{ type: "dev.unbind" },
 			{ type: "dev.detach", hwpt: HWPT, last: true },
 		],
@@ -153,4 +156,13 @@ test("an event that changes nothing leaves the snapshot itself", () => {
 	actor.send({ type: "go" });
 	expect(actor.getSnapshot().value).toBe("B");
 	expect(actor.getSnapshot().machine.id).toBe("quiet");
+});
+
+test("what every object inherits is no event of the table", () => {
+	const table = compileMachine(domain);
+	const context = table.start({ dom: "domain:1" });
+	const step = (type: string) =>
+		stepCompiled(table, table.initial, context, { type });
+	for (const type of ["constructor", "__proto__", "toString"])
+		expect(step(type)).toEqual(step("no.such.event"));
 });

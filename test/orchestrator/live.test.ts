@@ -58,6 +58,24 @@ const storeOf = async (records: readonly LogRecord[]): Promise<LogStore> => {
 };
 
 describe("answers", () => {
+	test("that are errors of the caller's own leave nothing in the log", async () => {
+		const store = memoryStore(header);
+		const system = await createIommuSystem({ store });
+		await busy(system);
+		const ioas = await system.ioasAlloc({ ctx });
+		const wrong = { ctx, ioas, ...area, iova: "zz" } as const;
+		await expect(system.map(wrong)).rejects.toThrow(RangeError);
+		await expect(system.map(undefined as never)).rejects.toThrow(RangeError);
+		await expect(system.map({} as never)).rejects.toThrow(/map needs a ctx/);
+		await system.map({ ...wrong, iova: "0x200000" });
+		const records = await recordsOf(store);
+		const begun = records.filter(({ type }) => type === "op.begin").length;
+		const ended = records.filter(({ type }) => type === "op.commit").length;
+		expect(begun).toBe(ended);
+		expect(records.map(({ seq }) => seq)).toEqual(records.map((_, i) => i + 1));
+		expect(verifyRecords(header, records).verdict).toBe("holds");
+		expect(firstDifference(redecide(header, records), records)).toBe(-1);
+	});
 	test("come when the store has acknowledged, in order, and not before", async () => {
 		const inner = memoryStore(header);
 		const gates: (() => void)[] = [];

@@ -76,6 +76,68 @@ describe("calls", () => {
 			data: { errno: "ENOENT", step: "id.look" },
 		});
 	});
+	test("that are none throw, and leave no record", () => {
+		const { system, ctx } = bound();
+		const ioas = system.ioasAlloc({ ctx });
+		const before = system.records.length;
+		const area = { ctx, ioas, iova: "0x100000", va: "0x7000", prot: 3 };
+		const none: readonly (readonly [unknown, RegExp])[] = [
+			[{ op: "constructor", args: {} }, /unknown operation "constructor"/],
+			[{ op: "__proto__", args: {} }, /unknown operation "__proto__"/],
+			[{ op: "map" }, /operation map needs its arguments in an object/],
+			[{ op: "map", args: null }, /needs its arguments in an object/],
+			[{ op: "map", args: { ...area, length: "4096" } }, /not a 64-bit hex/],
+			[
+				{ op: "map", args: { ...area, iova: "zz", length: "0x1000" } },
+				/not a 64-bit hex value: "zz"/,
+			],
+		];
+		for (const [command, message] of none) {
+			expect(() => system.dispatch(command as Command)).toThrow(RangeError);
+			expect(() => system.dispatch(command as Command)).toThrow(message);
+		}
+		expect(system.records.length).toBe(before);
+		system.map({ ...area, length: "0x1000" });
+		expect(system.records.map(({ seq }) => seq)).toEqual(
+			system.records.map((_, i) => i + 1),
+		);
+		expect(system.records[before]).toMatchObject({
+			type: "op.begin",
+			seq: before + 1,
+			op: before + 1,
+		});
+	});
+	test("that break off in the middle, a defect, are the last", () => {
+		let isBroken = false;
+		const system = createIommuSystem({
+			topology,
+			engine: "compiled",
+			// A group whose switches throw, but only from now on.
+			definition: (one) =>
+				one.id !== "iommu-group"
+					? one
+					: ({
+							...one,
+							actions: Object.fromEntries(
+								Object.entries(one.actions).map(([name, action]) => [
+									name,
+									(...given: readonly [never, never]) => {
+										if (isBroken && name === "setDomain")
+											throw new TypeError("a hole");
+										return (action as (...all: unknown[]) => object)(...given);
+									},
+								]),
+							),
+						} as typeof one),
+		});
+		const ctx = system.open();
+		isBroken = true;
+		expect(() => system.bind({ ctx, dev: dev1 })).toThrow("a hole");
+		isBroken = false;
+		expect(() => system.ioasAlloc({ ctx })).toThrow(
+			"an operation before broke off in the middle",
+		);
+	});
 	test("on what does not exist are EBADF and ENODEV, and stand in the log", () => {
 		const { system, ctx } = bound();
 		expect(
