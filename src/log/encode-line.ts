@@ -81,7 +81,8 @@ export function putChecked(
 		!isCount(t) ||
 		!isCount(op) ||
 		typeof data !== "object" ||
-		data === null
+		data === null ||
+		Array.isArray(data)
 	)
 		return false;
 	const start = out.length;

@@ -128,8 +128,15 @@ function isJson(value: unknown, depth: number): boolean {
 	if (typeof value === "number") return Number.isFinite(value);
 	if (typeof value !== "object" || depth > MAX_JSON_DEPTH) return false;
 	const items: unknown[] = Array.isArray(value) ? value : Object.values(value);
-	// Not `every`: it would step over the holes of an array.
-	for (const item of items) if (!isJson(item, depth + 1)) return false;
+	return areAll(items, (item) => isJson(item, depth + 1));
+}
+
+/** Not `every`: it would step over the holes of an array. */
+function areAll(
+	items: readonly unknown[],
+	is: (item: unknown) => boolean,
+): boolean {
+	for (const item of items) if (!is(item)) return false;
 	return true;
 }
 
@@ -157,13 +164,13 @@ export function isOfKind(kind: FieldKind, value: unknown): boolean {
 		case "json":
 			return isJson(value, 0);
 		case "ranges":
-			return Array.isArray(value) && value.every(isRange);
+			return Array.isArray(value) && areAll(value, isRange);
 		case "actor":
 			return typeof value === "string" && isActorId(value);
 		case "actors":
 			return (
 				Array.isArray(value) &&
-				value.every((item) => typeof item === "string" && isActorId(item))
+				areAll(value, (item) => typeof item === "string" && isActorId(item))
 			);
 		default:
 			return typeof value === "string" && isActorOfKind(kind, value);

@@ -2,16 +2,28 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { putJson } from "../../src/log/json-encode.ts";
 import { jsonText } from "../../src/log/json-text.ts";
+import { putChecked } from "../../src/log/encode-line.ts";
 import { LineBytes } from "../../src/log/line-bytes.ts";
-import { decodeLine } from "../../src/log/record-line.ts";
+import {
+	decodeLine,
+	encodeRecord,
+	fieldPlans,
+} from "../../src/log/record-line.ts";
 import { CHAIN_START } from "../../src/log/seal.ts";
 import { sealFacts, type TimedFact } from "../../src/log/write.ts";
 import {
+	type FieldKind,
 	hexOf,
 	isOfKind,
 	type Json,
 	u64,
 } from "../../src/vocabulary/fields.ts";
+import {
+	type LogRecord,
+	RECORD_FIELDS,
+	recordProblem,
+	type RecordType,
+} from "../../src/vocabulary/records.ts";
 import { mapOperation } from "./samples.ts";
 
 /** What is written, into a buffer that is too small for it. */
@@ -100,6 +112,86 @@ test("a record's own actor is no excuse for a field of another kind", () => {
 	expect(() => sealFacts(CHAIN_START, [wrong as TimedFact])).toThrow(
 		/data\.dom is not a domain/,
 	);
+});
+
+/** Something of every kind, and what JavaScript lets pass for it. */
+const SAMPLES: { readonly [K in FieldKind]: unknown } = {
+	text: "t",
+	count: 3,
+	int: -4,
+	hex: 5,
+	flag: true,
+	json: { a: 1 },
+	ranges: [[0, 1]],
+	actors: ["host"],
+	errno: "EINVAL",
+	actor: "host",
+	group: "group:1",
+	device: "device:a",
+	domain: "domain:1",
+	ctx: "ctx:1",
+	hwpt: "ctx:1/hwpt:1@1",
+	ioas: "ctx:1/ioas:1@1",
+	idev: "ctx:1/idev:1@1",
+	access: "ctx:1/access:1@1",
+	faultQueue: "ctx:1/fault:1@1",
+	pages: "ctx:1/pages:1",
+	object: "ctx:1/ioas:1@1",
+	iommu: "iommu:a",
+};
+/** An array with nothing at its last places. */
+const holes = (...items: readonly unknown[]): unknown[] => {
+	const list = [...items];
+	list.length += 1;
+	return list;
+};
+const ODD: readonly unknown[] = [
+	...Object.values(SAMPLES),
+	...[null, "", "constructor", "__proto__", 'device:"', "device:é", -0, 1.5],
+	...[Number.NaN, 2 ** 53, 2n ** 53n, 2n ** 64n, [], {}, [[0]], [["a", 1]]],
+	...[holes(), holes([0, 1]), holes("host"), new Date(0), new Map(), Symbol()],
+	...[new String("host"), Object("host"), () => 1, "x".repeat(97)],
+	JSON.parse('{"__proto__":{"a":1},"b":2}'),
+];
+
+test("every field of every type: written as the general path writes it, or left to it", () => {
+	let written = 0;
+	const check = (type: RecordType, data: unknown, actor: unknown = "host") => {
+		const record = { seq: 5, t: 1, type, actor, op: 1, data } as LogRecord;
+		const out = new LineBytes(1);
+		if (!putChecked(out, 5, record)) return;
+		written++;
+		expect([type, data, recordProblem(record)]).toEqual([
+			type,
+			data,
+			undefined,
+		]);
+		expect(out.written.toString()).toBe(`${encodeRecord(record)}\n`);
+	};
+	for (const type of Object.keys(RECORD_FIELDS) as RecordType[]) {
+		const good = Object.fromEntries(
+			fieldPlans(type).map(({ name, kind }) => [name, SAMPLES[kind]]),
+		);
+		check(type, good);
+		for (const odd of ODD) {
+			check(type, odd);
+			check(type, good, odd);
+			check(type, { ...good, extra: odd });
+			check(type, Object.assign(Object.create({ extra: odd }), good));
+			for (const name of Object.keys(good))
+				check(type, { ...good, [name]: odd });
+		}
+	}
+	expect(written).toBeGreaterThan(4000);
+});
+
+test.each([
+	["ranges", [[0, 1]]],
+	["actors", ["host"]],
+] as const)("a hole in %s is nothing of that kind", (kind, items) => {
+	expect(isOfKind(kind, items)).toBe(true);
+	expect(isOfKind(kind, holes(...items))).toBe(false);
+	expect(isOfKind(kind, holes())).toBe(false);
 });
 
 afterEach(() => {
