@@ -26,7 +26,7 @@ export interface ReplaceBegin extends AttachBegin {
 	readonly sameIoasUnreserve: boolean;
 	/** A12: the software MSI window is learned on attach only. The kernel does so. */
 	readonly msiLearnedOnAttachOnly: boolean;
-	/** A14: a bound sibling that is not attached may move the group. 6.12.0 did, 6.12.117 does not. */
+	/** A14: a bound sibling that is not attached may move the group. Up to 6.12.23 it may. */
 	readonly replaceByUnattached: boolean;
 }
 /** What a replace knows; `i` walks `list`. */

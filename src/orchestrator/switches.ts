@@ -54,7 +54,7 @@ export interface Switches {
 	readonly msiLearnedOnAttachOnly: boolean;
 	/** A13: a driver that tears down before it refuses leaves the device blocked until the revert. Linux with VT-d: true. */
 	readonly refusalTearsDown: boolean;
-	/** A14: a bound but unattached sibling may move its group. 6.12.0: true; 6.12.117: false. */
+	/** A14: a bound but unattached sibling may move its group. Up to 6.12.23: true; since 6.12.24: false. */
 	readonly replaceByUnattached: boolean;
 	/** A5 mended: replace checks that the device's driver made the domain, as attach does. Linux: false. */
 	readonly replaceChecksOwner: boolean;

@@ -67,7 +67,7 @@ describe.each(ROWS)("%s: %s", (_, scenario, mended, errors, warnings) => {
 	});
 });
 
-test("A14: GRP-15 finds it in 6.12.0; 6.12.117 refuses", () => {
+test("A14: GRP-15 finds it up to 6.12.23; later ones refuse", () => {
 	const old = found("replace-by-detached", { replaceByUnattached: true });
 	expect(old.errors).toContain("GRP-15");
 	const now = found("replace-by-detached", {});

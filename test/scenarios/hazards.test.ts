@@ -241,7 +241,7 @@ describe("error-outs of a replace, group-owned (facts §3.8, §11)", () => {
 			expect(after).toBe(before);
 		}
 	});
-	test("A14: in 6.12.0 the unattached sibling did move it", () => {
+	test("A14: up to 6.12.23 the unattached sibling did move it", () => {
 		const judged = judge("other-hwpt-sibling", {
 			set: { replaceByUnattached: true },
 		});

@@ -29,7 +29,7 @@ export const replaceByDetached: RunScenario = {
 	name: "replace-by-detached",
 	title: "Detach 3, then replace 3",
 	about:
-		"Anomaly A14 (facts §9): refused since 6.12.117; in 6.12.0 (--set replaceByUnattached=true) a device that holds no count moves the group. GRP-15",
+		"Anomaly A14 (facts §9): refused since 6.12.24 (commit 55c85fa7579d); before (--set replaceByUnattached=true) a device that holds no count moves the group. GRP-15",
 	topology: threeInOneGroup(),
 	devices: DEVICES,
 	steps: [
