@@ -1,5 +1,5 @@
 /** An actor that looks its transitions up in the compiled table is an XState actor like any other, step by step. */
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import {
 	type AnyStateMachine,
 	createActor,
@@ -10,6 +10,7 @@ import { compileMachine, stepCompiled } from "../../machines/compile.ts";
 import { type AnyDefinition, toXState } from "../../machines/define.ts";
 import { device } from "../../machines/device.ts";
 import { domain } from "../../machines/domain.ts";
+import { HOT_AFTER } from "../../machines/hot-row.ts";
 import { iommuGroup } from "../../machines/iommu-group.ts";
 import { toTableActor } from "../../machines/table-actor.ts";
 
@@ -165,4 +166,42 @@ test("what every object inherits is no event of the table", () => {
 		stepCompiled(table, table.initial, context, { type });
 	for (const type of ["constructor", "__proto__", "toString"])
 		expect(step(type)).toEqual(step("no.such.event"));
+});
+
+describe("where code may not be generated", () => {
+	afterEach(() => vi.unstubAllGlobals());
+
+	test.each(LIVES.map((life) => [life.definition.id, life] as const))(
+		"%s: the table spreads, and comes to the same",
+		(_, { definition, input, events }) => {
+			const run = () => {
+				const table = compileMachine(definition);
+				const seen: unknown[] = [];
+				// Often enough for a row to become a function where that is allowed.
+				for (let i = 0; i <= HOT_AFTER + 1; i++) {
+					let at = table.initial;
+					let context = table.start(input);
+					for (const event of events) {
+						({ at, context } = stepCompiled(table, at, context, event));
+						seen.push([at, context]);
+					}
+				}
+				return {
+					seen,
+					merges: table.merge !== undefined,
+					hot: table.hot.some((row) => row !== undefined),
+				};
+			};
+			const allowed = run();
+			expect(allowed).toMatchObject({ merges: true, hot: true });
+			vi.stubGlobal("Function", function refuse() {
+				throw new EvalError("not here");
+			});
+			expect(run()).toEqual({ ...allowed, merges: false, hot: false });
+			vi.stubGlobal("Function", function spoil() {
+				throw new SyntaxError("a defect");
+			});
+			expect(run).toThrow("a defect");
+		},
+	);
 });

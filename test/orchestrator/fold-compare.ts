@@ -73,6 +73,15 @@ function normal(state: SystemState): unknown {
 }
 const NOTHING = plain({ objs: new Map(), nested: new Map(), acct: "USER" });
 
+/** The fields of every actor's context, those that are undefined, too: the table makes literals of the fields that the first context had. */
+const fieldsOf = ({ actors }: SystemState): Record<string, string> =>
+	Object.fromEntries(
+		[...actors].map(([id, { context }]) => [
+			id,
+			Object.keys(context).sort().join(" "),
+		]),
+	);
+
 /** Runs commands one by one; after each the fold gives the same state. */
 export function expectEqualAllAlong(
 	header: LogHeader,
@@ -90,6 +99,7 @@ export function expectEqualAllAlong(
 			after: command,
 			state: normal(core.state),
 		});
+		expect(fieldsOf(fold.state())).toEqual(fieldsOf(core.state));
 	}
 	return all;
 }

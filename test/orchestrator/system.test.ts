@@ -1,7 +1,10 @@
 /** The embedded library: typed errors, records and snapshots as observables, systems that share nothing, runs decided again. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Update } from "../../machines/define.ts";
+import { iommuGroup } from "../../machines/iommu-group.ts";
 import type { Command, OpName } from "../../src/orchestrator/commands.ts";
+import { Core, runHeader } from "../../src/orchestrator/core.ts";
 import type { EngineName } from "../../src/orchestrator/engine.ts";
 import { IommuError } from "../../src/orchestrator/error.ts";
 import { firstDifference, redecide } from "../../src/orchestrator/redecide.ts";
@@ -12,7 +15,7 @@ import { parseRunScenario } from "../../src/scenarios/run-scenario.ts";
 import { RUN_SCENARIOS, runScenarioNamed } from "../../src/scenarios/runs.ts";
 import { DEVICES, threeInOneGroup } from "../../src/scenarios/setting.ts";
 import type { LogRecord } from "../../src/vocabulary/records.ts";
-import { recordProblem } from "../../src/vocabulary/records.ts";
+import { fact, recordProblem } from "../../src/vocabulary/records.ts";
 
 const topology = threeInOneGroup();
 const { dev1, dev2 } = DEVICES;
@@ -107,36 +110,34 @@ describe("calls", () => {
 			op: before + 1,
 		});
 	});
-	test("that break off in the middle, a defect, are the last", () => {
+	test("that break off in the middle, a defect, are the last, and have no records", () => {
 		let isBroken = false;
-		const system = createIommuSystem({
-			topology,
+		const setDomain = (...given: readonly [never, never]): object => {
+			if (isBroken) throw new TypeError("a hole");
+			return (iommuGroup.actions["setDomain"] as Update<object>)(...given);
+		};
+		const actions = { ...iommuGroup.actions, setDomain };
+		const core = new Core(runHeader(topology), {
 			engine: "compiled",
-			// A group whose switches throw, but only from now on.
 			definition: (one) =>
-				one.id !== "iommu-group"
-					? one
-					: ({
-							...one,
-							actions: Object.fromEntries(
-								Object.entries(one.actions).map(([name, action]) => [
-									name,
-									(...given: readonly [never, never]) => {
-										if (isBroken && name === "setDomain")
-											throw new TypeError("a hole");
-										return (action as (...all: unknown[]) => object)(...given);
-									},
-								]),
-							),
-						} as typeof one),
+				one === iommuGroup
+					? ({ ...one, actions } as unknown as typeof one)
+					: one,
 		});
-		const ctx = system.open();
+		core.boot();
+		const { seq } = core.decide({ op: "open", args: {} });
+		const before = core.seq;
 		isBroken = true;
-		expect(() => system.bind({ ctx, dev: dev1 })).toThrow("a hole");
+		const bind = { op: "bind", args: { ctx: "ctx:1", dev: dev1 } } as const;
+		expect(() => core.decide(bind)).toThrow("a hole");
 		isBroken = false;
-		expect(() => system.ioasAlloc({ ctx })).toThrow(
+		expect(() => core.decide({ op: "open", args: {} })).toThrow(
 			"an operation before broke off in the middle",
 		);
+		const [note, ...more] = core.note(
+			fact("saga.ended", "host", { saga: seq, outcome: "committed" }),
+		);
+		expect([note?.seq, note?.op, more]).toEqual([before + 1, 0, []]);
 	});
 	test("on what does not exist are EBADF and ENODEV, and stand in the log", () => {
 		const { system, ctx } = bound();
