@@ -71,7 +71,7 @@ export interface Switches {
 	readonly repeat: string;
 	/** Steps that it does too late: when their operation ends, or `TYPE#n+K`, K steps of the operation later. */
 	readonly late: string;
-	/** One step that it does with a wrong value: `TYPE#n:FIELD=VALUE`, the value as JSON or an actor. */
+	/** One step that it does with a wrong value: `TYPE#n:FIELD=VALUE`, the value as JSON, hex text or an actor. */
 	readonly wrong: string;
 	/** Guards that never see anything, `MACHINE.GUARD` as docs/machines.md names them, or `driver.attach`, the driver's own look at a domain. */
 	readonly blind: string;
