@@ -286,6 +286,3 @@ export const isBeside = (x: Executor, ctx: CtxId, id: number): boolean => {
 	const { objs, nested } = besideOf(x, ctx);
 	return objs.has(id) || nested.has(id);
 };
-/** Whether an access is attached to an IOAS. */
-export const hasAccess = (x: Executor, ioas: ActorId): boolean =>
-	x.context<IoasContext>(ioas).iopt.accs.length > 0;
