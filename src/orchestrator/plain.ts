@@ -24,7 +24,6 @@ import { idGet, idNumbers, idValues } from "../../machines/id-table.ts";
 import type { CtxContext } from "../../machines/iommufd-ctx.ts";
 import { PERSONALITIES } from "../drivers/personalities.ts";
 import type {
-	ActorId,
 	CtxId,
 	DeviceId,
 	DomainId,
