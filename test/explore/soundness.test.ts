@@ -7,6 +7,9 @@ import { describe, expect, test } from "vitest";
 import { type ExploreResult, explore } from "../../src/explore/explore.ts";
 import { randomCopies, randomScenario } from "./random-scenario.ts";
 
+/** Another seed: SEED=2 npx vitest run test/explore. */
+const seed = Number(process.env["SEED"] ?? 1);
+
 const now = () => performance.now();
 const ids = (result: ExploreResult) =>
 	result.violations.map((v) => v.id).sort();
@@ -31,7 +34,7 @@ describe("reduction", () => {
 				expect(reduced.outcomes).toEqual(full.outcomes);
 				saved += full.states - reduced.states;
 			}),
-			{ numRuns: 600 },
+			{ numRuns: 600, seed },
 		);
 		expect(saved).toBeGreaterThan(0);
 	});
@@ -59,7 +62,7 @@ describe("reduction", () => {
 				if (full.verdict === "violated") red++;
 				largest = Math.max(largest, full.states);
 			}),
-			{ numRuns: Number(process.env["RUNS"] ?? 120) },
+			{ numRuns: Number(process.env["RUNS"] ?? 120), seed },
 		);
 		expect(saved).toBeGreaterThan(0);
 		expect(red).toBeGreaterThan(10);
@@ -77,7 +80,7 @@ describe("reduction", () => {
 				expect(reduced.outcomes).toEqual(full.outcomes);
 				saved += full.states - reduced.states;
 			}),
-			{ numRuns: 200 },
+			{ numRuns: 200, seed },
 		);
 		expect(saved).toBeGreaterThan(0);
 	});
@@ -97,7 +100,7 @@ describe("reduction", () => {
 				expect(ids(reduced)).toEqual(ids(full));
 				expect(reduced.outcomes).toEqual(full.outcomes);
 			}),
-			{ numRuns: 300 },
+			{ numRuns: 300, seed },
 		);
 	});
 
@@ -116,7 +119,7 @@ describe("reduction", () => {
 				expect(ids(reduced)).toEqual(ids(full));
 				expect(reduced.outcomes).toEqual(full.outcomes);
 			}),
-			{ numRuns: 300 },
+			{ numRuns: 300, seed },
 		);
 	});
 
@@ -135,7 +138,7 @@ describe("reduction", () => {
 				expect(ids(reduced)).toEqual(ids(full));
 				expect(reduced.outcomes).toEqual(full.outcomes);
 			}),
-			{ numRuns: 100 },
+			{ numRuns: 100, seed },
 		);
 	});
 });
@@ -156,7 +159,7 @@ describe("closure over hardware histories", () => {
 				expect(ids(closure)).toEqual(ids(explicit));
 				expect(closure.outcomes).toEqual(explicit.outcomes);
 			}),
-			{ numRuns: 120 },
+			{ numRuns: 120, seed },
 		);
 	}, 120_000);
 
@@ -174,7 +177,7 @@ describe("closure over hardware histories", () => {
 				expect(explicit.complete).toBe(true);
 				expect(reach(closure)).toEqual(reach(explicit));
 			}),
-			{ numRuns: 150 },
+			{ numRuns: 150, seed },
 		);
 	});
 });
