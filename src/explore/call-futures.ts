@@ -90,11 +90,16 @@ interface Position {
 export class Futures {
 	readonly #positions: (Position | undefined)[] = [];
 	readonly #waits: (position: number) => boolean;
+	readonly #takes: (position: number) => number;
 	/** Number of times that something was learned. */
 	learned = 0;
 
-	constructor(waits: (position: number) => boolean) {
+	constructor(
+		waits: (position: number) => boolean,
+		takes: (position: number) => number,
+	) {
 		this.#waits = waits;
+		this.#takes = takes;
 	}
 
 	#position(at: number): Position {
@@ -106,6 +111,9 @@ export class Futures {
 				whole: nothing(),
 				toLock: nothing(),
 			};
+			// Known before the move is: who waits for a lock that nobody gives back never makes it.
+			position.whole.takes = this.#takes(at);
+			if (!position.waits) position.toLock.takes = this.#takes(at);
 			this.#positions[at] = position;
 		}
 		return position;

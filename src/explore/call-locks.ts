@@ -14,6 +14,8 @@ import { ownsByGroup } from "../orchestrator/flows.ts";
 export const MUTEX = 4;
 /** The bit, among those of locks that are held for longer, of IOAS A's mutex; B's follows. Device sets come before (call-scenario.ts). */
 export const TAKES_MUTEX = 1 << 12;
+/** … of the first group's lock, of the second, … */
+export const TAKES_GROUP = 1 << 16;
 
 const groupLock = (host: CallHost, group: string): number =>
 	host.groups.findIndex((one) => one.group === group);

@@ -6,7 +6,7 @@ import { TrackedActors } from "./call-actors.ts";
 import { type Cell, TrackedCell } from "./call-cells.ts";
 import { Futures } from "./call-futures.ts";
 import { type CallHost, CTX } from "./call-host.ts";
-import { MUTEX } from "./call-locks.ts";
+import { MUTEX, TAKES_GROUP, TAKES_MUTEX } from "./call-locks.ts";
 import { Memo } from "./call-memo.ts";
 import { type Call, type CallScenario, setOf } from "./call-scenario.ts";
 import { FieldNumbering, Store } from "./call-store.ts";
@@ -31,8 +31,9 @@ export function programsOf(scenario: CallScenario, host: CallHost): Program[] {
 			return call === undefined ? 0 : setOf(scenario, call);
 		});
 		states.of(IDLE);
-		const futures = new Futures((at) =>
-			isGroupLock(states.waits[at] as number),
+		const futures = new Futures(
+			(at) => isGroupLock(states.waits[at] as number),
+			(at) => takenBy({ states }, at),
 		);
 		return { name, calls, states, memo: new Memo(), futures };
 	});
@@ -85,4 +86,18 @@ function trackDomains(store: Store, outside: Outside): void {
 			},
 		},
 	});
+}
+
+/** Locks that are taken for longer than a move by a thread's next one, a bit each: of device sets and of IOASes. */
+export function takenBy(
+	{ states }: Pick<Program, "states">,
+	at: number,
+): number {
+	const set = states.sets[at] as number;
+	if (states.busy[at] !== true) return set === 0 ? 0 : 1 << set;
+	const wanted = states.waits[at] as number;
+	if (wanted < 0) return 0;
+	return wanted >= MUTEX
+		? TAKES_MUTEX << (wanted - MUTEX)
+		: TAKES_GROUP << wanted;
 }

@@ -8,9 +8,9 @@ import { checkBetweenCalls, checkStep, type Windowed } from "./call-checks.ts";
 import { begun, callText, ended, strayed } from "./call-facts.ts";
 import { clash, conflicts } from "./call-futures.ts";
 import { type CallHost, callHost, deviceNumbered } from "./call-host.ts";
-import { MUTEX, TAKES_MUTEX, wantedLock } from "./call-locks.ts";
+import { MUTEX, wantedLock } from "./call-locks.ts";
 import { type Leaf, Memo, placesOf } from "./call-memo.ts";
-import { type Program, programsOf, storeOf } from "./call-programs.ts";
+import { type Program, programsOf, storeOf, takenBy } from "./call-programs.ts";
 import type { Call, CallScenario } from "./call-scenario.ts";
 import {
 	asked,
@@ -375,12 +375,4 @@ class Calls implements CallSystem {
 		});
 		ops[t] = this.host.op;
 	}
-}
-
-/** Locks that are taken for longer than a move by a thread's next one, a bit each: of device sets and of IOASes. */
-function takenBy({ states }: Program, at: number): number {
-	const set = states.sets[at] as number;
-	if (states.busy[at] !== true) return set === 0 ? 0 : 1 << set;
-	const wanted = states.waits[at] as number;
-	return wanted >= MUTEX ? TAKES_MUTEX << (wanted - MUTEX) : 0;
 }

@@ -69,9 +69,8 @@ function exploreWith(
 	options: CallOptions,
 ): CallResult {
 	const start = options.now();
-	const how = reducible(scenario) ? options : { ...options, full: true };
-	const result = verdictOf(system, how);
-	const shortest = shortestWays(system, how, result);
+	const result = verdictOf(system, options);
+	const shortest = shortestWays(system, options, result);
 	const found = result.found.map((found): CallViolation => {
 		const best = shortest?.found.find(({ id }) => id === found.id);
 		const { id, message, moves } = best ?? found;
@@ -98,20 +97,6 @@ function exploreWith(
 		warnings: found.filter(({ id }) => WARNINGS.has(id)),
 	};
 }
-
-/**
- * Whether partial-order reduction may be trusted. Not where calls make hwpts or maps: a random system is known of which the reduced search missed a
- * violation (test/explore/call-soundness.test.ts), so those are always searched in full.
- */
-const reducible = ({ at, threads }: CallScenario): boolean =>
-	typeof at !== "string" &&
-	threads.every(({ calls }) =>
-		calls.every(
-			(call) =>
-				call.do === "detach" ||
-				(call.do !== "map" && typeof call.to !== "string"),
-		),
-	);
 
 /** The search that decides. */
 export const verdictOf = (
