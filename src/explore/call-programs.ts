@@ -88,7 +88,7 @@ function trackDomains(store: Store, outside: Outside): void {
 	});
 }
 
-/** Locks that are taken for longer than a move by a thread's next one, a bit each: of device sets and of IOASes. */
+/** Locks that are held for longer than a move and that a thread's next one takes or waits for, a bit each: of device sets, IOASes, groups. */
 export function takenBy(
 	{ states }: Pick<Program, "states">,
 	at: number,

@@ -10,8 +10,8 @@ import {
 	type U64Range,
 } from "../vocabulary/fields.ts";
 import { kindBit } from "./byte-text.ts";
-import { NAME_BYTES_MAX, nameOf } from "./encode-line.ts";
 import { putJson } from "./json-encode.ts";
+import { NAME_BYTES_MAX, nameOf } from "./known-names.ts";
 import {
 	type LineBytes,
 	NUMBER_BYTES_MAX,

@@ -1,10 +1,6 @@
 /** Writes the records of cache runs: numbers, times, commands with their completion. */
-import {
-	FORMAT_VERSION,
-	MODEL_VERSION,
-	type LogHeader,
-} from "../vocabulary/header.ts";
-import { groupId, type DeviceId, type DomainId } from "../vocabulary/ids.ts";
+import type { LogHeader } from "../vocabulary/header.ts";
+import type { DeviceId, DomainId } from "../vocabulary/ids.ts";
 import type { Json } from "../vocabulary/fields.ts";
 import {
 	fact,
@@ -12,7 +8,8 @@ import {
 	type LogRecord,
 	type RecordData,
 } from "../vocabulary/records.ts";
-import { DEV, REQUESTER, UNIT } from "./table-flushes.ts";
+import { oneDeviceHeader } from "./one-device-header.ts";
+import { REQUESTER, UNIT } from "./table-flushes.ts";
 
 /** A log. */
 export interface CacheLog {
@@ -28,32 +25,10 @@ export interface CacheMachine {
 }
 
 /** The header of a cache run. */
-export const cacheHeader = (machine: CacheMachine): LogHeader => ({
-	format: "iommu-ledger",
-	version: FORMAT_VERSION,
-	model: MODEL_VERSION,
-	origin: "run",
-	fidelity: "L2",
-	clock: "run",
-	seed: 0,
-	kernel: "model",
-	iommu: {
-		strict: machine.strict ?? true,
-		cachingMode: false,
-		scalable: machine.scalable ?? false,
-	},
-	topology: {
-		known: "complete",
-		groups: [
-			{
-				group: groupId(1),
-				driver: machine.driver,
-				members: [{ dev: DEV, resv: [] }],
-			},
-		],
-	},
-	switches: machine.switches ?? {},
-});
+export const cacheHeader = (machine: CacheMachine): LogHeader => {
+	const { driver, strict = true, scalable = false, switches = {} } = machine;
+	return oneDeviceHeader(driver, { strict, scalable }, switches);
+};
 
 type Command = Omit<RecordData<"inv.issued">, "iommu" | "inv">;
 /** An entry of a requester. */

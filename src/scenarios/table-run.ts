@@ -6,14 +6,9 @@
 import type { TableRequest } from "../pagetable/config.ts";
 import type { PolicyOverrides } from "../pagetable/policy.ts";
 import type { Json } from "../vocabulary/fields.ts";
-import {
-	FORMAT_VERSION,
-	MODEL_VERSION,
-	type LogHeader,
-} from "../vocabulary/header.ts";
-import { groupId } from "../vocabulary/ids.ts";
+import type { LogHeader } from "../vocabulary/header.ts";
 import type { LogRecord } from "../vocabulary/records.ts";
-import { DEV } from "./table-flushes.ts";
+import { oneDeviceHeader } from "./one-device-header.ts";
 import { TableWriter } from "./table-writer.ts";
 
 /** One call. Frames of 4 KiB. */
@@ -102,33 +97,17 @@ export function runTable(run: TableRun): {
 	return { header: headerOf(run), records: new TableWriter(run).records() };
 }
 
-const headerOf = (run: TableRun): LogHeader => ({
-	format: "iommu-ledger",
-	version: FORMAT_VERSION,
-	model: MODEL_VERSION,
-	origin: "run",
-	fidelity: "L2",
-	clock: "run",
-	seed: 0,
-	kernel: "model",
-	iommu: { strict: true, cachingMode: false, scalable: false },
-	topology: {
-		known: "complete",
-		groups: [
-			{
-				group: groupId(1),
-				driver: run.driver,
-				members: [{ dev: DEV, resv: [] }],
-			},
-		],
-	},
-	switches: {
-		tableRun: run.name,
-		...(run.isFixed === true ? { fix: true } : {}),
-		...(run.policy as Readonly<Record<string, Json>> | undefined),
-		...run.claims,
-		...(run.fault === undefined ? {} : { fault: run.fault }),
-		// A part of a superpage is not sure to be dropped by a small flush, except on Arm (facts §5.1).
-		smallFlushDropsLargeLeaf: run.driver === "smmu-v3",
-	},
-});
+const headerOf = (run: TableRun): LogHeader =>
+	oneDeviceHeader(
+		run.driver,
+		{ strict: true, scalable: false },
+		{
+			tableRun: run.name,
+			...(run.isFixed === true ? { fix: true } : {}),
+			...(run.policy as Readonly<Record<string, Json>> | undefined),
+			...run.claims,
+			...(run.fault === undefined ? {} : { fault: run.fault }),
+			// A part of a superpage is not sure to be dropped by a small flush, except on Arm (facts §5.1).
+			smallFlushDropsLargeLeaf: run.driver === "smmu-v3",
+		},
+	);

@@ -4,7 +4,7 @@ import { countOf } from "./call.ts";
 import type { Ctx, Device, Group, Idev, Igroup, Ioas } from "./identity.ts";
 import { IOAS_TO_IOPT } from "./identity.ts";
 import type { Frame, Lane } from "./lanes.ts";
-import { enter, inside, leave } from "./lanes.ts";
+import { enter, leave } from "./lanes.ts";
 import { beginOp, endBracket, endOp, noteFailure, SAW } from "./ops.ts";
 import { loseIoas } from "./on-areas.ts";
 import type { State } from "./state.ts";
