@@ -31,9 +31,11 @@ export const count = computed(
 	() => firstLog.value?.progress.value.summary.count ?? 0,
 );
 
-/** A log of the IOMMU model, not of another actor system. */
-export const isOwnLog = (log: LogClient): boolean =>
-	log.progress.value.summary.header?.["format"] === "iommu-ledger";
+/** A log of the IOMMU model, not of another actor system; one whose header has not been read yet is taken for ours. */
+export const isOwnLog = (log: LogClient): boolean => {
+	const { header } = log.progress.value.summary;
+	return header === undefined || header["format"] === "iommu-ledger";
+};
 
 /** All of the first log is indexed. */
 export const isComplete = computed(
